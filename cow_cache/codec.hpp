@@ -1,0 +1,122 @@
+// Codec<T>: how a C++ value becomes the bytes of a record and comes back.
+//
+// Thread safety: all functions are stateless and may run concurrently.
+//
+// The default codec writes one MessagePack value with msgpack-cxx, so a struct needs no more than MSGPACK_DEFINE_MAP
+// (fields may be added later: missing ones keep their defaults, unknown ones are skipped) or MSGPACK_DEFINE (smaller and
+// faster, a fixed list of fields). A Ref<T> is written as a MessagePack extension value of type kReferenceExtension with
+// the oid in eight bytes, big-endian, and a null one as nil: any program finds the references of a record without
+// knowing its type.
+//
+// Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything).
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <msgpack.hpp>
+#include <string>
+#include <string_view>
+
+#include "ref.hpp"
+
+namespace cow {
+
+inline constexpr std::int8_t kReferenceExtension = 79;  // 'O', for object
+
+namespace detail {
+
+/// The name of T as the compiler spells it, for types that do not say their own.
+template <class T>
+constexpr std::string_view spelled_type_name() {
+  std::string_view function = __PRETTY_FUNCTION__;  // "... [with T = Name; std::string_view = ...]" or "... [T = Name]"
+  std::size_t from = function.find("T = ") + 4;
+  std::size_t to = function.find_first_of(";]", from);
+  return function.substr(from, to - from);
+}
+
+/// Lets msgpack-cxx append to a string.
+struct StringSink {
+  std::string& out;
+  void write(const char* bytes, std::size_t count) { out.append(bytes, count); }
+};
+
+}  // namespace detail
+
+/// The name of T in records. A type gives its own with `static constexpr std::string_view cow_type_name`; do so before
+/// storing anything that outlives the program: the default follows the C++ name, so renaming the type loses its records.
+template <class T>
+constexpr std::string_view type_name() {
+  if constexpr (requires { { T::cow_type_name } -> std::convertible_to<std::string_view>; }) {
+    return T::cow_type_name;
+  } else {
+    return detail::spelled_type_name<T>();
+  }
+}
+
+/// The schema number of T in records, from `static constexpr std::uint32_t cow_schema`; 1 if T does not say.
+template <class T>
+constexpr std::uint32_t schema_of() {
+  if constexpr (requires { { T::cow_schema } -> std::convertible_to<std::uint32_t>; }) {
+    return T::cow_schema;
+  } else {
+    return 1;
+  }
+}
+
+/// Encodes and decodes the value part of a record.
+template <class T>
+struct Codec {
+  static void encode(const T& value, std::string& out) {
+    detail::StringSink sink{out};
+    msgpack::pack(sink, value);
+  }
+
+  /// `schema` is the number in the record. A type whose current number is higher upgrades older records with
+  /// `static T cow_upgrade(const msgpack::object& old, std::uint32_t schema)`. Throws any std::exception on bad data.
+  static T decode(const msgpack::object& object, std::uint32_t schema) {
+    if constexpr (requires { { T::cow_upgrade(object, schema) } -> std::convertible_to<T>; }) {
+      if (schema < schema_of<T>()) return T::cow_upgrade(object, schema);
+    }
+    return object.as<T>();
+  }
+};
+
+}  // namespace cow
+
+// How msgpack-cxx writes and reads a reference.
+namespace msgpack {
+MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
+  namespace adaptor {
+
+  template <class T>
+  struct pack<cow::Ref<T>> {
+    template <class Stream>
+    packer<Stream>& operator()(packer<Stream>& out, const cow::Ref<T>& reference) const {
+      if (!reference) return out.pack_nil();
+      char bytes[8];
+      for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(reference.oid().value >> (56 - 8 * i));
+      out.pack_ext(sizeof bytes, cow::kReferenceExtension);
+      return out.pack_ext_body(bytes, sizeof bytes);
+    }
+  };
+
+  template <class T>
+  struct convert<cow::Ref<T>> {
+    const msgpack::object& operator()(const msgpack::object& in, cow::Ref<T>& reference) const {
+      if (in.is_nil()) {
+        reference = cow::Ref<T>{};
+        return in;
+      }
+      if (in.type != type::EXT || in.via.ext.type() != cow::kReferenceExtension || in.via.ext.size != 8) {
+        throw type_error();
+      }
+      std::uint64_t oid = 0;
+      for (int i = 0; i < 8; ++i) oid = oid << 8 | static_cast<unsigned char>(in.via.ext.data()[i]);
+      reference = cow::Ref<T>(cow::Oid{oid});
+      return in;
+    }
+  };
+
+  }  // namespace adaptor
+}
+}  // namespace msgpack

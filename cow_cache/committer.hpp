@@ -1,0 +1,264 @@
+// The committer: turns concurrent commits into groups, checks each for conflicts, makes the group durable in one step,
+// publishes it and moves the frontier.
+//
+// Thread safety: `commit` may be called from any thread. One of the callers leads a group, the others wait for it.
+//
+// Invariants:
+//  1. First committer wins: a transaction commits only if none of the objects that it changed has a revision above its
+//     snapshot.
+//  2. Within a group: validate all, write all durably, publish all, then move the frontier once. Who begins sees a whole
+//     group or nothing of it.
+//  3. What the store refuses leaves no trace: the recent writes are rolled back, the frontier stays.
+//  4. `recent_` knows the newest tid of every object written after `recent_since_`; older ones are in the store.
+//
+// Group commit: DeWitt et al., SIGMOD 1984; the hand-off of leadership follows LevelDB's writer queue.
+#pragma once
+
+#include <tsl/robin_map.h>
+
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "errors.hpp"
+#include "record.hpp"
+#include "state_memory.hpp"
+#include "store.hpp"
+#include "write_set.hpp"
+
+namespace cow {
+
+/// One transaction's wish to commit, from encoding to outcome. Lives on the stack of the waiting thread.
+class CommitRequest {
+ public:
+  /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
+  CommitRequest(WriteSet& writes, Tid snapshot) : writes_(writes), snapshot_(snapshot) {
+    std::vector<std::size_t> ends;
+    ends.reserve(writes.size());
+    for (const WriteSetEntry& entry : writes) {
+      entry.state->operations->encode(*entry.state, records_);
+      ends.push_back(records_.size());
+    }
+    objects_.reserve(writes.size());
+    std::size_t start = 0;
+    for (std::size_t i = 0; const WriteSetEntry& entry : writes) {
+      std::size_t end = ends[i++];
+      objects_.push_back({entry.oid, entry.erased, std::string_view(records_).substr(start, end - start)});
+      weigh(*entry.state, end - start);
+      start = end;
+    }
+  }
+
+ private:
+  friend class Committer;
+
+  /// A private state has grown or shrunk under its transaction's hands; its record says by how much, about.
+  static void weigh(StateHeader& state, std::size_t record_bytes) noexcept {
+    std::size_t slot_bytes = size_classes::bytes_of(state.size_class);
+    std::size_t heap_bytes = state.charge.load(std::memory_order_relaxed) - slot_bytes;
+    std::size_t value_bytes = state.operations->state_bytes - sizeof(StateHeader);
+    std::size_t from_record = record_bytes > value_bytes ? record_bytes : 0;
+    state.charge.store(detail::charge_of(slot_bytes, std::max(heap_bytes, from_record)), std::memory_order_relaxed);
+  }
+
+  enum Progress : int { kWaiting, kLeading, kDone };
+
+  WriteSet& writes_;
+  Tid snapshot_;
+  std::string records_;
+  std::vector<ObjectWrite> objects_;
+  Tid tid_{};
+  std::exception_ptr error_;
+  std::atomic<int> progress_{kWaiting};
+};
+
+class Committer {
+ public:
+  explicit Committer(Store& store)
+      : store_(store), last_tid_(store.last_tid()), recent_since_(last_tid_), frontier_(last_tid_.value) {}
+
+  /// The tid of the last published commit. Begins read it with acquire; that pairs with the release after publishing.
+  const std::atomic<std::uint64_t>& frontier() const noexcept { return frontier_; }
+
+  /// Commits; the write set is empty afterwards. `cache.publish` runs on the leader's thread. Throws ConflictError or what
+  /// the store throws; the write set is untouched then. Returns the transaction's tid.
+  template <class Cache>
+  Tid commit(CommitRequest& request, Cache& cache) {
+    if (!lead_or_wait(request)) {
+      if (request.error_) std::rethrow_exception(request.error_);
+      return request.tid_;
+    }
+    std::vector<CommitRequest*> group = take_group();
+    run(group, cache);
+    hand_over(group, request);
+    if (request.error_) std::rethrow_exception(request.error_);
+    return request.tid_;
+  }
+
+  /// Takes over a transaction that was written to the store before anybody could begin.
+  void adopt(Tid tid) noexcept {
+    last_tid_ = recent_since_ = recent_rotated_at_ = tid;
+    frontier_.store(tid.value, std::memory_order_seq_cst);
+  }
+
+  std::uint64_t commits() const noexcept { return commits_.load(std::memory_order_relaxed); }
+  std::uint64_t conflicts() const noexcept { return conflicts_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kRecentObjects = 1 << 15;
+  static constexpr int kSpins = 2000;  // some microseconds: an unsynced group takes not much longer
+
+  /// True: this thread leads the next group, which holds its request. False: the request is done.
+  bool lead_or_wait(CommitRequest& request) {
+    {
+      std::scoped_lock lock(queue_mutex_);
+      queue_.push_back(&request);
+      if (!led_) {
+        led_ = true;
+        return true;
+      }
+    }
+    // Acquire: pairs with the release of whoever finished the request or handed over to it.
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::kWaiting) {
+        return progress == CommitRequest::kLeading;
+      }
+      if (spin % 64 == 63) std::this_thread::yield();
+    }
+    request.progress_.wait(CommitRequest::kWaiting, std::memory_order_acquire);
+    return request.progress_.load(std::memory_order_acquire) == CommitRequest::kLeading;
+  }
+
+  std::vector<CommitRequest*> take_group() {
+    std::scoped_lock lock(queue_mutex_);
+    return std::exchange(queue_, {});
+  }
+
+  /// Wakes the group, whose requests are gone from then on, and the leader of the next one.
+  void hand_over(const std::vector<CommitRequest*>& group, CommitRequest& own) {
+    CommitRequest* next = nullptr;
+    {
+      std::scoped_lock lock(queue_mutex_);
+      if (queue_.empty()) {
+        led_ = false;
+      } else {
+        next = queue_.front();
+      }
+    }
+    if (next != nullptr) signal(*next, CommitRequest::kLeading);
+    for (CommitRequest* request : group) {
+      if (request != &own) signal(*request, CommitRequest::kDone);
+    }
+  }
+
+  static void signal(CommitRequest& request, CommitRequest::Progress progress) {
+    std::atomic<int>& target = request.progress_;
+    target.store(progress, std::memory_order_release);
+    // The request may be gone by now; notifying needs its address only (the wake-up goes by address).
+    target.notify_one();
+  }
+
+  template <class Cache>
+  void run(const std::vector<CommitRequest*>& group, Cache& cache) noexcept {
+    std::vector<CommitRequest*> valid;
+    std::vector<TransactionWrite> writes;
+    undo_.clear();
+    Tid tid = last_tid_;
+    for (CommitRequest* request : group) {
+      try {
+        validate(*request);
+        request->tid_ = Tid{tid.value + 1};
+        for (const ObjectWrite& object : request->objects_) note_write(object.oid, request->tid_);
+        valid.push_back(request);
+        writes.push_back({request->tid_, request->objects_});
+        tid = request->tid_;
+      } catch (...) {
+        request->error_ = std::current_exception();
+      }
+    }
+    if (valid.empty()) return;
+    try {
+      store_.commit(writes);
+    } catch (...) {
+      roll_back_recent();
+      for (CommitRequest* request : valid) request->error_ = std::current_exception();
+      return;
+    }
+    last_tid_ = tid;
+    for (CommitRequest* request : valid) cache.publish(request->writes_, request->tid_);
+    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SharedCache::refresh_snapshots.
+    frontier_.store(tid.value, std::memory_order_seq_cst);
+    commits_.fetch_add(valid.size(), std::memory_order_relaxed);
+    rotate_recent();
+  }
+
+  void validate(const CommitRequest& request) {
+    std::vector<ConflictError::Conflict> conflicts;
+    for (const WriteSetEntry& entry : request.writes_) {
+      if (entry.created) continue;  // nobody else has ever heard of the oid
+      Tid newest = newest_revision(entry.oid, request.snapshot_);
+      if (newest > request.snapshot_) conflicts.push_back({entry.oid, entry.base, newest});
+    }
+    if (conflicts.empty()) return;
+    conflicts_.fetch_add(1, std::memory_order_relaxed);
+    throw ConflictError(std::move(conflicts));
+  }
+
+  /// The newest tid of an object, or any tid not above `snapshot` if it has not changed since.
+  Tid newest_revision(Oid oid, Tid snapshot) {
+    for (const Recent* recent : {&recent_, &less_recent_}) {
+      if (auto found = recent->find(oid); found != recent->end()) return found->second;
+    }
+    if (snapshot >= recent_since_) return snapshot;
+    std::optional<Revision> revision = store_.load(oid, kInfinity);
+    return revision ? revision->begin : Tid{};
+  }
+
+  void note_write(Oid oid, Tid tid) {
+    auto [found, fresh] = recent_.try_emplace(oid, tid);
+    undo_.push_back({oid, fresh ? Tid{} : found->second});
+    found.value() = tid;
+  }
+
+  void roll_back_recent() {
+    for (; !undo_.empty(); undo_.pop_back()) {
+      auto [oid, tid] = undo_.back();
+      if (tid == Tid{}) {
+        recent_.erase(oid);
+      } else {
+        recent_[oid] = tid;
+      }
+    }
+  }
+
+  /// Forgets the older half of the recent writes when there are many.
+  void rotate_recent() {
+    if (recent_.size() < kRecentObjects) return;
+    less_recent_ = std::exchange(recent_, {});
+    recent_since_ = std::exchange(recent_rotated_at_, last_tid_);
+  }
+
+  using Recent = tsl::robin_map<Oid, Tid>;
+
+  Store& store_;
+
+  // The leader's alone; leadership changes hands under queue_mutex_ or by a request's release and acquire.
+  Tid last_tid_;
+  Recent recent_, less_recent_;
+  Tid recent_since_, recent_rotated_at_ = recent_since_;
+  std::vector<std::pair<Oid, Tid>> undo_;
+
+  alignas(64) std::atomic<std::uint64_t> frontier_;  // read by every begin: a line of its own
+  alignas(64) std::mutex queue_mutex_;
+  std::vector<CommitRequest*> queue_;
+  bool led_ = false;
+  std::atomic<std::uint64_t> commits_{0}, conflicts_{0};
+};
+
+}  // namespace cow

@@ -1,0 +1,17 @@
+// cow_cache: a copy-on-write shared object cache for object databases. Include this.
+//
+//   cow::MemoryStore store;                       // or RocksDbStore, or your own (store.hpp)
+//   cow::Database db(store, {.cache_bytes = 1u << 30});
+//   auto alice = db.transact([](cow::Transaction& txn) { return txn.root().emplace("alice", Account{"Alice", 100}); });
+//
+// Where things are: a read happens in reader.hpp, a commit in committer.hpp and SharedCache::publish, a miss in
+// Reader::load_current, the freeing of memory in reclaimer.hpp.
+#pragma once
+
+#include "codec.hpp"
+#include "database.hpp"
+#include "errors.hpp"
+#include "ref.hpp"
+#include "store.hpp"
+#include "transaction.hpp"
+#include "types.hpp"

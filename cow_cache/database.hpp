@@ -1,0 +1,156 @@
+// Database: a store, the cache over it, and the commits of a process.
+//
+// Thread safety: all functions may be called from any thread, construction and destruction apart. A session that a cache
+// keeps things in (a private cache does, the shared one does not) is used by one thread at a time.
+//
+// Invariants:
+//  1. There is one database per store in a process, and it alone commits to the store.
+//  2. The database outlives its transactions and sessions; its destructor terminates the program if one is active.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <random>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+#include "committer.hpp"
+#include "oid_pool.hpp"
+#include "shared_cache.hpp"
+#include "statistics.hpp"
+#include "store.hpp"
+#include "transaction.hpp"
+
+namespace cow {
+
+/// How `transact` behaves when somebody else committed first.
+struct RetryPolicy {
+  int most_attempts = 32;
+  std::chrono::microseconds first_pause{50};     ///< doubled with each attempt, with full jitter
+  std::chrono::microseconds longest_pause{20000};
+};
+
+template <class Cache>
+class BasicDatabase {
+ public:
+  using Transaction = BasicTransaction<Cache>;
+  using Pointers = typename Cache::Pointers;
+  template <class T>
+  using Ref = typename Pointers::template Ref<T>;
+
+  /// What a client keeps between its transactions: nothing with the shared cache, a cache of its own with private ones.
+  class Session {
+   public:
+    Transaction begin() { return Transaction(*database_, state_); }
+
+    /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
+    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once.
+    template <class Body>
+    auto transact(Body&& body, const RetryPolicy& policy = {}) {
+      for (int attempt = 1;; ++attempt) {
+        try {
+          Transaction transaction = begin();
+          if constexpr (std::is_void_v<std::invoke_result_t<Body&, Transaction&>>) {
+            body(transaction);
+            transaction.commit();
+            return;
+          } else {
+            auto result = body(transaction);
+            transaction.commit();
+            return result;
+          }
+        } catch (const ConflictError&) {
+          if (attempt >= policy.most_attempts) throw;
+        }
+        pause(attempt, policy);
+      }
+    }
+
+   private:
+    friend class BasicDatabase;
+    explicit Session(BasicDatabase& database) : database_(&database), state_(database.cache_) {}
+
+    /// Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
+    static void pause(int attempt, const RetryPolicy& policy) {
+      thread_local std::minstd_rand random(std::random_device{}());
+      auto most = std::min(policy.longest_pause, policy.first_pause * (std::int64_t{1} << std::min(attempt - 1, 20)));
+      std::this_thread::sleep_for(most * std::uniform_real_distribution<>(0, 1)(random));
+    }
+
+    BasicDatabase* database_;
+    typename Cache::Session state_;
+  };
+
+  /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws what the store throws.
+  explicit BasicDatabase(Store& store, const CacheOptions& options = {})
+      : committer_(store), oids_(store), cache_(store, options, committer_.frontier()) {
+    if (store.last_tid() == Tid{}) create_root(store);
+  }
+
+  BasicDatabase(const BasicDatabase&) = delete;
+  BasicDatabase& operator=(const BasicDatabase&) = delete;
+
+  ~BasicDatabase() {
+    if (cache_.active_transactions() == 0) return;
+    std::fputs("cow::Database destroyed while one of its transactions is active\n", stderr);
+    std::terminate();
+  }
+
+  Session open_session() { return Session(*this); }
+
+  /// A transaction without a session, for caches whose sessions have nothing of their own.
+  Transaction begin()
+    requires std::is_empty_v<typename Cache::Session>
+  {
+    return open_session().begin();
+  }
+
+  /// Session::transact without a session.
+  template <class Body>
+  auto transact(Body&& body, const RetryPolicy& policy = {})
+    requires std::is_empty_v<typename Cache::Session>
+  {
+    return open_session().transact(std::forward<Body>(body), policy);
+  }
+
+  /// The last published commit.
+  Tid last_tid() const noexcept { return Tid{committer_.frontier().load(std::memory_order_acquire)}; }
+
+  Statistics statistics() {
+    Statistics statistics;
+    statistics.commits = committer_.commits();
+    statistics.conflicts = committer_.conflicts();
+    cache_.add_statistics(statistics);
+    return statistics;
+  }
+
+  /// For tests, benchmarks and tools: the cache itself.
+  Cache& cache() noexcept { return cache_; }
+
+ private:
+  friend BasicTransaction<Cache>;
+
+  /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
+  void create_root(Store& store) {
+    std::string record;
+    encode_record(RootDirectory{}, record);
+    ObjectWrite root{.oid = kRootOid, .record = record};
+    TransactionWrite first{.tid = Tid{1}, .objects = {&root, 1}};
+    store.commit({&first, 1});
+    committer_.adopt(first.tid);
+  }
+
+  Committer committer_;
+  OidPool oids_;
+  Cache cache_;
+};
+
+/// The database that this library is for.
+using Database = BasicDatabase<SharedCache>;
+using Transaction = Database::Transaction;
+
+}  // namespace cow

@@ -1,0 +1,65 @@
+// An asymmetric pair of fences: free for the many readers, dear for the one reclaimer.
+//
+// Thread safety: all functions may be called from any thread.
+//
+// Invariants:
+//  1. Dekker, asymmetric. A reader does `store_before_look(entry); look(key)`; the reclaimer does
+//     `mark_dead(key); heavy_fence(); read entry`. Then either the reclaimer reads the entry, or the look reads dead.
+//     Proof, asymmetric mode: membarrier(2) makes every running thread of the process execute a full barrier at some point
+//     between its call and its return. If the reader's store comes before that point in its program order, the
+//     reclaimer's later load reads it. Otherwise the look, which the compiler may not move before the store, comes after
+//     the point as well and reads the mark that the reclaimer had written before calling.
+//     Proof, symmetric mode: all four accesses are seq_cst, so one total order S has them; if the reclaimer's load of the
+//     entry does not read the store, it precedes it in S, hence the mark precedes the look in S.
+//  2. The mode is chosen once, at start-up, and never changes. (Static initialisers that run before see the symmetric
+//     reader, which is also right under an asymmetric reclaimer: it only fences more.)
+//  3. The reclaimer's marks and its loads of announcements are seq_cst in both modes.
+//
+// ThreadSanitizer does not know membarrier, so it gets the symmetric mode: what it checks there is this very protocol.
+// Source: the "hazard pointers with asymmetric fences" idea of folly and of P1202 (asymmetric thread fences).
+#pragma once
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "sanitizers.hpp"
+
+namespace cow::detail {
+
+/// True where the kernel can fence the other threads for us.
+inline bool register_membarrier() noexcept {
+  if (kThreadSanitizer) return false;
+  return ::syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+inline const bool asymmetric_fences = register_membarrier();
+
+/// The reader's announcement, ordered before any later `look`.
+template <class Value>
+inline void store_before_look(std::atomic<Value>& entry, Value value) noexcept {
+  if (asymmetric_fences) [[likely]] {
+    // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
+    entry.store(value, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  } else {
+    entry.store(value, std::memory_order_seq_cst);
+  }
+}
+
+/// The reader's look, ordered after `store_before_look`. Acquire at least: it pairs with the release that published the
+/// state, so that who sees a live key sees the value.
+template <class Value>
+inline Value look(const std::atomic<Value>& key) noexcept {
+  return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);
+}
+
+/// The reclaimer's side: between marking states dead and reading the announcements.
+inline void heavy_fence() noexcept {
+  // Cannot fail once registered (membarrier(2)); it costs 1 us alone and tens of us when other CPUs run our threads.
+  if (asymmetric_fences) (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+}  // namespace cow::detail

@@ -1,0 +1,146 @@
+// Every exception that the library throws. Each says which object, which transaction and why.
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "types.hpp"
+
+namespace cow {
+
+/// Base of all exceptions of this library.
+class Error : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A reference without an object (`Ref<T>{}`) was read or written.
+class NullReferenceError : public Error {
+ public:
+  explicit NullReferenceError(std::string_view type)
+      : Error("null reference to " + std::string(type) + " followed") {}
+};
+
+/// The object of a reference does not exist at the transaction's snapshot: never created, or erased.
+class DanglingReferenceError : public Error {
+ public:
+  DanglingReferenceError(Oid oid, Tid snapshot)
+      : Error("oid " + std::to_string(oid.value) + " does not exist at tid " + std::to_string(snapshot.value)),
+        oid(oid),
+        snapshot(snapshot) {}
+  Oid oid;
+  Tid snapshot;
+};
+
+/// The object of a reference is of another type than the reference says.
+class TypeMismatchError : public Error {
+ public:
+  TypeMismatchError(Oid oid, Tid tid, std::string_view expected, std::string_view found)
+      : Error("oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) + " is a '" +
+              std::string(found) + "', not a '" + std::string(expected) + "'"),
+        oid(oid),
+        tid(tid),
+        expected(expected),
+        found(found) {}
+  Oid oid;
+  Tid tid;
+  std::string expected;
+  std::string found;
+};
+
+/// A transaction was used after commit, after abort, or after it was moved from.
+class TransactionEndedError : public Error {
+ public:
+  TransactionEndedError() : Error("the transaction has ended") {}
+};
+
+/// An oid is outside of what the cache can address, or the store has no more to give.
+class OidRangeError : public Error {
+ public:
+  explicit OidRangeError(Oid oid)
+      : Error("oid " + std::to_string(oid.value) + " is not in 1.." + std::to_string(kMaxOid.value)), oid(oid) {}
+  Oid oid;
+};
+
+/// Stored bytes are not a valid record.
+class CorruptRecordError : public Error {
+ public:
+  CorruptRecordError(Oid oid, Tid tid, std::string_view why)
+      : Error("record of oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) +
+              " is corrupt: " + std::string(why)),
+        oid(oid),
+        tid(tid) {}
+  Oid oid;
+  Tid tid;
+};
+
+/// Another transaction committed first. Nothing of this transaction was kept; run it again.
+class ConflictError : public Error {
+ public:
+  struct Conflict {
+    Oid oid;
+    Tid base;     ///< the revision that this transaction had read and changed
+    Tid current;  ///< the newest revision at the time of the commit
+  };
+
+  explicit ConflictError(std::vector<Conflict> conflicts)
+      : Error(describe(conflicts)), conflicts(std::move(conflicts)) {}
+  std::vector<Conflict> conflicts;
+
+ private:
+  static std::string describe(const std::vector<Conflict>& conflicts) {
+    std::string text = "commit conflict:";
+    for (const Conflict& conflict : conflicts) {
+      text += " oid " + std::to_string(conflict.oid.value) + " (read at tid " + std::to_string(conflict.base.value) +
+              ", now at tid " + std::to_string(conflict.current.value) + ")";
+    }
+    return text;
+  }
+};
+
+/// A failure of the store. `what()` names the store, the operation and the cause.
+class StoreError : public Error {
+  using Error::Error;
+};
+
+/// The directory is already open, in this process or another.
+class StoreLockedError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// The directory holds another format, or a format version that this build does not know.
+class StoreFormatError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// The store's content contradicts itself: a lost or altered part of its log.
+class StoreCorruptError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// The device is (almost) full; the commit was refused before anything of it was written.
+class StoreFullError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// The store can no longer accept commits (an earlier write failed); reads go on. Reopen it.
+class StoreReadOnlyError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// A write failed in a way that leaves open whether the transaction survives: after reopening it is whole or absent.
+class OutcomeUnknownError : public StoreError {
+ public:
+  OutcomeUnknownError(Tid tid, std::string_view why)
+      : StoreError("outcome of tid " + std::to_string(tid.value) + " is unknown until the store is reopened: " +
+                   std::string(why)),
+        tid(tid) {}
+  Tid tid;
+};
+
+}  // namespace cow

@@ -1,0 +1,191 @@
+// The read log: the states that one transaction has looked at. It is the transaction's hazard list and its read set.
+//
+// Thread safety: one thread at a time uses a log (the one that runs its transaction); any thread may scan it at the same
+// time through `LogTable`. A scanner holds the slot's `log_lock`.
+//
+// Invariants:
+//  1. Each handle stands in the log at most once: reading a state again costs a lookup and writes nothing, so the log is
+//     bounded by the distinct states read.
+//  2. An entry is announced (detail::store_before_look) before the header of its state is looked at, in the table that
+//     scanners see. Growing publishes a full copy before anything is added to it.
+//  3. An entry is never removed before the transaction ends; clearing (release) happens after the transaction's last use
+//     of any state, and a scanner reads entries with acquire at least.
+//
+// The log is a hash set of 4-byte handles in buckets of four lanes, compared in one vector operation; a full bucket
+// overflows into the next. Multiplicative hashing spreads slabs, which are arithmetic progressions, almost evenly.
+#pragma once
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "detail/asymmetric_fence.hpp"
+#include "state_memory.hpp"
+#include "transaction_slot.hpp"
+
+namespace cow {
+
+class ReadLog {
+ public:
+  enum class Outcome { present, inserted, diverted };
+
+  ReadLog() noexcept = default;
+
+  /// Takes over the (empty) table of the transaction's slot.
+  void open(TransactionSlot& slot) noexcept {
+    slot_ = &slot;
+    use(*slot.log.load(std::memory_order_relaxed));  // only the slot's owner changes it
+    count_ = 0;
+  }
+
+  /// Empties the log. REQUIRES: no state that it protects is used any more.
+  void close() noexcept {
+    if (count_ > 0) {
+      LogTable& table = *slot_->log.load(std::memory_order_relaxed);
+      // Release, in invariant 3: whoever sees an entry gone sees all reads of its state done.
+      for (std::uint32_t i = 0; i < table.lanes; ++i) table.entries()[i].store(0, std::memory_order_release);
+      if (table.lanes > LogTable::kMostKept) replace(LogTable::make(LogTable::kFewestLanes), table);
+    }
+    *this = ReadLog{};
+  }
+
+  /// True if the state was logged, and is not marked as diverted. The one check that a repeated read pays.
+  bool contains(StateHandle handle) const noexcept {
+    return any_lane(lanes_of(bucket_of(handle)), handle);
+  }
+
+  /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
+  Outcome add(StateHandle handle) {
+    std::uint32_t bucket = bucket_of(handle);
+    for (;;) {
+      std::atomic<StateHandle>* lanes = entries_ + bucket * kLanes;
+      for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+        StateHandle entry = lanes[lane].load(std::memory_order_relaxed);  // only this thread writes entries
+        if (entry == handle) return Outcome::present;
+        if (entry == (handle | kDiverted)) return Outcome::diverted;
+        if (entry != 0) continue;
+        if (count_ >= limit_) {
+          grow();
+          return add(handle);
+        }
+        ++count_;
+        last_ = &lanes[lane];
+        detail::store_before_look(lanes[lane], handle);
+        return Outcome::inserted;
+      }
+      bucket = (bucket + 1) & mask_;
+    }
+  }
+
+  /// Takes back the last `add` that inserted: its state turned out to be of no use. REQUIRES: no `add` since.
+  void undo_add() noexcept {
+    // Nothing was inserted behind it, so no chain of buckets breaks. Release: as in close().
+    last_->store(0, std::memory_order_release);
+    --count_;
+  }
+
+  /// Makes the next `add` unable to fail. Throws std::bad_alloc.
+  void reserve_one() {
+    if (count_ >= limit_) grow();
+  }
+
+  /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
+  void mark_diverted(StateHandle handle) noexcept {
+    for (std::uint32_t bucket = bucket_of(handle);; bucket = (bucket + 1) & mask_) {
+      std::atomic<StateHandle>* lanes = entries_ + bucket * kLanes;
+      for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+        StateHandle entry = lanes[lane].load(std::memory_order_relaxed);
+        if (entry == handle) {
+          // Relaxed: a scanner ignores the mark, so it reads the same state before and after.
+          lanes[lane].store(handle | kDiverted, std::memory_order_relaxed);
+          return;
+        }
+        if (entry == 0 || entry == (handle | kDiverted)) return;
+      }
+    }
+  }
+
+  /// Number of distinct states logged.
+  std::uint32_t size() const noexcept { return count_; }
+
+  static constexpr StateHandle kDiverted = 1;
+
+ private:
+  static constexpr std::uint32_t kLanes = LogTable::kLanesPerBucket;
+  using Lanes = std::uint32_t __attribute__((vector_size(16)));
+
+  std::uint32_t bucket_of(StateHandle handle) const noexcept {
+    return (handle * 0x9E3779B1u) >> shift_;  // Fibonacci hashing (Knuth, TAOCP 3, 6.4); shift_ >= 1
+  }
+
+  Lanes lanes_of(std::uint32_t bucket) const noexcept {
+    // A plain vector load of atomics that this thread alone writes; scanners only load. It cannot tear against itself.
+    Lanes lanes;
+    std::memcpy(&lanes, static_cast<const void*>(entries_ + bucket * kLanes), sizeof lanes);
+    return lanes;
+  }
+
+  static bool any_lane(Lanes lanes, StateHandle handle) noexcept {
+    auto equal = lanes == handle;
+#if defined(__SSE2__)
+    return _mm_movemask_epi8(reinterpret_cast<__m128i>(equal)) != 0;
+#else
+    std::uint64_t halves[2];
+    std::memcpy(halves, &equal, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+#endif
+  }
+
+  void use(LogTable& table) noexcept {
+    entries_ = table.entries();
+    mask_ = table.lanes / kLanes - 1;
+    shift_ = 32 - static_cast<std::uint32_t>(std::countr_zero(table.lanes / kLanes));
+    limit_ = table.lanes / 2;
+  }
+
+  void grow() {
+    LogTable& old = *slot_->log.load(std::memory_order_relaxed);
+    LogTable* larger = LogTable::make(old.lanes * 2);
+    std::uint32_t mask = larger->lanes / kLanes - 1, shift = shift_ - 1;
+    for (std::uint32_t i = 0; i < old.lanes; ++i) {
+      StateHandle entry = old.entries()[i].load(std::memory_order_relaxed);
+      if (entry == 0) continue;
+      for (std::uint32_t bucket = ((entry & ~kDiverted) * 0x9E3779B1u) >> shift;; bucket = (bucket + 1) & mask) {
+        std::atomic<StateHandle>* lanes = larger->entries() + bucket * kLanes;
+        std::uint32_t lane = 0;
+        while (lane < kLanes && lanes[lane].load(std::memory_order_relaxed) != 0) ++lane;
+        if (lane == kLanes) continue;
+        lanes[lane].store(entry, std::memory_order_relaxed);  // published with the table
+        break;
+      }
+    }
+    replace(larger, old);
+  }
+
+  /// Publishes `table` and frees `old` once no scanner reads it.
+  void replace(LogTable* table, LogTable& old) noexcept {
+    slot_->log.store(table, std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
+    use(*table);
+    slot_->lock_log();  // waits for a scanner of this very table
+    slot_->unlock_log();
+    LogTable::destroy(&old);
+  }
+
+  alignas(16) static inline std::atomic<StateHandle> no_entries_[2 * kLanes] = {};
+
+  // A closed log contains nothing: two empty buckets, shared by all.
+  std::atomic<StateHandle>* entries_ = no_entries_;
+  std::uint32_t shift_ = 31;
+  std::uint32_t mask_ = 1;
+  std::uint32_t count_ = 0;
+  std::uint32_t limit_ = 0;
+  std::atomic<StateHandle>* last_ = nullptr;  // where the last insertion went
+  TransactionSlot* slot_ = nullptr;
+};
+
+}  // namespace cow

@@ -1,0 +1,336 @@
+// SharedCache::Reader: how one transaction reads. "Log, then look."
+//
+// Thread safety: used by one thread at a time; it may move between threads with its transaction.
+//
+// Invariants:
+//  1. What stands in the log was looked at after it was logged, was alive and visible at the snapshot then, and so stays
+//     readable until the transaction ends. What fails the look leaves the log at once. So finding a state in the log needs
+//     no second look at its interval.
+//  2. A stale hint is harmless: it points at some header for ever (StateMemory, invariant 1), so the look is defined; the
+//     key says whose it is and the interval whether it is visible. A slot reused for the same object *is* a revision of it.
+//  3. Own writes win: the base of a diverted object is marked in the log, any other state of it is not in the log, and
+//     whatever is not found in the log asks the write set first.
+#pragma once
+
+#include <thread>
+#include <utility>
+
+#include "read_log.hpp"
+#include "shared_cache.hpp"
+
+namespace cow {
+
+class SharedCache::Reader {
+ public:
+  Reader() noexcept = default;
+  Reader(SharedCache& cache, Session&) : cache_(&cache), slot_(&cache.registry_.begin()), tag_(cache.tag_) {
+    snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
+    log_.open(*slot_);
+  }
+  Reader(Reader&& other) noexcept { *this = std::move(other); }
+  Reader& operator=(Reader&& other) noexcept {
+    // The moved-from reader has ended: its log is closed, so every read takes the slow path and throws.
+    log_ = std::exchange(other.log_, ReadLog{});
+    cache_ = other.cache_;
+    slot_ = std::exchange(other.slot_, nullptr);
+    tag_ = other.tag_;
+    snapshot_ = other.snapshot_;
+    return *this;
+  }
+
+  bool active() const noexcept { return slot_ != nullptr; }
+  Tid snapshot() const noexcept { return Tid{snapshot_}; }
+  std::size_t states_logged() const noexcept { return log_.size(); }
+
+  /// Gives up everything read. Writes must have been published or discarded.
+  void end() noexcept {
+    log_.close();
+    cache_->registry_.end(*std::exchange(slot_, nullptr));
+  }
+
+  /// Frees the private states of a transaction that does not commit.
+  void discard(WriteSet& writes) noexcept { cache_->discard(writes); }
+
+  /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
+  template <class T>
+  [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
+    StateHeader* state = reference.hint();
+    if (log_.contains(handle_of(state)) && detail::look(state->key) == (reference.oid().value | tag_)) [[likely]] {
+      mark_visited(*state);
+      return value_of<T>(*state);
+    }
+    return value_of<T>(read_first(reference, type_operations<T>, writes));
+  }
+
+  /// The private state of an object, cloned from the visible one at the first call.
+  template <class T>
+  T& divert(const Ref<T>& reference, WriteSet& writes) {
+    if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes)) return value_of<T>(*entry->state);
+    StateHeader& base = read_first(reference, type_operations<T>, writes);
+    StateHeader* clone = make_state(type_operations<T>);
+    {
+      detail::HeapMeter meter;
+      build(*clone, [&] { clone->operations->copy(*clone, base); });
+      set_charge(*clone, meter.kept(base.charge.load(std::memory_order_relaxed)));
+    }
+    Tid revision{base.begin.load(std::memory_order_relaxed)};
+    add_write(writes, {.oid = reference.oid(), .state = clone, .base = revision});
+    log_.mark_diverted(handle_of(&base));
+    return value_of<T>(*clone);
+  }
+
+  /// The private state of a new object.
+  template <class T>
+  Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
+    require_active();
+    StateHeader* state = make_state(type_operations<T>);
+    build(*state, [&] { ::new (&value_of<T>(*state)) T(std::forward<T>(value)); });
+    set_charge(*state, 0);  // weighed when it is committed
+    add_write(writes, {.oid = oid, .state = state, .created = true});
+    return Ref<T>(oid, *state);
+  }
+
+  /// Replaces the object by a tombstone. Throws like `divert`.
+  template <class T>
+  void erase(const Ref<T>& reference, WriteSet& writes) {
+    divert(reference, writes);
+    StateHeader* tombstone = make_state(erased_operations);
+    set_charge(*tombstone, 0);
+    WriteSetEntry& entry = *writes.find(reference.oid());
+    destroy_state(*entry.state);
+    entry.state = tombstone;
+    entry.erased = true;
+  }
+
+ private:
+  /// A hit in every sense but that this transaction has not read the state before.
+  [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    StateHeader* state = reference.hint();
+    if (!writes.empty() || state == &detail::nowhere || !active()) {
+      if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
+    }
+    if (state != &detail::nowhere && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) return *state;
+    StateHeader& found = find(reference.oid(), operations);
+    // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
+    // written, for they share their line with everybody.
+    if (found.end.load(std::memory_order_relaxed) == kInfinity.value && reference.hint() != &found) {
+      reference.set_hint(found);
+    }
+    return found;
+  }
+
+  enum class Look { visible, dead, too_new, too_old };
+
+  /// The protocol itself. Whatever does not turn out visible is not logged afterwards.
+  Look log_and_look(StateHeader& state, std::uint64_t key) {
+    ReadLog::Outcome outcome = log_.add(handle_of(&state));
+    Look result = Look::visible;
+    if (detail::look(state.key) != key) {
+      result = Look::dead;
+    } else if (state.begin.load(std::memory_order_relaxed) > snapshot_) {  // relaxed: the look acquired them
+      result = Look::too_new;
+    } else if (state.end.load(std::memory_order_acquire) <= snapshot_) {
+      result = Look::too_old;
+    }
+    if (result == Look::visible) {
+      mark_visited(state);
+    } else if (outcome == ReadLog::Outcome::inserted) {
+      log_.undo_add();
+    }
+    return result;
+  }
+
+  static void mark_visited(StateHeader& state) noexcept {
+    // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
+    if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
+  }
+
+  /// By oid: table, chain, store. Returns a logged state.
+  StateHeader& find(Oid oid, const TypeOperations& operations) {
+    std::uint64_t key = cache_->key_of(oid);
+    for (;;) {
+      StateHeader* found = nullptr;
+      if (StateHeader* head = cache_->table_.find(oid).state()) {
+        Look look = Look::too_new;
+        for (StateHeader* state = head; state != nullptr && look == Look::too_new;) {
+          // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
+          StateHeader* older = state->older.load(std::memory_order_acquire);
+          look = log_and_look(*state, key);
+          if (look == Look::visible) found = state;
+          state = older;
+        }
+        if (look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more by now
+          std::this_thread::yield();
+          continue;
+        }
+        if (found == nullptr) found = load_old(oid, operations);
+      } else {
+        found = load_current(oid, operations);
+      }
+      if (found == nullptr) continue;
+      if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
+      check_type(*found, oid, operations);
+      return *found;
+    }
+  }
+
+  /// Loads the current revision, or waits for whoever does. Null: look again.
+  StateHeader* load_current(Oid oid, const TypeOperations& operations) {
+    auto ticket = std::make_shared<LoadTicket>();
+    OidTable::Cell& cell = cache_->table_.cell(oid);
+    {
+      std::unique_lock lock(cache_->stripe_of(oid));
+      CellContent content(cell.load(std::memory_order_relaxed));
+      if (content.state() != nullptr) return nullptr;
+      if (LoadTicket* others = content.ticket()) {
+        std::shared_ptr<LoadTicket> shared = others->shared_from_this();
+        lock.unlock();
+        shared->wait();
+        return nullptr;
+      }
+      cell.store(CellContent(*ticket).bits(), std::memory_order_release);
+    }
+    // From here on the cell must not keep the ticket, whatever happens.
+    StateHeader* state = nullptr;
+    bool installed = false;
+    auto settle = [&] {
+      {
+        std::scoped_lock lock(cache_->stripe_of(oid));
+        if (cell.load(std::memory_order_relaxed) == CellContent(*ticket).bits()) {
+          if (state != nullptr) {
+            // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
+            log_.add(handle_of(state));
+            cache_->install(*state, oid, Tid{state->begin.load(std::memory_order_relaxed)}, kInfinity);
+            installed = true;
+          }
+          cell.store(installed ? CellContent(*state).bits() : 0, std::memory_order_release);
+        }
+      }
+      ticket->finish();
+    };
+    try {
+      std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
+      cache_->loads_.fetch_add(1, std::memory_order_relaxed);
+      if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
+      state = decode(*revision, oid, operations);
+      log_.reserve_one();  // so that settling cannot fail
+    } catch (...) {
+      if (state != nullptr) destroy_state(*std::exchange(state, nullptr));
+      settle();
+      throw;
+    }
+    settle();
+    if (!installed) {
+      destroy_state(*state);  // a commit replaced the ticket
+      return nullptr;
+    }
+    bool visible = state->begin.load(std::memory_order_relaxed) <= snapshot_;
+    if (!visible) log_.undo_add();
+    cache_->make_room();
+    return visible ? state : nullptr;
+  }
+
+  /// Loads the revision of the snapshot, which is older than what the cache holds. Null: look again.
+  StateHeader* load_old(Oid oid, const TypeOperations& operations) {
+    std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
+    cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
+    if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
+    StateHeader* state = decode(*revision, oid, operations);
+    try {
+      log_.reserve_one();
+    } catch (...) {
+      destroy_state(*state);
+      throw;
+    }
+    log_.add(handle_of(state));  // before anybody else can reach it
+    {
+      std::scoped_lock lock(cache_->stripe_of(oid));
+      StateHeader* newer = CellContent(cache_->table_.cell(oid).load(std::memory_order_relaxed)).state();
+      auto older_of = [](StateHeader* of) { return of->older.load(std::memory_order_relaxed); };
+      auto begin_of = [](StateHeader* of) { return of->begin.load(std::memory_order_relaxed); };
+      while (newer != nullptr && older_of(newer) != nullptr && begin_of(older_of(newer)) > revision->begin.value) {
+        newer = older_of(newer);
+      }
+      bool has_place = newer != nullptr && begin_of(newer) >= revision->end.value;
+      bool is_taken = has_place && older_of(newer) != nullptr && begin_of(older_of(newer)) == revision->begin.value;
+      if (has_place && !is_taken) {
+        state->older.store(older_of(newer), std::memory_order_relaxed);
+        cache_->install(*state, oid, revision->begin, revision->end);
+        newer->older.store(state, std::memory_order_release);
+        return state;
+      }
+    }
+    // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log.
+    cache_->reclaimer_.retire(*state);
+    return state;
+  }
+
+  /// A private state with the value of a revision, its interval set. Throws what decoding throws.
+  StateHeader* decode(const Revision& revision, Oid oid, const TypeOperations& operations) {
+    StateHeader* state = make_state(revision.erased ? erased_operations : operations);
+    detail::HeapMeter meter;
+    build(*state, [&] { state->operations->decode(*state, revision.record, oid, revision.begin); });
+    set_charge(*state, meter.kept(revision.record.size()));
+    state->begin.store(revision.begin.value, std::memory_order_relaxed);
+    state->end.store(revision.end.value, std::memory_order_relaxed);
+    return state;
+  }
+
+  static StateHeader* make_state(const TypeOperations& operations) {
+    StateHeader* state = StateMemory::instance().allocate(size_classes::class_of(operations.state_bytes));
+    state->operations = &operations;
+    return state;
+  }
+
+  /// Runs the constructor of a value; gives the slot back if it throws.
+  static void build(StateHeader& state, auto&& construct) {
+    try {
+      construct();
+    } catch (...) {
+      StateMemory::instance().release(&state);
+      throw;
+    }
+  }
+
+  static void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
+    state.charge.store(detail::charge_of(size_classes::bytes_of(state.size_class), heap_bytes), std::memory_order_relaxed);
+  }
+
+  static void add_write(WriteSet& writes, WriteSetEntry entry) {
+    try {
+      writes.add(entry);
+    } catch (...) {
+      destroy_state(*entry.state);
+      throw;
+    }
+  }
+
+  /// What this transaction itself has made of an object. Also the place where every misuse ends up.
+  WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
+    require_active();
+    if (!oid) throw NullReferenceError(operations.name);
+    if (writes.empty()) return nullptr;
+    WriteSetEntry* entry = writes.find(oid);
+    if (entry == nullptr) return nullptr;
+    if (entry->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
+    check_type(*entry->state, oid, operations);
+    return entry;
+  }
+
+  void require_active() const {
+    if (!active()) throw TransactionEndedError();
+  }
+
+  static void check_type(const StateHeader& state, Oid oid, const TypeOperations& operations) {
+    if (state.operations == &operations) return;
+    throw TypeMismatchError(oid, Tid{state.begin.load(std::memory_order_relaxed)}, operations.name, state.operations->name);
+  }
+
+  ReadLog log_;
+  SharedCache* cache_ = nullptr;
+  TransactionSlot* slot_ = nullptr;
+  CacheTag tag_ = 0;
+  std::uint64_t snapshot_ = 0;
+};
+
+}  // namespace cow

@@ -1,0 +1,82 @@
+// The root object: the named entry points of a database.
+//
+// Thread safety: `RootView` is part of a transaction and used like it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "codec.hpp"
+#include "errors.hpp"
+#include "types.hpp"
+
+namespace cow {
+
+/// A root name that is not there.
+class UnknownRootError : public Error {
+ public:
+  explicit UnknownRootError(std::string_view name) : Error("the root has no '" + std::string(name) + "'"), name(name) {}
+  std::string name;
+};
+
+/// The value of the root object. Names lead to oids; the type of each is checked when it is read.
+struct RootDirectory {
+  static constexpr std::string_view cow_type_name = "cow.Root";
+
+  /// Any reference: a Ref<T> whose T is known to the reader only.
+  struct Anything;
+
+  std::map<std::string, Ref<Anything>, std::less<>> entries;
+  MSGPACK_DEFINE_MAP(entries);
+};
+
+/// The root as one transaction sees it.
+template <class Transaction>
+class RootView {
+ public:
+  explicit RootView(Transaction& transaction) : transaction_(transaction) {}
+
+  /// Stores a new object under a name, replacing what the name meant.
+  template <class T>
+  auto emplace(std::string_view name, T value) {
+    auto reference = transaction_.create(std::move(value));
+    set(name, reference);
+    return reference;
+  }
+
+  template <class T>
+  void set(std::string_view name, const Ref<T>& reference) {
+    RootDirectory& root = transaction_.write(transaction_.root_reference());
+    root.entries.insert_or_assign(std::string(name), Ref<RootDirectory::Anything>(reference.oid()));
+  }
+
+  /// The object under a name. Throws UnknownRootError; a wrong T shows when the reference is followed.
+  template <class T>
+  Ref<T> get(std::string_view name) const {
+    const RootDirectory& root = transaction_.read(transaction_.root_reference());
+    auto found = root.entries.find(name);
+    if (found == root.entries.end()) throw UnknownRootError(name);
+    return Ref<T>(found->second.oid());
+  }
+
+  bool contains(std::string_view name) const {
+    return transaction_.read(transaction_.root_reference()).entries.contains(name);
+  }
+
+  /// Forgets a name; the object stays. False: there was no such name.
+  bool erase(std::string_view name) {
+    if (!contains(name)) return false;
+    RootDirectory& root = transaction_.write(transaction_.root_reference());
+    root.entries.erase(root.entries.find(name));
+    return true;
+  }
+
+ private:
+  Transaction& transaction_;
+};
+
+}  // namespace cow

@@ -1,0 +1,82 @@
+// The state: one immutable revision of one object, header and decoded C++ value side by side.
+//
+// Thread safety: a published state is read by any number of threads. Its value never changes; of its header only `end`,
+// `older`, `visited` and `key` (once, to dead) do.
+//
+// Invariants:
+//  1. The header comes first and a state starts on a cache line, so the check of a hint and the first bytes of the value
+//     cost one cache miss.
+//  2. `key` is written last when a state is published (release) and read first (acquire): who sees a live key sees the
+//     whole state.
+//  3. `key` names the cache as well as the object (`cache_tag | oid`): a hint that wanders into another cache's database
+//     fails there like any stale hint.
+//  4. Dead is 0. Memory that was never a state, or was given back to the system, reads as dead.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "types.hpp"
+
+namespace cow {
+
+struct StateHeader;
+
+/// What the cache must know about a C++ type: one constant table per type, shared by all its states.
+struct TypeOperations {
+  std::string_view name;    ///< as written into records
+  std::uint32_t schema;     ///< schema number, as written into records
+  std::uint32_t state_bytes;  ///< sizeof(State<T>)
+  void (*destroy)(StateHeader& state) noexcept;
+  /// Copy-constructs the value of `source` into `target`, whose value is raw memory.
+  void (*copy)(StateHeader& target, const StateHeader& source);
+  /// Appends the record of `state` to `out`.
+  void (*encode)(const StateHeader& state, std::string& out);
+  /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
+  void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
+};
+
+/// Which cache a state belongs to, in the bits of a key above the oid.
+using CacheTag = std::uint64_t;
+
+inline constexpr std::size_t kStateAlignment = 64;
+
+struct alignas(16) StateHeader {
+  std::atomic<std::uint64_t> key{0};
+  std::atomic<std::uint64_t> begin{kInfinity.value};
+  std::atomic<std::uint64_t> end{kInfinity.value};
+  std::atomic<StateHeader*> older{nullptr};
+  const TypeOperations* operations = nullptr;
+  std::atomic<std::uint32_t> charge{0};  ///< bytes of this state, heap members included
+  std::atomic<bool> visited{false};      ///< read since the replacement policy last looked
+  std::uint8_t size_class = 0;           ///< constant for ever at this address
+
+  Oid oid() const noexcept { return Oid{key.load(std::memory_order_relaxed) & kMaxOid.value}; }
+};
+static_assert(sizeof(StateHeader) == 48, "header and the first reference of a value must share a cache line");
+
+/// A state of a known type.
+template <class T>
+struct State : StateHeader {
+  static_assert(alignof(T) <= kStateAlignment, "values aligned beyond a cache line are not supported");
+  T value;
+};
+
+template <class T>
+T& value_of(StateHeader& state) noexcept {
+  return static_cast<State<T>&>(state).value;
+}
+template <class T>
+const T& value_of(const StateHeader& state) noexcept {
+  return static_cast<const State<T>&>(state).value;
+}
+
+namespace detail {
+/// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null.
+inline constinit StateHeader nowhere{};
+}  // namespace detail
+
+}  // namespace cow

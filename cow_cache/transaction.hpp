@@ -1,0 +1,126 @@
+// Transaction: one snapshot of the database, and the changes that will become the next revisions.
+//
+// Thread safety: used by one thread (fiber, coroutine) at a time; it may move between threads. Any number of transactions
+// run at once.
+//
+// Invariants:
+//  1. It sees exactly the commits up to its snapshot, plus its own writes; never a mix.
+//  2. References from `read` and `write` stay valid until it ends, whatever others evict or commit. After that they are
+//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed.)
+//  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "committer.hpp"
+#include "errors.hpp"
+#include "ref.hpp"
+#include "root.hpp"
+#include "write_set.hpp"
+
+namespace cow {
+
+template <class Cache>
+class BasicDatabase;
+
+template <class Cache>
+class BasicTransaction {
+ public:
+  template <class T>
+  using Ref = typename Cache::Pointers::template Ref<T>;
+
+  BasicTransaction(BasicTransaction&& other) noexcept
+      : database_(other.database_), reader_(std::move(other.reader_)), writes_(std::move(other.writes_)) {}
+  BasicTransaction& operator=(BasicTransaction&& other) noexcept {
+    if (this == &other) return *this;
+    abort();
+    database_ = other.database_;
+    reader_ = std::move(other.reader_);
+    writes_ = std::move(other.writes_);
+    return *this;
+  }
+  ~BasicTransaction() { abort(); }
+
+  /// The object's value at this snapshot, or this transaction's own version of it. The shared state itself: no copy.
+  /// Throws NullReferenceError, DanglingReferenceError, TypeMismatchError, CorruptRecordError, TransactionEndedError, and
+  /// what the store throws.
+  template <class T>
+  const T& read(const cow::Ref<T>& reference) {
+    return reader_.read(reference, writes_);
+  }
+
+  /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`.
+  template <class T>
+  T& write(const cow::Ref<T>& reference) {
+    return reader_.divert(reference, writes_);
+  }
+
+  /// A new object. It exists for this transaction at once, for later ones after the commit.
+  template <class T>
+  cow::Ref<T> create(T value) {
+    if (!active()) throw TransactionEndedError();
+    return reader_.create(database_->oids_.next(), std::move(value), writes_);
+  }
+
+  /// Removes an object. References to it dangle; transactions with older snapshots still see it. Throws like `read`.
+  template <class T>
+  void erase(const cow::Ref<T>& reference) {
+    reader_.erase(reference, writes_);
+  }
+
+  /// The named entry points of the database.
+  RootView<BasicTransaction> root() { return RootView<BasicTransaction>(*this); }
+
+  /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
+  /// another transaction has changed one of the objects first, what the codecs and the store throw otherwise. A
+  /// transaction that wrote nothing always succeeds, and costs nothing but its end.
+  void commit() {
+    if (!active()) throw TransactionEndedError();
+    if (!writes_.empty()) commit_writes();
+    reader_.end();
+  }
+
+  /// Ends the transaction without its changes. Harmless when it has ended.
+  void abort() noexcept {
+    if (!active()) return;
+    if (!writes_.empty()) reader_.discard(writes_);
+    reader_.end();
+  }
+
+  bool active() const noexcept { return reader_.active(); }
+
+  /// The last commit that this transaction sees. Throws TransactionEndedError.
+  Tid snapshot() const {
+    if (!active()) throw TransactionEndedError();
+    return reader_.snapshot();
+  }
+
+  /// Number of objects this transaction has changed, created or erased.
+  std::size_t writes() const noexcept { return writes_.size(); }
+
+ private:
+  friend class BasicDatabase<Cache>;
+  friend class RootView<BasicTransaction>;
+
+  BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session)
+      : database_(&database), reader_(database.cache_, session) {}
+
+  static cow::Ref<RootDirectory> root_reference() { return cow::Ref<RootDirectory>(kRootOid); }
+
+  void commit_writes() {
+    try {
+      CommitRequest request(writes_, reader_.snapshot());
+      database_->committer_.commit(request, database_->cache_);
+    } catch (...) {
+      abort();
+      throw;
+    }
+  }
+
+  BasicDatabase<Cache>* database_;
+  typename Cache::Reader reader_;
+  WriteSet writes_;
+};
+
+}  // namespace cow

@@ -1,0 +1,57 @@
+// A transaction's public face: what reclaimers and pruners must know of it, in one slot of a contiguous registry.
+//
+// Thread safety: the transaction's thread writes, any thread reads.
+//
+// Invariants:
+//  1. `announced` is the epoch at which the transaction began, or kIdle. A state retired at an epoch below every announced
+//     one is out of reach.
+//  2. `snapshot` is valid whenever `announced` is not kIdle: it is written before.
+//  3. `log` always points at a table; it is freed only while `log_lock` is free of scanners.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <thread>
+
+namespace cow {
+
+/// The memory of a read log: a header and `lanes` four-byte entries, 0 = empty.
+struct alignas(64) LogTable {
+  static constexpr std::uint32_t kLanesPerBucket = 4;
+  static constexpr std::uint32_t kFewestLanes = 32;   // 128 bytes: transactions that read a dozen objects
+  static constexpr std::uint32_t kMostKept = 1024;    // a slot keeps tables up to 4 KiB for its next transaction
+
+  std::uint32_t lanes;
+
+  std::atomic<std::uint32_t>* entries() noexcept { return reinterpret_cast<std::atomic<std::uint32_t>*>(this + 1); }
+
+  /// `lanes` is a power of two, at least two buckets. Throws std::bad_alloc.
+  static LogTable* make(std::uint32_t lanes) {
+    void* memory = ::operator new(sizeof(LogTable) + lanes * sizeof(std::uint32_t), std::align_val_t{64});
+    auto* table = ::new (memory) LogTable{lanes};
+    for (std::uint32_t i = 0; i < lanes; ++i) ::new (table->entries() + i) std::atomic<std::uint32_t>(0);
+    return table;
+  }
+  static void destroy(LogTable* table) noexcept { ::operator delete(table, std::align_val_t{64}); }
+};
+
+/// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
+struct alignas(128) TransactionSlot {
+  static constexpr std::uint64_t kIdle = ~std::uint64_t{0};
+
+  std::atomic<std::uint64_t> announced{kIdle};
+  std::atomic<std::uint64_t> snapshot{0};
+  std::atomic<LogTable*> log{nullptr};
+  std::atomic<bool> log_lock{false};
+  bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
+
+  /// Held by a scanner for one table, by the owner for an instant: so a spin lock, that yields when it must wait.
+  void lock_log() noexcept {
+    while (log_lock.exchange(true, std::memory_order_acquire)) std::this_thread::yield();  // pairs with unlock_log
+  }
+  void unlock_log() noexcept { log_lock.store(false, std::memory_order_release); }
+};
+
+}  // namespace cow
