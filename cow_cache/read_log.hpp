@@ -20,9 +20,10 @@
 #endif
 
 #include <atomic>
-#include <bit>
 #include <cstdint>
+#include <cstddef>
 #include <cstring>
+#include <new>
 
 #include "detail/asymmetric_fence.hpp"
 #include "state_memory.hpp"
@@ -49,25 +50,24 @@ class ReadLog {
       LogTable& table = *slot_->log.load(std::memory_order_relaxed);
       // Release, in invariant 3: whoever sees an entry gone sees all reads of its state done.
       for (std::uint32_t i = 0; i < table.lanes; ++i) table.entries()[i].store(0, std::memory_order_release);
-      if (table.lanes > LogTable::kMostKept) replace(LogTable::make(LogTable::kFewestLanes), table);
+      shrink(table);
     }
     *this = ReadLog{};
   }
 
   /// True if the state was logged, and is not marked as diverted. The one check that a repeated read pays.
   bool contains(StateHandle handle) const noexcept {
-    return any_lane(lanes_of(bucket_of(handle)), handle);
+    return any_lane(*reinterpret_cast<const Lanes*>(bucket_at(offset_of(handle))), handle);
   }
 
   /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
   Outcome add(StateHandle handle) {
-    std::uint32_t bucket = bucket_of(handle);
-    for (;;) {
-      std::atomic<StateHandle>* lanes = entries_ + bucket * kLanes;
+    for (std::uint64_t offset = offset_of(handle);; offset = next(offset, mask_)) {
+      std::atomic<StateHandle>* lanes = bucket_at(offset);
       for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
         StateHandle entry = lanes[lane].load(std::memory_order_relaxed);  // only this thread writes entries
         if (entry == handle) return Outcome::present;
-        if (entry == (handle | kDiverted)) return Outcome::diverted;
+        if (entry == diverted(handle)) return Outcome::diverted;
         if (entry != 0) continue;
         if (count_ >= limit_) {
           grow();
@@ -78,7 +78,6 @@ class ReadLog {
         detail::store_before_look(lanes[lane], handle);
         return Outcome::inserted;
       }
-      bucket = (bucket + 1) & mask_;
     }
   }
 
@@ -96,16 +95,16 @@ class ReadLog {
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
-    for (std::uint32_t bucket = bucket_of(handle);; bucket = (bucket + 1) & mask_) {
-      std::atomic<StateHandle>* lanes = entries_ + bucket * kLanes;
+    for (std::uint64_t offset = offset_of(handle);; offset = next(offset, mask_)) {
+      std::atomic<StateHandle>* lanes = bucket_at(offset);
       for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
         StateHandle entry = lanes[lane].load(std::memory_order_relaxed);
         if (entry == handle) {
           // Relaxed: a scanner ignores the mark, so it reads the same state before and after.
-          lanes[lane].store(handle | kDiverted, std::memory_order_relaxed);
+          lanes[lane].store(diverted(handle), std::memory_order_relaxed);
           return;
         }
-        if (entry == 0 || entry == (handle | kDiverted)) return;
+        if (entry == 0 || entry == diverted(handle)) return;
       }
     }
   }
@@ -113,21 +112,29 @@ class ReadLog {
   /// Number of distinct states logged.
   std::uint32_t size() const noexcept { return count_; }
 
-  static constexpr StateHandle kDiverted = 1;
+  /// The handle of an entry, marked or not.
+  static constexpr StateHandle handle_in(StateHandle entry) noexcept { return entry | 1; }
 
  private:
   static constexpr std::uint32_t kLanes = LogTable::kLanesPerBucket;
-  using Lanes = std::uint32_t __attribute__((vector_size(16)));
+  // A vector load of atomics that this thread alone writes, while scanners only load, cannot tear.
+  using Lanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));
+  static_assert(sizeof(Lanes) == kLanes * sizeof(StateHandle));
 
-  std::uint32_t bucket_of(StateHandle handle) const noexcept {
-    return (handle * 0x9E3779B1u) >> shift_;  // Fibonacci hashing (Knuth, TAOCP 3, 6.4); shift_ >= 1
+  static constexpr StateHandle diverted(StateHandle handle) noexcept { return handle ^ 1; }
+
+  /// The home bucket of a handle as an offset in bytes. Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+  static std::uint64_t offset_in(StateHandle handle, std::uint64_t mask) noexcept {
+    return (handle * std::uint64_t{0x9E3779B97F4A7C15}) >> 32 & mask;
+  }
+  static std::uint64_t next(std::uint64_t offset, std::uint64_t mask) noexcept { return (offset + sizeof(Lanes)) & mask; }
+  static std::uint64_t mask_of(const LogTable& table) noexcept {
+    return (table.lanes / kLanes - 1) * sizeof(Lanes);
   }
 
-  Lanes lanes_of(std::uint32_t bucket) const noexcept {
-    // A plain vector load of atomics that this thread alone writes; scanners only load. It cannot tear against itself.
-    Lanes lanes;
-    std::memcpy(&lanes, static_cast<const void*>(entries_ + bucket * kLanes), sizeof lanes);
-    return lanes;
+  std::uint64_t offset_of(StateHandle handle) const noexcept { return offset_in(handle, mask_); }
+  std::atomic<StateHandle>* bucket_at(std::uint64_t offset) const noexcept {
+    return reinterpret_cast<std::atomic<StateHandle>*>(reinterpret_cast<std::byte*>(entries_) + offset);
   }
 
   static bool any_lane(Lanes lanes, StateHandle handle) noexcept {
@@ -143,20 +150,19 @@ class ReadLog {
 
   void use(LogTable& table) noexcept {
     entries_ = table.entries();
-    mask_ = table.lanes / kLanes - 1;
-    shift_ = 32 - static_cast<std::uint32_t>(std::countr_zero(table.lanes / kLanes));
-    limit_ = table.lanes / 2;
+    mask_ = mask_of(table);
+    limit_ = table.lanes / 8 * 5;
   }
 
   void grow() {
     LogTable& old = *slot_->log.load(std::memory_order_relaxed);
     LogTable* larger = LogTable::make(old.lanes * 2);
-    std::uint32_t mask = larger->lanes / kLanes - 1, shift = shift_ - 1;
+    std::uint64_t mask = mask_of(*larger);
     for (std::uint32_t i = 0; i < old.lanes; ++i) {
       StateHandle entry = old.entries()[i].load(std::memory_order_relaxed);
       if (entry == 0) continue;
-      for (std::uint32_t bucket = ((entry & ~kDiverted) * 0x9E3779B1u) >> shift;; bucket = (bucket + 1) & mask) {
-        std::atomic<StateHandle>* lanes = larger->entries() + bucket * kLanes;
+      for (std::uint64_t offset = offset_in(handle_in(entry), mask);; offset = next(offset, mask)) {
+        std::atomic<StateHandle>* lanes = larger->entries() + offset / sizeof(StateHandle);
         std::uint32_t lane = 0;
         while (lane < kLanes && lanes[lane].load(std::memory_order_relaxed) != 0) ++lane;
         if (lane == kLanes) continue;
@@ -165,6 +171,19 @@ class ReadLog {
       }
     }
     replace(larger, old);
+  }
+
+  /// A slot keeps its table for its next transaction, which is likely to read as much; halved if that was far too much,
+  /// and dropped where idle slots would sit on a lot of memory. So clearing stays in proportion to reading.
+  void shrink(LogTable& table) noexcept {
+    std::uint32_t lanes = table.lanes > LogTable::kMostKept ? LogTable::kFewestLanes : table.lanes;
+    if (lanes > LogTable::kFewestLanes && count_ < lanes / 8) lanes /= 2;
+    if (lanes == table.lanes) return;
+    try {
+      replace(LogTable::make(lanes), table);
+    } catch (const std::bad_alloc&) {
+      // Then the next transaction has the large one.
+    }
   }
 
   /// Publishes `table` and frees `old` once no scanner reads it.
@@ -176,12 +195,11 @@ class ReadLog {
     LogTable::destroy(&old);
   }
 
-  alignas(16) static inline std::atomic<StateHandle> no_entries_[2 * kLanes] = {};
+  alignas(16) static inline std::atomic<StateHandle> no_entries_[kLanes] = {};
 
-  // A closed log contains nothing: two empty buckets, shared by all.
+  // A closed log contains nothing: one empty bucket, shared by all.
   std::atomic<StateHandle>* entries_ = no_entries_;
-  std::uint32_t shift_ = 31;
-  std::uint32_t mask_ = 1;
+  std::uint64_t mask_ = 0;
   std::uint32_t count_ = 0;
   std::uint32_t limit_ = 0;
   std::atomic<StateHandle>* last_ = nullptr;  // where the last insertion went

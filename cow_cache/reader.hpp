@@ -55,7 +55,10 @@ class SharedCache::Reader {
   template <class T>
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
     StateHeader* state = reference.hint();
-    if (log_.contains(handle_of(state)) && detail::look(state->key) == (reference.oid().value | tag_)) [[likely]] {
+    // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
+    // whether the hint is this object's.
+    if (log_.contains(handle_of(state)) && state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_))
+        [[likely]] {
       mark_visited(*state);
       return value_of<T>(*state);
     }
@@ -106,10 +109,10 @@ class SharedCache::Reader {
   /// A hit in every sense but that this transaction has not read the state before.
   [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || state == &detail::nowhere || !active()) {
+    if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
     }
-    if (state != &detail::nowhere && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) return *state;
+    if (state != &detail::nowhere.header && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) return *state;
     StateHeader& found = find(reference.oid(), operations);
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
     // written, for they share their line with everybody.

@@ -61,9 +61,13 @@ static_assert(sizeof(StateHeader) == 48, "header and the first reference of a va
 /// A state of a known type.
 template <class T>
 struct State : StateHeader {
-  static_assert(alignof(T) <= kStateAlignment, "values aligned beyond a cache line are not supported");
+  static_assert(alignof(T) <= alignof(StateHeader), "values aligned to more than 16 bytes are not supported");
   T value;
 };
+
+/// A header and the address of its value, each from the other: the value begins where the header ends.
+inline std::byte* value_address(StateHeader& state) noexcept { return reinterpret_cast<std::byte*>(&state + 1); }
+inline StateHeader* state_at(std::byte* value) noexcept { return reinterpret_cast<StateHeader*>(value) - 1; }
 
 template <class T>
 T& value_of(StateHeader& state) noexcept {
@@ -76,7 +80,11 @@ const T& value_of(const StateHeader& state) noexcept {
 
 namespace detail {
 /// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null.
-inline constinit StateHeader nowhere{};
+struct Nowhere {
+  StateHeader header;
+  std::byte value[16] = {};
+};
+inline constinit Nowhere nowhere{};
 }  // namespace detail
 
 }  // namespace cow

@@ -8,7 +8,7 @@
 //     Slots are reused, never merged, split or unmapped. So a stale hint always points at some header, and looking at it
 //     is defined. (Linux calls the pattern SLAB_TYPESAFE_BY_RCU; see include/linux/slab.h there.)
 //  2. A slot that holds no live state has key 0, memory never used included: the system hands it out as zeros.
-//  3. Slots start on a cache line, and one address in 2^37 is never handed out, so `handle_of` is unique and not 0.
+//  3. Slots start on a cache line, and one address in 2^37 is never handed out, so `handle_of` is unique and neither 0 nor 1.
 //
 // The design follows Bonwick's slabs and magazines (USENIX ATC 2001): a thread keeps a few free slots of each class for
 // itself and trades them with the class's depot in batches.
@@ -31,12 +31,12 @@
 
 namespace cow {
 
-/// Four bytes that stand for a state: its address divided by 32, cut to 32 bits. Unique within the state memory, which
-/// spans at most 2^37 bytes. The lowest bit is always 0, so that a read log can use it as a mark.
+/// Four bytes that stand for a state: the address of its value divided by 32, cut to 32 bits. Unique within the state
+/// memory, which spans at most 2^37 bytes. The lowest bit is always 1, so that a read log can use it as a mark.
 using StateHandle = std::uint32_t;
 
 inline StateHandle handle_of(const StateHeader* state) noexcept {
-  return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state) >> 5);
+  return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state + 1) >> 5);
 }
 
 namespace size_classes {
@@ -194,7 +194,7 @@ class StateMemory {
       }
       auto* state = reinterpret_cast<StateHeader*>(base_ + depot.fresh);
       depot.fresh += slot_bytes;
-      if (handle_of(state) != 0) magazine.slots[magazine.count++] = state;
+      if (handle_of(state) != 1) magazine.slots[magazine.count++] = state;
     }
   }
 

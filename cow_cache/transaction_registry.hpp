@@ -119,7 +119,7 @@ class TransactionRegistry {
       LogTable& table = *slot.log.load(std::memory_order_seq_cst);
       for (std::uint32_t lane = 0; lane < table.lanes; ++lane) {
         StateHandle entry = table.entries()[lane].load(std::memory_order_seq_cst);
-        if (entry != 0) visit(entry & ~ReadLog::kDiverted);
+        if (entry != 0) visit(ReadLog::handle_in(entry));
       }
       slot.unlock_log();
     }

@@ -21,7 +21,7 @@ namespace cow {
 struct alignas(64) LogTable {
   static constexpr std::uint32_t kLanesPerBucket = 4;
   static constexpr std::uint32_t kFewestLanes = 32;   // 128 bytes: transactions that read a dozen objects
-  static constexpr std::uint32_t kMostKept = 1024;    // a slot keeps tables up to 4 KiB for its next transaction
+  static constexpr std::uint32_t kMostKept = 1 << 14;  // a slot keeps tables up to 64 KiB for its next transaction
 
   std::uint32_t lanes;
 
