@@ -30,7 +30,8 @@ template <class T>
 constexpr std::string_view spelled_type_name() {
   std::string_view function = __PRETTY_FUNCTION__;  // "... [with T = Name; std::string_view = ...]" or "... [T = Name]"
   std::size_t from = function.find("T = ") + 4;
-  std::size_t to = function.find_first_of(";]", from);
+  std::size_t to = function.rfind("; std::");  // the last one: the name may have `;` and `]` in it
+  if (to == std::string_view::npos || to < from) to = function.size() - 1;
   return function.substr(from, to - from);
 }
 

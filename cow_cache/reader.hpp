@@ -17,6 +17,7 @@
 
 #include "read_log.hpp"
 #include "shared_cache.hpp"
+#include "state_factory.hpp"
 
 namespace cow {
 
@@ -70,38 +71,30 @@ class SharedCache::Reader {
   T& divert(const Ref<T>& reference, WriteSet& writes) {
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes)) return value_of<T>(*entry->state);
     StateHeader& base = read_first(reference, type_operations<T>, writes);
-    StateHeader* clone = make_state(type_operations<T>);
-    {
-      detail::HeapMeter meter;
-      build(*clone, [&] { clone->operations->copy(*clone, base); });
-      set_charge(*clone, meter.kept(base.charge.load(std::memory_order_relaxed)));
-    }
+    StateHeader& clone = clone_state(base);
     Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = clone, .base = revision});
+    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
     log_.mark_diverted(handle_of(&base));
-    return value_of<T>(*clone);
+    return value_of<T>(clone);
   }
 
   /// The private state of a new object.
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
-    StateHeader* state = make_state(type_operations<T>);
-    build(*state, [&] { ::new (&value_of<T>(*state)) T(std::forward<T>(value)); });
-    set_charge(*state, 0);  // weighed when it is committed
-    add_write(writes, {.oid = oid, .state = state, .created = true});
-    return Ref<T>(oid, *state);
+    StateHeader& state = new_state(std::forward<T>(value));
+    add_write(writes, {.oid = oid, .state = &state, .created = true});
+    return Ref<T>(oid, state);
   }
 
   /// Replaces the object by a tombstone. Throws like `divert`.
   template <class T>
   void erase(const Ref<T>& reference, WriteSet& writes) {
     divert(reference, writes);
-    StateHeader* tombstone = make_state(erased_operations);
-    set_charge(*tombstone, 0);
+    StateHeader& tombstone = new_tombstone();
     WriteSetEntry& entry = *writes.find(reference.oid());
     destroy_state(*entry.state);
-    entry.state = tombstone;
+    entry.state = &tombstone;
     entry.erased = true;
   }
 
@@ -215,7 +208,7 @@ class SharedCache::Reader {
       std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
       cache_->loads_.fetch_add(1, std::memory_order_relaxed);
       if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
-      state = decode(*revision, oid, operations);
+      state = &decode_state(*revision, oid, operations);
       log_.reserve_one();  // so that settling cannot fail
     } catch (...) {
       if (state != nullptr) destroy_state(*std::exchange(state, nullptr));
@@ -238,7 +231,7 @@ class SharedCache::Reader {
     std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
     cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
     if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-    StateHeader* state = decode(*revision, oid, operations);
+    StateHeader* state = &decode_state(*revision, oid, operations);
     try {
       log_.reserve_one();
     } catch (...) {
@@ -268,65 +261,14 @@ class SharedCache::Reader {
     return state;
   }
 
-  /// A private state with the value of a revision, its interval set. Throws what decoding throws.
-  StateHeader* decode(const Revision& revision, Oid oid, const TypeOperations& operations) {
-    StateHeader* state = make_state(revision.erased ? erased_operations : operations);
-    detail::HeapMeter meter;
-    build(*state, [&] { state->operations->decode(*state, revision.record, oid, revision.begin); });
-    set_charge(*state, meter.kept(revision.record.size()));
-    state->begin.store(revision.begin.value, std::memory_order_relaxed);
-    state->end.store(revision.end.value, std::memory_order_relaxed);
-    return state;
-  }
-
-  static StateHeader* make_state(const TypeOperations& operations) {
-    StateHeader* state = StateMemory::instance().allocate(size_classes::class_of(operations.state_bytes));
-    state->operations = &operations;
-    return state;
-  }
-
-  /// Runs the constructor of a value; gives the slot back if it throws.
-  static void build(StateHeader& state, auto&& construct) {
-    try {
-      construct();
-    } catch (...) {
-      StateMemory::instance().release(&state);
-      throw;
-    }
-  }
-
-  static void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
-    state.charge.store(detail::charge_of(size_classes::bytes_of(state.size_class), heap_bytes), std::memory_order_relaxed);
-  }
-
-  static void add_write(WriteSet& writes, WriteSetEntry entry) {
-    try {
-      writes.add(entry);
-    } catch (...) {
-      destroy_state(*entry.state);
-      throw;
-    }
-  }
-
   /// What this transaction itself has made of an object. Also the place where every misuse ends up.
   WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
     require_active();
-    if (!oid) throw NullReferenceError(operations.name);
-    if (writes.empty()) return nullptr;
-    WriteSetEntry* entry = writes.find(oid);
-    if (entry == nullptr) return nullptr;
-    if (entry->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-    check_type(*entry->state, oid, operations);
-    return entry;
+    return find_own_write(writes, oid, operations, Tid{snapshot_});
   }
 
   void require_active() const {
     if (!active()) throw TransactionEndedError();
-  }
-
-  static void check_type(const StateHeader& state, Oid oid, const TypeOperations& operations) {
-    if (state.operations == &operations) return;
-    throw TypeMismatchError(oid, Tid{state.begin.load(std::memory_order_relaxed)}, operations.name, state.operations->name);
   }
 
   ReadLog log_;

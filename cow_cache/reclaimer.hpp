@@ -32,16 +32,11 @@
 
 #include "detail/asymmetric_fence.hpp"
 #include "detail/sanitizers.hpp"
+#include "state_factory.hpp"
 #include "state_memory.hpp"
 #include "transaction_registry.hpp"
 
 namespace cow {
-
-/// Destroys the value of a dead state that nobody can reach, and releases its slot.
-inline void destroy_state(StateHeader& state) noexcept {
-  state.operations->destroy(state);
-  StateMemory::instance().release(&state);
-}
 
 class Reclaimer {
  public:

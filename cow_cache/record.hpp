@@ -52,6 +52,34 @@ inline std::uint32_t load_big_endian(const char* in) noexcept {
   return value;
 }
 
+/// Memory for unpacked objects while one record is read. The zone is reused, because its first chunk is an allocation that
+/// every decode would pay, and cleared at the end, so that what it grew by is not taken for heap members of the value.
+class ScratchZone {
+ public:
+  ScratchZone() = default;
+  ScratchZone(const ScratchZone&) = delete;
+  ScratchZone& operator=(const ScratchZone&) = delete;
+  ~ScratchZone() { zone().clear(); }
+
+  /// The MessagePack value at `offset`, which moves behind it. It refers to the bytes of `record`.
+  static msgpack::object unpack(std::string_view record, std::size_t& offset) {
+    const std::size_t most = record.size();  // no container has more elements than its record has bytes
+    bool referenced = false;
+    return msgpack::unpack(
+        zone(), record.data(), record.size(), offset, referenced,
+        [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
+        msgpack::unpack_limit(most, most, most, most, most, kDeepest));
+  }
+
+ private:
+  static constexpr std::size_t kDeepest = 1024;
+
+  static msgpack::zone& zone() {
+    thread_local msgpack::zone zone;
+    return zone;
+  }
+};
+
 }  // namespace detail
 
 /// Checks the envelope of a record and reads its header. Throws CorruptRecordError.
@@ -65,8 +93,9 @@ inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid
   try {
     RecordHeader header;
     std::size_t offset = detail::kChecksumEnd;
-    msgpack::unpack(record.data(), record.size(), offset).get().convert(header.type_name);
-    msgpack::unpack(record.data(), record.size(), offset).get().convert(header.schema);
+    detail::ScratchZone scratch;
+    scratch.unpack(record, offset).convert(header.type_name);
+    scratch.unpack(record, offset).convert(header.schema);
     header.value_offset = offset;
     return header;
   } catch (const std::exception& error) {
@@ -100,15 +129,12 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
                                            "' is newer than this program's " + std::to_string(schema_of<T>()));
   }
   try {
-    thread_local msgpack::zone zone;  // reused: its first chunk is an allocation that every decode would pay
-    zone.clear();
+    detail::ScratchZone scratch;
     std::size_t offset = header.value_offset;
-    bool referenced = false;
-    msgpack::object object = msgpack::unpack(zone, record.data(), record.size(), offset, referenced,
-                                             [](msgpack::type::object_type, std::size_t, void*) { return true; });
+    msgpack::object object = scratch.unpack(record, offset);
     if (offset != record.size()) throw CorruptRecordError(oid, tid, "bytes follow the value");
     return Codec<T>::decode(object, header.schema);
-  } catch (const Error&) {
+  } catch (const CorruptRecordError&) {
     throw;
   } catch (const std::bad_alloc&) {
     throw;

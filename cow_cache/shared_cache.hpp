@@ -24,6 +24,7 @@
 #include "oid_table.hpp"
 #include "reclaimer.hpp"
 #include "record.hpp"
+#include "state_factory.hpp"
 #include "state_memory.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
@@ -243,14 +244,7 @@ class SharedCache {
     retire(retired);
   }
 
-  static CacheTag next_tag() {
-    static std::atomic<std::uint64_t> tags{0};
-    std::uint64_t tag = tags.fetch_add(1, std::memory_order_relaxed) + 1;
-    if (tag >> (64 - kOidBits) != 0) throw std::length_error("more than 2^24 caches in one process");
-    return tag << kOidBits;
-  }
-
-  const CacheTag tag_ = next_tag();
+  const CacheTag tag_ = next_cache_tag();
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_;

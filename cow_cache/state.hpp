@@ -62,7 +62,7 @@ static_assert(sizeof(StateHeader) == 48, "header and the first reference of a va
 template <class T>
 struct State : StateHeader {
   static_assert(alignof(T) <= alignof(StateHeader), "values aligned to more than 16 bytes are not supported");
-  T value;
+  alignas(StateHeader) T value;  // not in the padding of the header, where a small T could go
 };
 
 /// A header and the address of its value, each from the other: the value begins where the header ends.

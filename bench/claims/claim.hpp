@@ -1,0 +1,33 @@
+// A claim: a named figure, its bound, and the function that measures it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cow::bench {
+
+/// What measuring a claim gave.
+struct Measured {
+  double value = 0;
+  std::string detail;  ///< the parts of the figure, for the report
+};
+
+struct Claim {
+  enum class Comparison { at_most, at_least };
+
+  std::string name;
+  std::string description;
+  Comparison comparison;
+  double bound;
+  std::string unit;  ///< "x" for ratios
+  Measured (*measure)();
+
+  bool holds(double value) const { return comparison == Comparison::at_most ? value <= bound : value >= bound; }
+};
+
+// Grouped by what they measure; each in the file of that name.
+std::vector<Claim> read_claims();    // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, two-threads
+std::vector<Claim> memory_claims();  // memory_claims.cpp: memory-64, cold-loads
+std::vector<Claim> write_claims();   // write_claims.cpp: first-write, commit-raw
+
+}  // namespace cow::bench

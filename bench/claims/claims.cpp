@@ -1,0 +1,106 @@
+// Measures what the project claims and says which claims hold on this machine.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "bench/paired.hpp"
+#include "claim.hpp"
+
+namespace {
+
+using cow::bench::Claim;
+
+std::vector<Claim> all_claims() {
+  std::vector<Claim> all;
+  for (auto group : {cow::bench::read_claims, cow::bench::memory_claims, cow::bench::write_claims}) {
+    std::vector<Claim> claims = group();
+    all.insert(all.end(), claims.begin(), claims.end());
+  }
+  return all;
+}
+
+nlohmann::json as_json(const Claim& claim, const cow::bench::Measured& measured) {
+  return {{"name", claim.name},
+          {"measured", measured.value},
+          {"bound", claim.bound},
+          {"unit", claim.unit},
+          {"comparison", claim.comparison == Claim::Comparison::at_most ? "<=" : ">="},
+          {"holds", claim.holds(measured.value)},
+          {"description", claim.description},
+          {"detail", measured.detail}};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<Claim> claims = all_claims();
+  std::vector<std::string> names;
+  std::string json_path;
+  bool list = false, verbose = false;
+  CLI::App app("Measures the project's claims. One line each: NAME measured bound holds|fails.\n"
+               "Exit code: 0 all hold, 1 one fails, 2 bad usage or a measurement that could not be made.");
+  app.add_option("NAME", names, "measure these (default: all)");
+  app.add_option("--json", json_path, "also write the results to this file");
+  app.add_flag("--list", list, "print names, bounds and descriptions, and measure nothing");
+  app.add_flag("--verbose", verbose, "also print what each figure is made of");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  auto bound_text = [](const Claim& claim) {
+    return fmt::format("{}{:g}{}", claim.comparison == Claim::Comparison::at_most ? "<=" : ">=", claim.bound, claim.unit);
+  };
+  if (list) {
+    for (const Claim& claim : claims) fmt::print("{:<14} {:<10} {}\n", claim.name, bound_text(claim), claim.description);
+    return 0;
+  }
+  std::vector<Claim> chosen;
+  for (const std::string& name : names) {
+    auto found = std::find_if(claims.begin(), claims.end(), [&](const Claim& claim) { return claim.name == name; });
+    if (found == claims.end()) {
+      fmt::print(stderr, "claims: no claim '{}' (see --list)\n", name);
+      return 2;
+    }
+    chosen.push_back(*found);
+  }
+  if (names.empty()) chosen = claims;
+
+  cow::bench::start_a_thread_once();
+  nlohmann::json results = nlohmann::json::array();
+  bool all_hold = true;
+  for (const Claim& claim : chosen) {
+    try {
+      fmt::print(stderr, "measuring {} ...\n", claim.name);
+      double start = cow::bench::seconds_now();
+      cow::bench::Measured measured = claim.measure();
+      bool holds = claim.holds(measured.value);
+      all_hold = all_hold && holds;
+      fmt::print("{:<14} {:>9.3f}{:<3} {:<10} {}\n", claim.name, measured.value, claim.unit, bound_text(claim),
+                 holds ? "holds" : "fails");
+      if (verbose) fmt::print("    {}\n    {} ({:.1f} s)\n", claim.description, measured.detail,
+                              cow::bench::seconds_now() - start);
+      std::fflush(stdout);
+      results.push_back(as_json(claim, measured));
+    } catch (const std::exception& error) {
+      fmt::print(stderr, "claims: {} could not be measured: {}\n", claim.name, error.what());
+      return 2;
+    }
+  }
+  if (!json_path.empty()) {
+    std::ofstream file(json_path);
+    file << results.dump(2) << '\n';
+    if (!file.flush()) {
+      fmt::print(stderr, "claims: cannot write {}\n", json_path);
+      return 2;
+    }
+  }
+  return all_hold ? 0 : 1;
+}

@@ -1,0 +1,12 @@
+#include <benchmark/benchmark.h>
+
+#include "bench/paired.hpp"
+
+int main(int argc, char** argv) {
+  cow::bench::start_a_thread_once();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

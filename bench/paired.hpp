@@ -1,0 +1,82 @@
+// Measuring two things against each other: interleaved, in one process, so that what disturbs one disturbs the other.
+//
+// Thread safety: one measurement at a time.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace cow::bench {
+
+inline double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Seconds that `work()` takes.
+template <class Work>
+double seconds_of(Work&& work) {
+  double start = seconds_now();
+  work();
+  return seconds_now() - start;
+}
+
+inline double median(std::vector<double> values) {
+  if (values.empty()) throw std::invalid_argument("the median of nothing");
+  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+inline double geometric_mean(const std::vector<double>& values) {
+  double logarithms = 0;
+  for (double value : values) logarithms += std::log(value);
+  return std::exp(logarithms / static_cast<double>(values.size()));
+}
+
+/// Medians over the repetitions.
+struct Paired {
+  double first = 0, second = 0;  ///< what the two sides returned
+  double ratio = 0;              ///< first / second, pair by pair
+};
+
+/// Calls `first()` and `second()`, each returning what it measured, `repetitions` times in turn after one round that
+/// does not count. The order alternates, so that neither always has the warmer cache.
+template <class First, class Second>
+Paired measure_paired(int repetitions, First&& first, Second&& second) {
+  std::vector<double> firsts, seconds, ratios;
+  for (int i = -1; i < repetitions; ++i) {
+    double a = 0, b = 0;
+    if (i % 2 == 0) {
+      a = first();
+      b = second();
+    } else {
+      b = second();
+      a = first();
+    }
+    if (i < 0) continue;
+    firsts.push_back(a);
+    seconds.push_back(b);
+    ratios.push_back(a / b);
+  }
+  return {median(firsts), median(seconds), median(ratios)};
+}
+
+/// Keeps the compiler from dropping what computes `value`.
+template <class Value>
+inline void keep(const Value& value) {
+  asm volatile("" : : "g"(&value) : "memory");
+}
+
+/// libstdc++ leaves out atomic operations until the process has had a second thread; every server has.
+inline void start_a_thread_once() {
+  std::thread([] {}).join();
+}
+
+}  // namespace cow::bench
