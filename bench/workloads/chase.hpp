@@ -57,8 +57,11 @@ auto build(typename Database::Session& session, std::size_t count, std::uint64_t
   };
   in_batches([&](Transaction& txn, std::size_t) { nodes.push_back(txn.create(ChaseNode{})); });
   Random random(seed);
-  std::vector<std::uint32_t> order = random_permutation(count, random);
-  in_batches([&](Transaction& txn, std::size_t i) { txn.write(nodes[order[i]]).next = nodes[order[(i + 1) % count]]; });
+  std::vector<std::uint32_t> order = random_permutation(count, random), successor(count);
+  for (std::size_t i = 0; i < count; ++i) successor[order[i]] = order[(i + 1) % count];
+  // In the order of creation: a database that clones on write places the clones in the order of the writes, and must
+  // not lay the chain out straight.
+  in_batches([&](Transaction& txn, std::size_t i) { txn.write(nodes[i]).next = nodes[successor[i]]; });
   return nodes[order[0]];
 }
 

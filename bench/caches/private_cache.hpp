@@ -1,0 +1,352 @@
+// PrivateCache: every session has a cache of its own, as ZODB's connections have. The baseline to beat, so it is tuned.
+//
+// Thread safety: a session and its transactions are used by one thread at a time; sessions run at once. `publish` is called
+// by one committer at a time.
+//
+// Invariants:
+//  1. Swizzled pointers. References inside a session's objects point straight at that session's states. Each session tags
+//     its keys, and state memory is type-stable, so a hint of another session, or of a state that has gone, fails the one
+//     comparison that a hit consists of. No log, no interval, no read-modify-write; what a hit writes is its own.
+//  2. Between transactions every state of a session is the revision visible at `snapshot_`. A begin applies the
+//     invalidations of the commits since; beyond the reach of their log it empties the cache. Loads read at the snapshot.
+//  3. Budget. `CacheOptions::cache_bytes` is *per session* here. It is enforced between transactions only, so that
+//     references stay valid: a transaction may read more than the budget and holds it until it ends.
+//  4. Replacement is exact LRU in the order of first touches in each transaction (PrivateObjects::make_room).
+//
+// The header's fields serve as: `end`: the LRU stamp; `older`: the mark of a changed state (in_place_reader.hpp); `begin`: the
+// revision. Stamps instead of the usual ring of links, for a ring costs two cache misses more per first touch: those of the
+// neighbours. All that a touch writes is on the line that it has just read.
+#pragma once
+
+#include <tsl/robin_map.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_set>
+#include <vector>
+
+#include "cow_cache/database.hpp"
+#include "in_place_reader.hpp"
+
+namespace cow::bench {
+
+/// A session was asked for a second transaction while its first one is active: there is one set of objects only.
+class SessionBusyError : public Error {
+ public:
+  SessionBusyError() : Error("the session of a private cache has an active transaction already") {}
+};
+
+/// What recent commits have changed. Bounded: who was away for too long must assume that everything changed.
+class InvalidationLog {
+ public:
+  struct Change {
+    Tid tid;
+    Oid oid;
+  };
+
+  /// `start`: sessions begin at this tid or later.
+  explicit InvalidationLog(Tid start) : complete_after_(start) {}
+
+  void append(WriteSet& writes, Tid tid) noexcept {
+    std::unique_lock lock(mutex_);
+    try {
+      for (const WriteSetEntry& entry : writes) changes_.push_back({tid, entry.oid});
+    } catch (...) {
+      changes_.clear();
+      complete_after_ = tid;
+    }
+    for (; changes_.size() > kMostChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
+  }
+
+  /// The changes of the commits in (after, upto]; nothing if the log does not reach back that far.
+  std::optional<std::vector<Change>> between(Tid after, Tid upto) const {
+    std::shared_lock lock(mutex_);
+    if (after < complete_after_) return std::nullopt;
+    auto above = [](Tid tid, const Change& change) { return tid < change.tid; };
+    auto first = std::upper_bound(changes_.begin(), changes_.end(), after, above);
+    return std::vector<Change>(first, std::upper_bound(first, changes_.end(), upto, above));
+  }
+
+  std::size_t bytes() const {
+    std::shared_lock lock(mutex_);
+    return changes_.size() * sizeof(Change);
+  }
+
+ private:
+  static constexpr std::size_t kMostChanges = std::size_t{1} << 17;
+
+  mutable std::shared_mutex mutex_;
+  std::deque<Change> changes_;  // tids ascend
+  Tid complete_after_;          // commits above this one are in the log
+};
+
+/// A figure that one thread at a time changes and any thread reads.
+class OwnedCounter {
+ public:
+  void add(std::int64_t difference) noexcept { set(get() + static_cast<std::uint64_t>(difference)); }
+  void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+class PrivateObjects;
+
+class PrivateCache {
+ public:
+  using Pointers = SharedCache::Pointers;
+  class Session;
+  using Reader = InPlaceReader<PrivateObjects>;
+
+  PrivateCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
+      : store_(store), frontier_(frontier), session_bytes_(options.cache_bytes), log_(store.last_tid()) {}
+
+  PrivateCache(const PrivateCache&) = delete;
+  PrivateCache& operator=(const PrivateCache&) = delete;
+
+  ~PrivateCache() {
+    if (sessions_.empty()) return;
+    std::fputs("cow::bench::PrivateCache destroyed while one of its sessions is open\n", stderr);
+    std::terminate();
+  }
+
+  void publish(WriteSet& writes, Tid tid) noexcept {
+    publish_in_place(writes, tid);
+    log_.append(writes, tid);
+    writes.clear();
+  }
+
+  void add_statistics(Statistics& statistics) const;
+  std::size_t active_transactions() const;
+
+ private:
+  friend PrivateObjects;
+
+  Store& store_;
+  const std::atomic<std::uint64_t>& frontier_;
+  const std::size_t session_bytes_;
+  InvalidationLog log_;
+
+  mutable std::mutex sessions_mutex_;
+  std::unordered_set<const PrivateObjects*> sessions_;
+  std::uint64_t closed_loads_ = 0, closed_evictions_ = 0;  // of sessions that have closed
+};
+
+/// The objects of one session: the home of its transactions.
+class PrivateObjects {
+ public:
+  static PrivateObjects& of(PrivateCache&, PrivateCache::Session& session) noexcept;
+
+  explicit PrivateObjects(PrivateCache& cache)
+      : cache_(cache), snapshot_{cache.frontier_.load(std::memory_order_acquire)} {
+    std::scoped_lock lock(cache_.sessions_mutex_);
+    cache_.sessions_.insert(this);
+  }
+
+  /// The session has ended; its active transaction may go on and then takes the objects with it.
+  void close() noexcept {
+    if (active_.load(std::memory_order_relaxed)) {
+      orphaned_ = true;
+    } else {
+      delete this;
+    }
+  }
+
+  Tid begin() {
+    if (active_.load(std::memory_order_relaxed)) throw SessionBusyError();
+    // Acquire: pairs with the committer's release, so the log has all commits up to here.
+    Tid now{cache_.frontier_.load(std::memory_order_acquire)};
+    if (now != snapshot_) catch_up(now);
+    started_ = ++clock_;
+    active_.store(true, std::memory_order_relaxed);
+    return now;
+  }
+
+  void end() noexcept {
+    active_.store(false, std::memory_order_relaxed);
+    if (orphaned_) {
+      delete this;
+    } else if (bytes_.get() > cache_.session_bytes_) {
+      make_room();
+    }
+  }
+
+  CacheTag tag() const noexcept { return tag_; }
+
+  void touch(StateHeader& state) noexcept {
+    if (state.end.load(std::memory_order_relaxed) < started_) state.end.store(++clock_, std::memory_order_relaxed);
+  }
+
+  StateHeader* lookup(Oid oid) const {
+    auto found = objects_.find(oid);
+    return found == objects_.end() ? nullptr : found->second;
+  }
+
+  StateHeader& load(Oid oid, const TypeOperations& operations, Tid snapshot) {
+    std::optional<Revision> revision = cache_.store_.load(oid, snapshot);
+    loads_.add(1);
+    if (!revision || revision->erased) throw DanglingReferenceError(oid, snapshot);
+    StateHeader& state = decode_state(*revision, oid, operations);
+    insert(state, oid);
+    return state;
+  }
+
+  void insert(StateHeader& state, Oid oid) {
+    try {
+      objects_.emplace(oid, &state);
+    } catch (...) {
+      destroy_state(state);
+      throw;
+    }
+    table_bytes_.set(objects_.bucket_count() * kBucketBytes);
+    state.end.store(++clock_, std::memory_order_relaxed);
+    state.key.store(tag_ | oid.value, std::memory_order_release);
+    bytes_.add(state.charge.load(std::memory_order_relaxed));
+  }
+
+  void remove(StateHeader& state) noexcept {
+    objects_.erase(state.oid());
+    // Relaxed: nobody else trusts a key with this tag.
+    state.key.store(0, std::memory_order_relaxed);
+    bytes_.add(-std::int64_t{state.charge.load(std::memory_order_relaxed)});
+  }
+
+  void adjust_bytes(std::int64_t difference) noexcept { bytes_.add(difference); }
+  void begin_change(Oid, Tid) noexcept {}
+
+ private:
+  friend PrivateCache;
+
+  struct Victim {
+    StateHeader* state;
+    std::uint64_t stamp;
+  };
+
+  static constexpr std::size_t kBucketBytes = 24;  // of tsl::robin_map: oid, pointer, distance
+  static constexpr std::size_t kFewestVictims = 64;
+
+  ~PrivateObjects() {
+    flush();
+    std::scoped_lock lock(cache_.sessions_mutex_);
+    cache_.sessions_.erase(this);
+    cache_.closed_loads_ += loads_.get();
+    cache_.closed_evictions_ += evictions_.get();
+  }
+
+  /// Drops what other sessions have changed since the last transaction.
+  void catch_up(Tid now) {
+    std::optional<std::vector<InvalidationLog::Change>> changes = cache_.log_.between(snapshot_, now);
+    snapshot_ = now;
+    if (!changes) return flush();
+    for (const InvalidationLog::Change& change : *changes) {
+      StateHeader* state = lookup(change.oid);
+      // A state that is as new as the change is this session's own commit.
+      if (state != nullptr && state->begin.load(std::memory_order_relaxed) < change.tid.value) drop(*state);
+    }
+  }
+
+  /// Evicts the least recently touched until the budget is kept. `victims_` has the oldest states as of some time, oldest
+  /// last; any other state is younger than all of them, and one that was touched since has another stamp. So the last
+  /// valid victim is the oldest of all, and the price of order is paid per eighth of the cache, not per touch.
+  void make_room() noexcept {
+    while (bytes_.get() > cache_.session_bytes_ && !objects_.empty()) {
+      if (victims_.empty()) choose_victims();
+      if (victims_.empty()) return;
+      Victim victim = victims_.back();
+      victims_.pop_back();
+      // Its slot may have died, or be another session's by now: the tag is asked before the stamp.
+      if ((victim.state->key.load(std::memory_order_relaxed) & ~kMaxOid.value) != tag_) continue;
+      if (victim.state->end.load(std::memory_order_relaxed) != victim.stamp) continue;
+      drop(*victim.state);
+      evictions_.add(1);
+    }
+  }
+
+  void choose_victims() noexcept {
+    try {
+      victims_.reserve(objects_.size());
+    } catch (...) {
+      return flush();  // no memory to choose with, so all of it goes
+    }
+    for (const auto& [oid, state] : objects_) victims_.push_back({state, state->end.load(std::memory_order_relaxed)});
+    std::size_t wanted = std::min(victims_.size(), std::max(kFewestVictims, victims_.size() / 8));
+    auto older = [](const Victim& a, const Victim& b) { return a.stamp < b.stamp; };
+    std::nth_element(victims_.begin(), victims_.begin() + static_cast<std::ptrdiff_t>(wanted) - 1, victims_.end(), older);
+    victims_.resize(wanted);
+    victims_.shrink_to_fit();
+    std::sort(victims_.rbegin(), victims_.rend(), older);
+  }
+
+  void drop(StateHeader& state) noexcept {
+    remove(state);
+    destroy_state(state);
+  }
+
+  void flush() noexcept {
+    for (const auto& [oid, state] : objects_) {
+      state->key.store(0, std::memory_order_relaxed);
+      destroy_state(*state);
+    }
+    objects_.clear();
+    victims_.clear();
+    bytes_.set(0);
+  }
+
+  PrivateCache& cache_;
+  const CacheTag tag_ = next_cache_tag();
+  std::uint64_t clock_ = 0, started_ = 0;  // stamps: the latest, and the first of this transaction
+  tsl::robin_map<Oid, StateHeader*> objects_;
+  std::vector<Victim> victims_;
+  Tid snapshot_;
+  bool orphaned_ = false;
+  std::atomic<bool> active_{false};  // changed by the session's thread only
+  OwnedCounter bytes_, table_bytes_, loads_, evictions_;
+};
+
+/// Owns a session's objects.
+class PrivateCache::Session {
+ public:
+  explicit Session(PrivateCache& cache) : objects_(new PrivateObjects(cache)) {}
+
+ private:
+  friend PrivateObjects;
+  struct Closer {
+    void operator()(PrivateObjects* objects) const noexcept { objects->close(); }
+  };
+  std::unique_ptr<PrivateObjects, Closer> objects_;
+};
+
+inline PrivateObjects& PrivateObjects::of(PrivateCache&, PrivateCache::Session& session) noexcept {
+  return *session.objects_;
+}
+
+inline void PrivateCache::add_statistics(Statistics& statistics) const {
+  std::scoped_lock lock(sessions_mutex_);
+  statistics.loads += closed_loads_;
+  statistics.evictions += closed_evictions_;
+  statistics.table_bytes += log_.bytes();
+  for (const PrivateObjects* session : sessions_) {
+    statistics.cache_bytes += session->bytes_.get();
+    statistics.table_bytes += session->table_bytes_.get();
+    statistics.loads += session->loads_.get();
+    statistics.evictions += session->evictions_.get();
+    statistics.active_transactions += session->active_.load(std::memory_order_relaxed);
+  }
+}
+
+inline std::size_t PrivateCache::active_transactions() const {
+  Statistics statistics;
+  add_statistics(statistics);
+  return statistics.active_transactions;
+}
+
+}  // namespace cow::bench

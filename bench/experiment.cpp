@@ -1,0 +1,202 @@
+// The experiment driver: runs one workload on one system once and appends one row of JSON.
+//
+// Exit codes: 0 the run is good; 1 it failed or gave a wrong answer; 2 the command line makes no sense.
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "experiment_options.hpp"
+#include "machine.hpp"
+
+namespace cow::bench {
+
+namespace {
+
+std::string iso_8601(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text;
+}
+
+nlohmann::json parameters_of(const ExperimentOptions& options) {
+  nlohmann::json parameters{{"store", options.cache == "raw" ? "none" : options.store},
+                            {"sessions", options.sessions},
+                            {"threads", options.threads},
+                            {"write_share", options.write_share},
+                            {"seconds", options.seconds},
+                            {"warmup", options.warmup},
+                            {"cache_bytes", options.cache_bytes}};
+  if (options.store == "rocksdb") {
+    parameters["block_cache_bytes"] = options.block_cache_bytes;
+    parameters["unsynced"] = options.unsynced;
+  }
+  if (options.workload == "wordnet") {
+    parameters["closure_limit"] = options.closure_limit;
+    parameters["keys"] = "true Zipf, theta 0.99";
+    parameters["read_all"] = options.read_all;
+  } else if (options.workload == "oo7") {
+    parameters["size"] = options.oo7_size;
+    parameters["fan_out"] = options.oo7_fan_out;
+    parameters["operation"] = options.oo7_operation;
+  } else {
+    parameters["objects"] = options.objects;
+    parameters["item_bytes"] = options.item_bytes;
+  }
+  return parameters;
+}
+
+nlohmann::json row_of(const ExperimentOptions& options, const Measurement& measurement) {
+  const double rate =
+      measurement.duration_s > 0 ? static_cast<double>(measurement.operations) / measurement.duration_s : 0;
+  nlohmann::json figures = measurement.figures;
+  figures["uss_bytes"] = measurement.memory.uss;
+  figures["uss_before_bytes"] = measurement.memory_before.uss;
+  return {{"experiment", options.experiment},
+          {"system", options.cache},
+          {"workload", options.workload},
+          {"parameters", parameters_of(options)},
+          {"seed", options.seed},
+          {"repetition", options.repetition},
+          {"start", iso_8601(measurement.start)},
+          {"duration_s", measurement.duration_s},
+          {"operations", measurement.operations},
+          {"operations_per_s", rate},
+          {"aborts", measurement.aborts},
+          {"rss_bytes", measurement.memory.rss},
+          {"rss_before_bytes", measurement.memory_before.rss},
+          {"cache_bytes", measurement.cache_bytes},
+          {"limbo_bytes", measurement.limbo_bytes},
+          {"store_loads", measurement.store_loads},
+          {"p50_ns", measurement.latencies.quantile(0.5)},
+          {"p99_ns", measurement.latencies.quantile(0.99)},
+          {"p999_ns", measurement.latencies.quantile(0.999)},
+          {"figures", figures}};
+}
+
+void print_table(const nlohmann::json& row) {
+  auto print = [](const std::string& name, const nlohmann::json& value) {
+    const std::string text = value.is_string()         ? value.get<std::string>()
+                             : value.is_number_float() ? CLI::detail::to_string(value.get<double>())
+                                                       : value.dump();
+    std::printf("  %-32s %s\n", name.c_str(), text.c_str());
+  };
+  for (const auto& [name, value] : row.items()) {
+    if (name != "parameters" && name != "figures") print(name, value);
+  }
+  for (const char* group : {"parameters", "figures"}) {
+    std::printf(" %s\n", group);
+    for (const auto& [name, value] : row[group].items()) print(name, value);
+  }
+}
+
+void append(const std::filesystem::path& output, const nlohmann::json& row) {
+  std::ofstream out(output, std::ios::app);
+  out << row.dump() + "\n" << std::flush;  // one write, so that rows of two processes do not mix
+  if (!out) throw std::runtime_error("cannot write to " + output.string());
+}
+
+void run(const ExperimentOptions& options) {
+  options.check();
+  const Measurement measurement = options.workload == "wordnet" ? run_wordnet(options)
+                                  : options.workload == "oo7"   ? run_oo7(options)
+                                                                : run_zodbshootout(options);
+  const nlohmann::json row = row_of(options, measurement);
+  if (!options.output.empty()) append(options.output, row);
+  print_table(row);
+}
+
+void add_run_options(CLI::App& run, ExperimentOptions& options) {
+  auto fraction = CLI::Range(0.0, 1.0);
+  run.add_option("--workload", options.workload)
+      ->check(CLI::IsMember({"wordnet", "oo7", "zodbshootout"}))
+      ->capture_default_str();
+  run.add_option("--cache", options.cache, "The system to measure")
+      ->check(CLI::IsMember({"shared", "private", "two-level", "locked", "blocking", "raw"}))
+      ->capture_default_str();
+  run.add_option("--store", options.store)->check(CLI::IsMember({"memory", "rocksdb"}))->capture_default_str();
+  run.add_option("--path", options.path, "Directory of the store");
+  run.add_option("--sessions", options.sessions, "Open sessions, served round robin")->capture_default_str();
+  run.add_option("--threads", options.threads, "Threads that serve them")->capture_default_str();
+  run.add_option("--write-share", options.write_share, "Share of writing transactions")
+      ->check(fraction)
+      ->capture_default_str();
+  run.add_option("--seconds", options.seconds, "Measured time (zodbshootout: ignored)")->capture_default_str();
+  run.add_option("--warmup", options.warmup, "Seconds before that")->capture_default_str();
+  run.add_option("--cache-bytes", options.cache_bytes, "Budget of the object cache; suffixes KB, MB, GB = 2^10, ...")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  run.add_option("--block-cache-bytes", options.block_cache_bytes, "Budget of RocksDB's block cache")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+  run.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
+  run.add_option("--seed", options.seed)->capture_default_str();
+  run.add_option("--repetition", options.repetition, "Number of this repetition, for the row")->capture_default_str();
+  run.add_option("--experiment", options.experiment, "Name of the experiment, for the row")->capture_default_str();
+  run.add_option("--output", options.output, "File to append the row to, as one line of JSON");
+  run.add_option("--wordnet", options.wordnet, "Folder of WordNet's files [where Debian has them]");
+  run.add_option("--closure-limit", options.closure_limit, "WordNet: hyponyms collected at most")
+      ->capture_default_str();
+  run.add_flag("--read-all", options.read_all, "WordNet: every session reads all of it once, in place of the timed mix");
+  run.add_option("--size", options.oo7_size, "OO7")->check(CLI::IsMember({"small", "medium"}))->capture_default_str();
+  run.add_option("--fan-out", options.oo7_fan_out, "OO7: connections per part")
+      ->check(CLI::IsMember({3, 6, 9}))
+      ->capture_default_str();
+  run.add_option("--operation", options.oo7_operation, "OO7: the traversal; writes are T2a")
+      ->check(CLI::IsMember({"T1", "T2a", "T2b", "T2c", "T6", "T8", "T9"}))
+      ->capture_default_str();
+  run.add_option("--objects", options.objects, "zodbshootout: per transaction")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  run.add_option("--item-bytes", options.item_bytes, "zodbshootout: bytes an object")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Runs an experiment once and appends a row of JSON to a file.");
+  app.require_subcommand(1);
+  ExperimentOptions options;
+  CLI::App* run_command = app.add_subcommand("run", "Run one workload on one system");
+  add_run_options(*run_command, options);
+  CLI::App* import_command = app.add_subcommand("import-wordnet", "Import WordNet 3.0 into a RocksDB store");
+  import_command->add_option("--path", options.path, "Directory of the store")->required();
+  import_command->add_option("--wordnet", options.wordnet, "Folder of WordNet's files [where Debian has them]");
+  CLI::App* machine_command = app.add_subcommand("machine", "Print what is known about machine and build as JSON");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    if (*run_command) run(options);
+    if (*import_command) {
+      options.store = "rocksdb";
+      import_wordnet(options);
+    }
+    if (*machine_command) std::cout << machine_facts().dump(2) << "\n";
+    return 0;
+  } catch (const UsageError& error) {
+    std::fprintf(stderr, "experiment: %s\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "experiment: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+}  // namespace cow::bench
+
+int main(int argc, char** argv) { return cow::bench::run_command_line(argc, argv); }

@@ -1,0 +1,84 @@
+// What an experiment is asked to do, and what it measures.
+//
+// Thread safety: plain values.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "latency_histogram.hpp"
+#include "process_memory.hpp"
+
+namespace cow::bench {
+
+/// The options contradict each other: exit code 2.
+class UsageError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct ExperimentOptions {
+  std::string experiment = "manual";  ///< name in the rows
+  std::string workload = "wordnet";
+  std::string cache = "shared";
+  std::string store = "memory";
+  std::filesystem::path path;  ///< of the store
+  std::uint32_t sessions = 1;
+  std::uint32_t threads = 1;
+  double write_share = 0;
+  double seconds = 5;
+  double warmup = 1;
+  std::size_t cache_bytes = std::size_t{256} << 20;
+  std::size_t block_cache_bytes = std::size_t{64} << 20;
+  bool unsynced = false;  ///< commits return before they are on the device
+  std::uint64_t seed = 1;
+  std::uint32_t repetition = 0;
+  std::filesystem::path output;  ///< rows are appended here; empty: nowhere
+
+  std::filesystem::path wordnet;  ///< its files; empty: where Debian has them
+  std::size_t closure_limit = 1'000;
+  bool read_all = false;  ///< WordNet: every session reads everything once, in place of the timed mix
+  std::string oo7_size = "small";
+  std::uint32_t oo7_fan_out = 3;
+  std::string oo7_operation = "T1";
+  std::uint32_t objects = 1'000;  ///< zodbshootout: per transaction
+  std::uint32_t item_bytes = 300;
+
+  /// Throws UsageError if they do not go together.
+  void check() const {
+    if (threads == 0 || sessions < threads) throw UsageError("there must be a session for every thread, and a thread");
+    if (store != "memory" && path.empty() && cache != "raw") throw UsageError("--store " + store + " needs --path");
+    if (cache == "raw" && threads > 1 && (write_share > 0 || workload == "zodbshootout")) {
+      throw UsageError("raw pointers have no isolation: writing workloads need --threads 1");
+    }
+  }
+};
+
+/// What one run found out.
+struct Measurement {
+  std::chrono::system_clock::time_point start = std::chrono::system_clock::now();
+  double duration_s = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t aborts = 0;     ///< attempts that met a conflict
+  ProcessMemory memory_before;  ///< with the database open and no session
+  ProcessMemory memory;         ///< at the end, with all sessions open
+  std::uint64_t cache_bytes = 0;
+  std::uint64_t limbo_bytes = 0;
+  std::uint64_t store_loads = 0;                      ///< warm-up included
+  LatencyHistogram latencies;                         ///< of transactions, in nanoseconds, retries included
+  nlohmann::json figures = nlohmann::json::object();  ///< what only this workload has
+};
+
+/// The workloads. Each throws WrongAnswerError if the database gave a wrong answer.
+Measurement run_wordnet(const ExperimentOptions& options);
+Measurement run_oo7(const ExperimentOptions& options);
+Measurement run_zodbshootout(const ExperimentOptions& options);
+
+/// Imports WordNet into the store of `options`, unless it is there, and verifies it.
+void import_wordnet(const ExperimentOptions& options);
+
+}  // namespace cow::bench

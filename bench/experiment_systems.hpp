@@ -1,0 +1,94 @@
+// The systems that experiments compare: which database class a name means, and how to open one.
+//
+// To add a cache: one line in `with_system`.
+//
+// Thread safety: plain functions.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "caches/blocking_cache.hpp"
+#include "caches/locked_cache.hpp"
+#include "caches/private_cache.hpp"
+#include "caches/raw_database.hpp"
+#include "caches/two_level.hpp"
+#include "cow_cache/cow_cache.hpp"
+#include "experiment_options.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/rocksdb_store.hpp"
+
+namespace cow::bench {
+
+/// Calls `use(std::type_identity<Database>)` with the database class that `name` means. Throws UsageError.
+template <class Use>
+auto with_system(std::string_view name, Use&& use) {
+  if (name == "raw") return use(std::type_identity<RawDatabase>{});
+  if (name == "shared") return use(std::type_identity<BasicDatabase<SharedCache>>{});
+  if (name == "private") return use(std::type_identity<BasicDatabase<PrivateCache>>{});
+  if (name == "two-level") return use(std::type_identity<TwoLevelDatabase>{});
+  if (name == "locked") return use(std::type_identity<BasicDatabase<LockedCache>>{});
+  if (name == "blocking") return use(std::type_identity<BasicDatabase<BlockingCache>>{});
+  throw UsageError("no cache '" + std::string(name) + "' in this build");
+}
+
+/// Opens the store that `options` name. Throws UsageError or what the store throws.
+inline std::unique_ptr<Store> open_store(const ExperimentOptions& options) {
+  if (options.store == "memory") return std::make_unique<MemoryStore>();
+  if (options.store == "rocksdb") {
+    RocksDbOptions rocksdb;
+    rocksdb.durable = !options.unsynced;
+    rocksdb.block_cache_bytes = options.block_cache_bytes;
+    return std::make_unique<RocksDbStore>(options.path, rocksdb);
+  }
+  throw UsageError("no store '" + options.store + "' in this build");
+}
+
+/// A database and, below it, its store.
+template <class Database>
+class System {
+ public:
+  explicit System(const ExperimentOptions& options) : options_(options) {
+    if constexpr (kHasStore) store_ = open_store(options);
+    database_ = open_database();
+  }
+
+  Database& database() { return *database_; }
+
+  /// Whether everything is gone when the database or the store is closed.
+  bool forgets() const { return !kHasStore || options_.store == "memory"; }
+
+  /// Closes the database and opens it again, with nothing in its cache; the store too if asked for.
+  /// REQUIRES: no session is open.
+  Database& reopen(bool reopen_store) {
+    database_.reset();
+    if (reopen_store) {
+      store_.reset();
+      store_ = open_store(options_);
+    }
+    database_ = open_database();
+    return *database_;
+  }
+
+ private:
+  static constexpr bool kHasStore = !std::is_same_v<Database, RawDatabase>;
+
+  std::unique_ptr<Database> open_database() {
+    if constexpr (kHasStore) {
+      CacheOptions cache;
+      cache.cache_bytes = options_.cache_bytes;
+      return std::make_unique<Database>(*store_, cache);
+    } else {
+      return std::make_unique<Database>();
+    }
+  }
+
+  const ExperimentOptions options_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace cow::bench

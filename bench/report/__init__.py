@@ -1,0 +1,1 @@
+"""Runs the experiments of scripts/reproduce, draws their figures and writes the report."""

@@ -1,0 +1,137 @@
+"""The command line of scripts/reproduce: builds, measures, draws and writes the report."""
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from . import claims, experiments, machine, plan, publish
+from .formats import duration
+from .model import FULL, SMOKE
+from .progress import Progress
+from .runner import Runner
+
+SMOKE_BUDGET_S = 300.0  # from the end of the build to the report
+DRAWING_S = 30.0  # kept back from the budget for figures and the report
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    known = [e.name for e in experiments.ALL] + [claims.NAME]
+    parser = argparse.ArgumentParser(
+        prog="scripts/reproduce", description="From sources to figures: builds optimised, measures, draws, reports.",
+        epilog="Exit code: 0 every experiment ran, its figures are plausible and every claim holds; 1 not so; 2 bad usage.")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--smoke", action="store_true",
+                      help="one short run per point, at most 5 minutes once built; not for results (default)")
+    size.add_argument("--full", action="store_true", help=f"{FULL.repetitions} runs per point, for results; takes hours")
+    parser.add_argument("--only", metavar="NAME,...", help=f"some experiments only, of: {', '.join(known)}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: results/<UTC time>); must not exist")
+    parser.add_argument("--seed", type=int, help="for the order of runs and the workloads (default: drawn, and recorded)")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="runs per point, in place of the size's own")
+    parser.add_argument("--binaries", type=Path, metavar="DIR", help="measure the programs in DIR instead of building them")
+    parser.add_argument("--list", action="store_true", help="name the experiments and leave")
+    chosen = parser.parse_args(argv)
+    chosen.names = chosen.only.split(",") if chosen.only else known
+    unknown = [name for name in chosen.names if name not in known]
+    if unknown:
+        parser.error(f"no experiment {', '.join(unknown)}; there are {', '.join(known)}")
+    if chosen.repetitions is not None and chosen.repetitions < 1:
+        parser.error("--repetitions must be at least 1")
+    if chosen.out and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
+        parser.error(f"{chosen.out} exists: raw data is never overwritten")
+    return chosen
+
+
+def build(root: Path) -> Path:
+    done = subprocess.run([root / "scripts" / "build-release"], stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        raise RuntimeError("the build failed")
+    return root / "build" / "release" / "bench"
+
+
+def preflight(scratch: Path) -> list[str]:
+    """What makes figures doubtful; said at once and again in the report."""
+    warnings = []
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    # The build that has just ended is in the load of the last minute, so only what is clearly more than that counts.
+    if load > 1.5 * cores:
+        warnings.append(f"The machine was busy before the first run: load average {load:.1f} on {cores} cores.")
+    stat = os.statvfs(scratch)
+    free = stat.f_bavail * stat.f_frsize
+    if free < 5 << 30:
+        warnings.append(f"Little disk space was left: {free / (1 << 30):.1f} GiB.")
+    if machine.available_memory_bytes() < 8 << 30:
+        warnings.append(f"Little memory was left: {machine.available_memory_bytes() / (1 << 30):.1f} GiB.")
+    return warnings
+
+
+def measure(options: argparse.Namespace, root: Path) -> int:
+    size = FULL if options.full else SMOKE
+    if options.repetitions:
+        size = replace(size, repetitions=options.repetitions)
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
+    binaries = options.binaries.resolve() if options.binaries else build(root)
+    started = datetime.now(timezone.utc)
+    begun = time.monotonic()
+    out = (options.out or root / "results" / started.strftime("%Y-%m-%dT%H%M%SZ")).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    work = root / "build"
+    work.mkdir(exist_ok=True)
+
+    chosen = [e for e in experiments.ALL if e.name in options.names]
+    jobs = plan.interleaved(chosen, size, seed)
+    if claims.NAME in options.names:
+        jobs += claims.jobs(binaries / "claims", size)
+    with tempfile.TemporaryDirectory(dir=work, prefix="measure-") as scratch:
+        warnings = preflight(Path(scratch))
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        progress = Progress(len(jobs), sum(job.estimate_s for job in jobs))
+        progress.say(f"{size.name} run of {len(jobs)} jobs, seed {seed}, into {out}")
+        deadline = begun + SMOKE_BUDGET_S - DRAWING_S if size.smoke else None
+        runner = Runner(binaries, out, Path(scratch), seed, deadline)
+        facts = machine.describe(root, binaries)
+        before = machine.moment()
+        try:
+            if any("wordnet" in word for job in jobs for word in job.command):
+                runner.prepare(progress)
+            runner.run(jobs, progress)
+        except KeyboardInterrupt:
+            progress.say("interrupted: reporting what was measured")
+            warnings.append("The run was interrupted: what is missing was not measured.")
+        progress.close()
+    run = {
+        "size": size.name, "repetitions": size.repetitions, "seed": seed, "runs": progress.done,
+        "begun": started.isoformat(timespec="seconds"), "seconds": time.monotonic() - begun, "machine": facts, "before": before,
+        "after": machine.moment(), "warnings": warnings, "command": publish.command_line(size.name, options),
+    }
+    doubts = publish.write(out, run, chosen, runner.rows, runner.gaps)
+    return publish.verdict(out, runner.rows, runner.gaps, doubts, bool(warnings and "interrupted" in warnings[-1]))
+
+
+def main() -> int:
+    options = arguments(sys.argv[1:])
+    if options.list:
+        for experiment in experiments.ALL:
+            print(f"{experiment.name:20} {experiment.question}")
+        print(f"{claims.NAME:20} Does what the project claims hold here?")
+        return 0
+    begun = time.monotonic()
+    root = Path(os.environ.get("COW_CACHE_ROOT", Path(__file__).resolve().parents[2]))
+    try:
+        return measure(options, root)
+    except RuntimeError as error:
+        print(f"scripts/reproduce: {error} (after {duration(time.monotonic() - begun)})", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

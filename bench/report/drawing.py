@@ -1,0 +1,196 @@
+"""Figures at the width of a paper's column: 3.5 inches, 8 point type, so that they read the same in print and on a phone."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot, ticker  # noqa: E402
+from matplotlib.transforms import blended_transform_factory  # noqa: E402
+
+from .intervals import Interval  # noqa: E402
+from .systems import look  # noqa: E402
+
+WIDTH = 3.5
+LEGEND_CHARACTERS = 62  # that fit into a row
+# Colours that the page replaces by its own, for light and dark: each must be found nowhere else in a figure.
+INK = "#1d232b"
+RULE = "#d9dce1"
+PAPER = "#fefefe"
+
+STYLE = {
+    "figure.figsize": (WIDTH, 2.55), "figure.dpi": 100,
+    "figure.facecolor": PAPER, "axes.facecolor": "none", "savefig.facecolor": PAPER,
+    "font.family": "sans-serif", "font.size": 8, "axes.titlesize": 8.5, "axes.labelsize": 8,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7.5,
+    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": RULE,
+    "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 22, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.linewidth": 0.8, "axes.grid": True, "grid.color": RULE, "grid.linewidth": 0.6,
+    "axes.axisbelow": True, "xtick.major.size": 0, "ytick.major.size": 0, "xtick.minor.size": 0, "ytick.minor.size": 0,
+    "lines.linewidth": 1.5, "lines.markersize": 4.5, "legend.frameon": False, "svg.fonttype": "none",
+    "svg.hashsalt": "cow_cache",
+}
+
+
+@dataclass
+class Series:
+    system: str
+    points: dict[float, Interval] = field(default_factory=dict)
+
+
+def frame(title: str, height: float = 2.55):
+    """An empty figure in the common style."""
+    with pyplot.rc_context(STYLE):
+        canvas = pyplot.figure(figsize=(WIDTH, height), layout="constrained")
+        axes = canvas.add_subplot()
+        axes.set_title(title)
+    return canvas, axes
+
+
+def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log=False, y_log=False, y_base=10,
+          y_format=None, x_format=None, reference: float | None = None,
+          even=False):
+    """One line per system; a bar through a point is its 95% interval; a dashed line is the reference.
+
+    even: the values of x stand at even distances, for values that no scale would spread."""
+    with pyplot.rc_context(STYLE):
+        canvas, axes = frame(title)
+        values = sorted({x for one in series for x in one.points})
+        place = {x: index if even else x for index, x in enumerate(values)}
+        # The subject of the project is drawn last, over the others.
+        for one in sorted(series, key=lambda s: s.system == "shared"):
+            style = look(one.system)
+            xs = sorted(one.points)
+            medians = [one.points[x].median for x in xs]
+            errors = [[one.points[x].median - (one.points[x].low if one.points[x].low is not None else one.points[x].median)
+                       for x in xs],
+                      [(one.points[x].high if one.points[x].high is not None else one.points[x].median)
+                       - one.points[x].median for x in xs]]
+            axes.errorbar([place[x] for x in xs], medians, yerr=errors, color=style.colour, marker=style.marker, label=one.system,
+                          elinewidth=1, capsize=2, markeredgecolor=style.colour if style.marker == "x" else PAPER,
+                          markeredgewidth=1.2 if style.marker == "x" else 0.6, clip_on=False)
+        if x_log:
+            axes.set_xscale("log", base=2 if values[-1] <= 4096 else 10)
+        if y_log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set_xticks([place[x] for x in values], [x_format(x) if x_format else f"{x:g}" for x in values])
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        if y_log:
+            readable_ticks(axes.yaxis, [p.median for one in series for p in one.points.values()], y_base)
+            if y_base != 10:
+                axes.set_yscale("log", base=y_base)
+        if y_format:
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: y_format(y)))
+            axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+        if reference:
+            axes.axhline(reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        legend(axes, [one.system for one in series])
+    return canvas
+
+
+def readable_ticks(axis, values: list[float], base: int = 10) -> None:
+    """A logarithmic axis over less than two decades needs ticks between the powers of ten to be readable."""
+    axis.set_minor_locator(ticker.NullLocator())
+    positive = [v for v in values if v > 0]
+    if base != 10 or not positive:
+        return
+    decades = math.log10(max(positive) / min(positive))
+    if decades < 1 and min(positive) > 0.7:
+        axis.set_major_locator(ticker.FixedLocator([0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 3, 4, 5, 7, 10]))
+    elif decades < 1:
+        axis.set_major_locator(ticker.LogLocator(base=10, subs=(1, 2, 3, 5)))
+    elif decades < 2:
+        axis.set_major_locator(ticker.LogLocator(base=10, subs=(1, 2, 5)))
+
+
+def dots(title: str, x_label: str, groups: list[str], series: list[Series], *, hollow: list[Series] = (),
+         x_log=False, x_format=None, reference: float | None = None):
+    """One row per group, one dot per system at its value; `points` of a series are keyed by the group's number.
+
+    Hollow dots are values that others published."""
+    with pyplot.rc_context(STYLE):
+        height = 1.2 + 0.34 * len(groups) + (0.2 if hollow else 0)
+        canvas, axes = frame(title, height)
+        spread = 0.6 / max(1, len(series) + len(hollow) - 1)
+        for index, one in enumerate([*series, *hollow]):
+            style = look(one.system)
+            shift = (index - (len(series) + len(hollow) - 1) / 2) * spread
+            published = index >= len(series)
+            for row, value in one.points.items():
+                low = value.median if value.low is None else value.low
+                high = value.median if value.high is None else value.high
+                axes.errorbar(value.median, row + shift, xerr=[[value.median - low], [high - value.median]],
+                              color=INK if published else style.colour,
+                              marker=("1", "2", "3")[(index - len(series)) % 3] if published else style.marker,
+                              linestyle="none", elinewidth=1, capsize=2, markeredgewidth=1 if published else 0.6,
+                              markersize=6 if published else 4.5,
+                              markeredgecolor=INK if published else style.colour if style.marker == "x" else PAPER,
+                              label=one.system)
+        if x_log:
+            axes.set_xscale("log")
+            readable_ticks(axes.xaxis, [p.median for one in [*series, *hollow] for p in one.points.values()])
+        if x_format:
+            axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: x_format(x)))
+        axes.set_yticks(range(len(groups)), groups)
+        axes.set_ylim(len(groups) - 0.5, -0.5)
+        axes.grid(False, axis="y")
+        for row in range(1, len(groups)):
+            axes.axhline(row - 0.5, color=RULE, linewidth=0.6)
+        if reference:
+            axes.axvline(reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        if not x_log and series:
+            axes.set_xlim(left=0)
+        axes.set_xlabel(x_label)
+        legend(axes, [one.system for one in [*series, *hollow]])
+    return canvas
+
+
+def legend(axes, names: list[str]) -> None:
+    """Between title and axes, in rows as long as the width allows; a system that was drawn in several strokes shows once."""
+    handles, labels = axes.get_legend_handles_labels()
+    # The first part of an error bar is its marker and line: the bar itself says nothing in a legend.
+    by_label = {label: handle[0] for label, handle in zip(labels, handles)}
+    shown = list(dict.fromkeys(name for name in names if name in by_label))
+    columns = len(shown)
+    while columns > 1 and row_width(shown, columns) > LEGEND_CHARACTERS:
+        columns -= 1
+    rows = math.ceil(len(shown) / columns)
+    # matplotlib fills a legend by columns; readers expect rows.
+    order = [shown[i] for column in range(columns) for i in range(column, len(shown), columns)]
+    drawn = axes.legend([by_label[name] for name in order], order, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns,
+                        borderaxespad=0.6, borderpad=0, handlelength=1.2, handletextpad=0.4, columnspacing=1.0)
+    # The title leaves room for it; it must not squeeze the axes as well.
+    drawn.set_in_layout(False)
+    # Flush with the left edge of the figure, whatever room the labels of the axis take.
+    edge = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
+    drawn.set_bbox_to_anchor((0.01, 1), transform=edge)
+    above = 11 + 12 * rows
+    title = axes.annotate(axes.get_title(loc="left"), (0.01, 1), xycoords=edge, xytext=(0, above),
+                          textcoords="offset points", weight="bold", fontsize=8.5, annotation_clip=False)
+    title.set_in_layout(False)
+    axes.set_title(" ", pad=above)  # keeps the room
+
+
+def row_width(names: list[str], columns: int) -> int:
+    """In characters, with what stands beside each name."""
+    return sum(max(len(name) for name in names[column::columns]) + 5 for column in range(columns))
+
+
+def thousands(value: float) -> str:
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:g}{suffix}"
+    return f"{value:g}"
+
+
+def bytes_axis(value: float) -> str:
+    for limit, suffix in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g} {suffix}"
+    return f"{value:.3g} B"

@@ -1,0 +1,127 @@
+"""Throughput against the number of sessions, and against the share of transactions that write."""
+from __future__ import annotations
+
+from .. import drawing
+from ..formats import NOT_MEASURED, interval, significant
+from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from ..systems import CACHES, in_order
+
+THREADS = 2
+
+
+def wordnet_job(experiment: str, system: str, size: Size, point: tuple, sessions: int, write_share: float) -> Job:
+    # Private caches fill once per session before anything is timed: the more sessions, the longer.
+    fill = sessions if system in ("private", "two-level") else 1
+    return Job(
+        experiment, system, point, "experiment",
+        ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb",
+         "--path", "{wordnet_copy}" if write_share else "{wordnet}", "--sessions", str(sessions),
+         "--threads", str(THREADS), "--write-share", str(write_share), "--seconds", str(size.seconds),
+         "--warmup", str(size.warmup), "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}",
+         "--repetition", "{repetition}", "--experiment", experiment, "--output", "{output}",
+         *(("--unsynced",) if write_share else ())),
+        estimate_s=size.seconds + size.warmup + 0.6 + 0.03 * fill)
+
+
+class Throughput:
+    """What the two experiments have in common."""
+
+    name = title = question = method = axis = axis_label = figure_caption = ""
+    x_log = False
+    even = False  # see drawing.lines
+
+    @staticmethod
+    def rate(row: dict) -> float | None:
+        return row.get("operations_per_s")
+
+    def show_x(self, x: float) -> str:
+        return f"{x:g}"
+
+    def present(self, rows: list[dict], section: Section) -> None:
+        systems = in_order({r["system"] for r in rows})
+        xs = sorted({point_of(r)[self.axis] for r in rows})
+        rates = Table("Transactions per second", [self.axis_label, *systems, "rows"], [],
+                      "Medians, and below each the 95% interval where there are three runs or more.")
+        waits = Table("Time of one transaction, 99th percentile, in µs", [self.axis_label, *systems, "rows"], [],
+                      "Closed loop: a transaction starts when the one before it has ended, so waits in a queue are not in it.")
+        aborts = Table("Conflicts: aborted per 1,000 committed", [self.axis_label, *systems, "rows"], [])
+        series = {s: drawing.Series(s) for s in systems}
+        for x in xs:
+            ids: list[str] = []
+            columns: list[list[str]] = [[], [], []]
+            for system in systems:
+                point = {self.axis: x}
+                value, sources = summarise(rows, system, self.rate, **point)
+                tail, _ = summarise(rows, system, lambda r: r.get("p99_ns"), **point)
+                lost, _ = summarise(rows, system, conflicts, **point)
+                ids += sources.ids
+                columns[0].append(interval(value))
+                columns[1].append(interval(tail.scaled(1e-3)) if tail else NOT_MEASURED)
+                columns[2].append(significant(lost.median) if lost else NOT_MEASURED)
+                if value is not None:
+                    series[system].points[x] = value
+            for table, cells in zip((rates, waits, aborts), columns):
+                table.rows.append([self.show_x(x), *cells, Sources(tuple(ids))])
+        section.tables += [rates, waits]
+        if any(cell not in (NOT_MEASURED, "0") for row in aborts.rows for cell in row[1:-1]):
+            section.tables.append(aborts)
+        section.figures.append(Figure(
+            self.name, self.figure_caption, f"Line chart: transactions per second against {self.axis_label}, one line per cache.",
+            drawing.lines(self.title, self.axis_label, "transactions per second", list(series.values()), x_log=self.x_log,
+                          even=self.even, x_format=self.show_x, y_format=drawing.thousands)))
+        for system in systems:
+            points = series[system].points
+            if len(points) > 1:
+                first, last = min(points), max(points)
+                section.reading.append(
+                    f"{system}: from {rounded(points[first].median)} transactions/s at {self.show_x(first)} to "
+                    f"{rounded(points[last].median)} at {self.show_x(last)} {self.axis_label}.")
+
+
+def rounded(value: float) -> str:
+    """Three digits and a suffix, for a sentence."""
+    return drawing.thousands(float(f"{value:.3g}"))
+
+
+def conflicts(row: dict) -> float | None:
+    if row.get("aborts") is None or not row.get("operations"):
+        return None
+    return 1000.0 * row["aborts"] / row["operations"]
+
+
+class Sessions(Throughput):
+    name = "throughput-sessions"
+    title = "Throughput against sessions"
+    question = "Do more open sessions slow each other down?"
+    method = ("WordNet, read only: look a word up, walk its hypernyms to the root, collect a closure of hyponyms. Two threads "
+              "serve all sessions in turn. Every cache may use 2 GiB in all.")
+    axis = "sessions"
+    axis_label = "open sessions"
+    figure_caption = "Transactions per second against the number of open sessions, two threads, read only."
+    x_log = True
+
+    def jobs(self, size: Size) -> list[Job]:
+        counts = (1, 4, 16, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
+        return [wordnet_job(self.name, system, size, (("sessions", sessions),), sessions, 0)
+                for sessions in counts for system in CACHES]
+
+
+class WriteShare(Throughput):
+    name = "throughput-writes"
+    title = "Throughput against the share of writes"
+    question = "What happens when some of the transactions change objects?"
+    method = ("The same workload with 16 sessions on two threads; a share of the transactions edits the gloss of a synset and "
+              "commits to RocksDB, without waiting for the device, so that the caches are compared and not the disk. Each run "
+              "has a copy of the database of its own.")
+    axis = "write_share"
+    even = True
+    axis_label = "writing transactions"
+    figure_caption = "Transactions per second against the share of transactions that write, 16 sessions on two threads."
+
+    def show_x(self, x: float) -> str:
+        return f"{100 * x:g}%"
+
+    def jobs(self, size: Size) -> list[Job]:
+        shares = (0, 0.05, 0.5) if size.smoke else (0, 0.01, 0.05, 0.2, 0.5)
+        return [wordnet_job(self.name, system, size, (("write_share", share),), 16, share)
+                for share in shares for system in CACHES]

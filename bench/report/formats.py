@@ -1,0 +1,52 @@
+"""Numbers as a reader wants them: three significant digits, a unit, and the interval behind."""
+from __future__ import annotations
+
+from .intervals import Interval
+
+NOT_MEASURED = "not measured"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** digits:
+        return f"{value:,.0f}"
+    decimals = digits
+    scale = abs(value)
+    while scale >= 1 and decimals > 0:
+        scale /= 10
+        decimals -= 1
+    return f"{value:,.{decimals}f}" if abs(value) >= 0.001 else f"{value:.2g}"
+
+
+def interval(value: Interval | None, unit: str = "") -> str:
+    if value is None:
+        return NOT_MEASURED
+    text = significant(value.median)
+    if value.low is not None and value.high is not None:
+        text += f" ({significant(value.low)} to {significant(value.high)})"
+    return f"{text} {unit}".strip()
+
+
+def ratio(value: Interval | None) -> str:
+    if value is None:
+        return NOT_MEASURED
+    text = f"{value.median:.2f}"
+    if value.low is not None and value.high is not None:
+        text += f" ({value.low:.2f} to {value.high:.2f})"
+    return text
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024 or unit == "GiB":
+            return f"{significant(count)} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def duration(seconds: float) -> str:
+    whole = int(round(seconds))
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60}:{whole % 60:02d} min" if whole >= 60 else f"{whole} s"

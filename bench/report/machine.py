@@ -1,0 +1,120 @@
+"""What the figures were measured on: written to machine.json, shown at the end of the report."""
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+PACKAGES = ("librocksdb7.8", "libtbb12", "libjemalloc2", "libmsgpack-cxx-dev", "libbenchmark1debian", "wordnet-base")
+
+
+def output(*command: str, cwd: Path | None = None) -> str:
+    """Standard output of a command, or "" where it is missing or fails: a report must not fail for a detail."""
+    try:
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def cpu_model() -> str:
+    match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    return match.group(1) if match else platform.machine()
+
+
+def cpu_ticks() -> dict[str, int]:
+    """Ticks since boot. Steal is time that the hypervisor gave to others: a disturbed run shows it."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+    return dict(zip(names, map(int, fields)))
+
+
+def moment() -> dict:
+    return {
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "load": list(os.getloadavg()),
+        "cpu_ticks": cpu_ticks(),
+    }
+
+
+def steal_percent(before: dict, after: dict) -> float | None:
+    passed = {key: after["cpu_ticks"][key] - before["cpu_ticks"][key] for key in before["cpu_ticks"]}
+    total = sum(passed.values())
+    return 100 * passed["steal"] / total if total else None
+
+
+def memory_bytes() -> int:
+    match = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    return int(match.group(1)) * 1024 if match else 0
+
+
+def available_memory_bytes() -> int:
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    return int(match.group(1)) * 1024 if match else 0
+
+
+def revision(root: Path) -> dict:
+    commit = output("git", "rev-parse", "HEAD", cwd=root)
+    return {"commit": commit or None, "dirty": bool(output("git", "status", "--porcelain", cwd=root)) if commit else None}
+
+
+def compile_command(build: Path) -> str | None:
+    """The flags that the experiment driver was compiled with, includes and file names left out."""
+    try:
+        commands = json.loads((build / "compile_commands.json").read_text())
+    except (OSError, ValueError):
+        return None
+    for entry in commands:
+        if entry["file"].endswith("experiment.cpp"):
+            words = entry["command"].split()
+            return " ".join(w for w in words if re.match(r"-(O|g|D|f|m|std|W|pthread)", w))
+    return None
+
+
+def allocator(program: Path) -> str:
+    linked = output("ldd", str(program))
+    for library in ("jemalloc", "mimalloc", "tcmalloc"):
+        if library in linked:
+            return library
+    return "glibc" if linked else "unknown"
+
+
+def packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        version = output("dpkg-query", "-W", "-f=${Version}", name)
+        if version:
+            found[name] = version
+    return found
+
+
+def describe(root: Path, binaries: Path) -> dict:
+    import matplotlib
+    import numpy
+
+    caches = output("getconf", "-a")
+    sizes = dict(re.findall(r"^(LEVEL(?:1_DCACHE|2_CACHE|3_CACHE)_SIZE)\s+(\d+)", caches, re.M))
+    os_name = re.search(r'^PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text(), re.M)
+    huge_pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    return {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu_cache_bytes": {key.lower(): int(value) for key, value in sizes.items()},
+        "memory_bytes": memory_bytes(),
+        "transparent_huge_pages": huge_pages.read_text().strip() if huge_pages.exists() else None,
+        "kernel": platform.release(),
+        "system": os_name.group(1) if os_name else platform.platform(),
+        "virtualised": output("systemd-detect-virt") or None,
+        "compiler": output("g++", "--version").splitlines()[0] if output("g++", "--version") else None,
+        "flags": compile_command(binaries.parent),
+        "allocator": allocator(binaries / "experiment"),
+        "packages": packages(),
+        "python": platform.python_version(),
+        "matplotlib": matplotlib.__version__,
+        "numpy": numpy.__version__,
+        "revision": revision(root),
+    }

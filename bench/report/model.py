@@ -1,0 +1,106 @@
+"""The words that plan, runner, experiments and page share."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .intervals import Interval
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: a smoke run shows that everything works, a full run gives figures to rely on."""
+
+    name: str
+    repetitions: int
+    seconds: float
+    warmup: float
+    cache_bytes: int = 2 << 30
+
+    @property
+    def smoke(self) -> bool:
+        return self.name == "smoke"
+
+
+SMOKE = Size("smoke", repetitions=1, seconds=0.5, warmup=0.2)
+FULL = Size("full", repetitions=10, seconds=3.0, warmup=1.0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One process to run. Words of `command` may hold {output}, {wordnet}, {wordnet_copy}, {fresh} and {seed}."""
+
+    experiment: str
+    system: str
+    point: tuple[tuple[str, Any], ...]  # what the figure varies, such as (("sessions", 4),)
+    program: str  # "experiment", "microbenchmarks" or "claims"
+    command: tuple[str, ...]
+    estimate_s: float
+    repetition: int = 0
+    time_limit_s: float = 0.0  # 0: a generous multiple of the estimate
+
+    def label(self) -> str:
+        return " ".join([self.experiment, self.system, *(f"{key}={value}" for key, value in self.point)])
+
+
+@dataclass
+class Table:
+    caption: str
+    head: list[str]
+    rows: list[list[Any]]  # cells: text, Interval formatted by the experiment, or Sources
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The raw rows that a line of a table or a figure's point rests on."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass
+class Figure:
+    name: str  # file name without suffix
+    caption: str
+    alt: str
+    canvas: Any  # matplotlib's Figure
+
+
+@dataclass
+class Section:
+    name: str
+    title: str
+    question: str
+    method: str
+    reading: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)  # why a figure cannot be right; a run with one has failed
+
+
+class Experiment(Protocol):
+    name: str
+    title: str
+    question: str
+    method: str
+
+    def jobs(self, size: Size) -> list[Job]:
+        """The jobs of one repetition."""
+
+    def present(self, rows: list[dict], section: Section) -> None:
+        """Fills the section from this experiment's rows; called only when there are some."""
+
+
+def point_of(row: dict) -> dict[str, Any]:
+    return row.get("point", {})
+
+
+def summarise(rows: list[dict], system: str, value, **point) -> tuple[Interval | None, Sources]:
+    """Median and interval of value(row) over the repetitions of one point of one system."""
+    chosen = [r for r in rows if r["system"] == system and all(point_of(r).get(k) == v for k, v in point.items())]
+    pairs = [(value(r), r["id"]) for r in chosen]
+    pairs = [(v, i) for v, i in pairs if v is not None]
+    if not pairs:
+        return None, Sources(())
+    return Interval.of([v for v, _ in pairs]), Sources(tuple(i for _, i in pairs))

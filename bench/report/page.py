@@ -1,0 +1,132 @@
+"""The report: one HTML file that needs no other."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import claims, page_parts as parts
+from .formats import duration, size as bytes_text
+from .machine import steal_percent
+from .model import Section
+from .page_parts import text
+from .systems import SYSTEMS
+
+STYLE = Path(__file__).with_name("page.css")
+
+
+def style() -> str:
+    light = "".join(f"--{s.name}:{s.colour};" for s in SYSTEMS.values())
+    dark = "".join(f"--{s.name}:{s.colour_dark};" for s in SYSTEMS.values())
+    # Print is always on white, whatever the reader's screen prefers.
+    return (f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+            + STYLE.read_text())
+
+
+def render(run: dict, sections: list[Section], rows: list[dict], claim_gaps: list[str]) -> str:
+    verdicts = [row for row in rows if row["experiment"] == claims.NAME]
+    body = [head(run, verdicts), asked(run), verdict_section(verdicts, claim_gaps, run)]
+    body += [parts.section(section) for section in sections]
+    body += [machine_section(run), how_section(run), parts.raw_rows(rows)]
+    title = "One shared cache against private caches" + (" (smoke run)" if run["size"] == "smoke" else "")
+    return ("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+            "<meta name=\"color-scheme\" content=\"light dark\">\n"
+            f"<title>{text(title)}</title>\n<style>\n{style()}\n</style>\n</head>\n<body>\n"
+            + "\n".join(body) + "\n</body>\n</html>\n")
+
+
+def head(run: dict, verdicts: list[dict]) -> str:
+    revision = run["machine"]["revision"]
+    commit = (revision["commit"] or "")[:12] or "not committed"
+    facts = [run["begun"].replace("T", " ").replace("+00:00", " UTC"),
+             f"revision {commit}" + (" with changes" if revision["dirty"] else ""),
+             f"{run['machine']['cores']} cores, {run['machine']['cpu']}", f"{run['runs']} runs in {duration(run['seconds'])}"]
+    holds = sum(claims.verdict(v) == "holds" for v in verdicts)
+    fails = sum(claims.verdict(v) == "fails" for v in verdicts)
+    if verdicts:
+        tally = f"<p class=tally><strong>{holds}</strong> of {len(verdicts)} claims hold" + (
+            f", <strong class=fails>{fails}</strong> fail" if fails else "") + "</p>"
+    else:
+        tally = "<p class=tally>No claim was measured in this run.</p>"
+    smoke = ("<p class=smoke role=note><strong>Smoke run.</strong> It shows that everything works, with few and short runs. Its "
+             "figures are not results. For results: <code>scripts/reproduce --full</code>.</p>"
+             if run["size"] == "smoke" else "")
+    return (f"<header><p class=kicker>cow_cache</p><h1>One shared cache against private caches</h1>{tally}"
+            f"<p class=facts>{' · '.join(text(f) for f in facts)}</p>{smoke}</header>")
+
+
+def asked(run: dict) -> str:
+    systems = "".join(f"<div><dt><i style=\"background:var(--{s.name})\"></i>{text(s.name)}</dt><dd>{text(s.about)}</dd></div>"
+                      for s in SYSTEMS.values())
+    return ("<section id=asked><h2>What was asked</h2>"
+            "<p>An object database that gives every session its own cache pays for each object once per session: in memory, in "
+            "loads from the store, and in news of every commit. <em>cow_cache</em> keeps one cache for the whole process. Its "
+            "object states never change; a transaction that writes an object clones it first, and commit publishes the clone. "
+            "What does that save, what does it cost on a read, and where is another way better?</p>"
+            "<p>The same workloads run on each of these, under the same transaction code:</p>"
+            f"<dl class=systems>{systems}</dl></section>")
+
+
+def verdict_section(verdicts: list[dict], gaps: list[str], run: dict) -> str:
+    lines = []
+    for row in verdicts:
+        verdict = claims.verdict(row)
+        sign = {"holds": "✓", "fails": "✗"}.get(verdict, "–")
+        lines.append(
+            f"<tr><td><code>{text(row['name'])}</code><span class=about>{text(row.get('description', ''))}</span>"
+            f"{detail(row)}</td>"
+            f"<td class=number>{parts.measured(row)}</td><td class=number>{parts.bound(row)}</td>"
+            f"<td><span class=\"verdict {verdict.split()[0]}\">{sign} {text(verdict)}</span></td>"
+            f"<td class=rows>{parts.sources((row['id'],))}</td></tr>")
+    table = ("<div class=scroll><table class=verdicts><thead><tr><th>claim</th><th class=number>measured</th>"
+             "<th class=number>must be</th><th>verdict</th><th class=rows>rows</th></tr></thead>"
+             f"<tbody>{''.join(lines)}</tbody></table></div>" if lines
+             else "<p>Not measured in this run.</p>")
+    again = "<p class=note>Any of them again: <code>scripts/claims NAME</code>.</p>"
+    return f"<section id=verdicts><h2>Verdicts</h2>{table}{parts.gap_list(gaps)}{again}</section>"
+
+
+def detail(row: dict) -> str:
+    """How the figure came about, where the program says so."""
+    said = row.get("detail")
+    if isinstance(said, dict):
+        said = ", ".join(f"{key} {value}" for key, value in said.items())
+    return f"<span class=about>{text(said)}</span>" if said else ""
+
+
+def cache_name(key: str) -> str:
+    """level1_dcache_size -> L1d"""
+    return key.replace("level", "L").replace("_dcache_size", "d").replace("_cache_size", "")
+
+
+def machine_section(run: dict) -> str:
+    machine = run["machine"]
+    before, after = run["before"], run["after"]
+    steal = steal_percent(before, after)
+    lines = {
+        "processor": f"{machine['cpu']}, {machine['cores']} cores" + (
+            f", virtual ({machine['virtualised']})" if machine["virtualised"] else ""),
+        "processor caches": ", ".join(f"{cache_name(key)} {bytes_text(size)}"
+                                      for key, size in machine["cpu_cache_bytes"].items() if size) or "unknown",
+        "memory": bytes_text(machine["memory_bytes"]),
+        "system": f"{machine['system']}, Linux {machine['kernel']}",
+        "compiler": f"{machine['compiler']}",
+        "flags": machine["flags"] or "unknown",
+        "allocator": machine["allocator"],
+        "packages": ", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
+        "load average": f"{before['load'][0]:.2f} before, {after['load'][0]:.2f} after",
+        "stolen time": "unknown" if steal is None else f"{steal:.2f}% of the processor time, given to other machines by the host",
+    }
+    body = "".join(f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>" for key, value in lines.items())
+    warnings = "".join(f"<p class=warning>{text(w)}</p>" for w in run["warnings"])
+    return f"<section id=machine><h2>Machine</h2>{warnings}<dl class=machine>{body}</dl></section>"
+
+
+def how_section(run: dict) -> str:
+    return ("<section id=how><h2>How it was measured, and how to do it again</h2>"
+            f"<p>Each point is {run['repetitions']} run{'s' * (run['repetitions'] > 1)} of a process of its own. Runs of all "
+            f"systems are interleaved in rounds, in an order shuffled with seed {run['seed']}. Shown is the median; an interval "
+            "is the 95% percentile bootstrap of the median, given from three runs on; a ratio is taken between the two runs of "
+            "one round. Latency is closed-loop.</p>"
+            f"<pre><code>{text(run['command'])}</code></pre>"
+            "<p>Everything behind this page: <a href=rows.jsonl>rows.jsonl</a>, <a href=rows.csv>rows.csv</a>, "
+            "<a href=machine.json>machine.json</a>, <a href=figures/>figures</a>.</p></section>")

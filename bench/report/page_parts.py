@@ -1,0 +1,136 @@
+"""The repeated parts of the page: sections, tables, figures, and the way from a figure back to its raw rows."""
+from __future__ import annotations
+
+import html
+import json
+
+from . import svg
+from .formats import NOT_MEASURED, significant
+from .model import Section, Sources, Table
+from .results import flat
+from .systems import SYSTEMS, in_order
+
+RAW_COLUMNS = ("operations", "duration_s", "operations_per_s", "aborts", "rss_bytes", "cache_bytes", "store_loads",
+               "p50_ns", "p99_ns", "p999_ns")
+
+
+def text(value) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def sources(ids: tuple[str, ...]) -> str:
+    """Links to the raw rows; many of them fold away."""
+    if not ids:
+        return ""
+    links = " ".join(f"<a href=\"#{i}\">{i}</a>" for i in ids)
+    return links if len(ids) <= 2 else f"<details><summary>{len(ids)} rows</summary>{links}</details>"
+
+
+def cell(value) -> str:
+    if isinstance(value, Sources):
+        return f"<td class=rows>{sources(value.ids)}</td>"
+    if value == NOT_MEASURED:
+        return f"<td class=\"number missing\">{NOT_MEASURED}</td>"
+    number, _, rest = str(value).partition(" (")
+    spread = f"<span class=spread>{text(rest.rstrip(')'))}</span>" if rest else ""
+    return f"<td class=number>{text(number)}{spread}</td>"
+
+
+def table(one: Table) -> str:
+    def heading(index: int, name: str) -> str:
+        key = f"<i style=\"background:var(--{name})\"></i>" if name in SYSTEMS else ""
+        return f"<th{'' if index == 0 else ' class=rows' if name == 'rows' else ' class=number'}>{key}{text(name)}</th>"
+
+    head = "".join(heading(i, name) for i, name in enumerate(one.head))
+    lines = []
+    for row in one.rows:
+        name, _, about = str(row[0]).partition(": ")
+        first = text(name) + (f"<span class=about>{text(about)}</span>" if about else "")
+        lines.append(f"<tr><th scope=row>{first}</th>{''.join(cell(c) for c in row[1:])}</tr>")
+    note = f"<p class=note>{text(one.note)}</p>" if one.note else ""
+    return (f"<h3>{text(one.caption)}</h3><div class=scroll><table aria-label=\"{text(one.caption)}\">"
+            f"<thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(lines)}</tbody></table></div>{note}")
+
+
+def gap_list(gaps: list[str]) -> str:
+    if not gaps:
+        return ""
+    items = "".join(f"<li>{text(gap)}</li>" for gap in gaps)
+    points = f"{len(gaps)} point{'s' * (len(gaps) > 1)} not measured"
+    return f"<details class=gaps{' open' if len(gaps) <= 4 else ''}><summary>{points}</summary><ul>{items}</ul></details>"
+
+
+def reading(lines: list[str]) -> str:
+    def item(line: str) -> str:
+        system, _, rest = line.partition(": ")
+        if system in SYSTEMS:
+            return f"<li><i style=\"background:var(--{system})\"></i><b>{text(system)}</b> {text(rest)}</li>"
+        return f"<li>{text(line)}</li>"
+
+    return f"<ul class=reading>{''.join(item(line) for line in lines)}</ul>" if lines else ""
+
+
+def section(one: Section) -> str:
+    figures = []
+    for figure in one.figures:
+        figures.append(
+            f"<figure>{svg.inline(figure)}<figcaption>{text(figure.caption)} <span class=links>"
+            f"<a href=\"figures/{figure.name}.svg\">SVG</a> "
+            f"<a href=\"figures/{figure.name}.png\">PNG</a></span></figcaption></figure>")
+    # A single figure has the space beside it: what it says goes there.
+    beside = reading(one.reading) if len(figures) == 1 else ""
+    figure_block = f"<div class=figures>{''.join(figures)}{beside}</div>" if figures else ""
+    if not one.figures and not one.tables:
+        figure_block = "<p class=missing>Not measured in this run.</p>"
+    return (f"<section id=\"{text(one.name)}\"><h2>{text(one.title)}</h2><p class=question>{text(one.question)}</p>"
+            f"{''.join(f'<p class=warning role=note>{text(doubt)}</p>' for doubt in one.doubts)}"
+            f"{figure_block}{'' if beside else reading(one.reading)}{''.join(table(t) for t in one.tables)}"
+            f"<details class=method><summary>How it was measured</summary><p>{text(one.method)}</p></details>"
+            f"{gap_list(one.gaps)}</section>")
+
+
+def with_unit(value, unit: str) -> str:
+    number = significant(float(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return text(f"{number} {unit}".strip())
+
+
+def measured(row: dict) -> str:
+    return NOT_MEASURED if row.get("measured") is None else with_unit(row["measured"], row.get("unit", ""))
+
+
+def bound(row: dict) -> str:
+    sign = {"<=": "≤", ">=": "≥", "==": "="}.get(row.get("comparison", ""), text(row.get("comparison", "")))
+    return f"{sign} {with_unit(row.get('bound', ''), row.get('unit', ''))}".strip()
+
+
+def raw_rows(rows: list[dict]) -> str:
+    """Every row, so that a figure can be followed back without leaving the page."""
+    groups: dict[str, list[dict]] = {}
+    for row in rows:
+        groups.setdefault(row["experiment"], []).append(row)
+    blocks = []
+    for experiment, own in groups.items():
+        columns = [c for c in RAW_COLUMNS if any(row.get(c) is not None for row in own)]
+        own = sorted(own, key=lambda r: (json.dumps(r["point"]), in_order([r["system"]]), r["repetition"]))
+        head = "".join(f"<th class=number>{text(c)}</th>" for c in columns)
+        lines = []
+        for row in own:
+            point = ", ".join(f"{k}={v}" for k, v in row["point"].items())
+            figures = ", ".join(f"{k} {significant(v) if isinstance(v, (int, float)) else v}"
+                                for k, v in flat(row.get("figures", {})).items())
+            values = "".join(f"<td class=number>{'' if row.get(c) is None else raw(row[c])}</td>" for c in columns)
+            lines.append(f"<tr id=\"{row['id']}\"><td>{row['id']}</td><td>{text(row['system'])}</td><td>{text(point)}</td>"
+                         f"<td class=number>{row['repetition'] + 1}</td>{values}"
+                         f"<td title=\"{text(row['command'])}\">{text(figures)}</td></tr>")
+        blocks.append(f"<details><summary>{text(experiment)}: {len(own)} rows</summary>"
+                      f"<div class=scroll><table class=raw><thead><tr><th>row</th>"
+                      f"<th>system</th><th>point</th><th class=number>run</th>{head}<th>figures</th></tr></thead>"
+                      f"<tbody>{''.join(lines)}</tbody></table></div></details>")
+    return f"<section id=raw><h2>Raw rows</h2>{''.join(blocks)}</section>"
+
+
+def raw(value) -> str:
+    if isinstance(value, float) and not value.is_integer():
+        return text(f"{value:,.2f}" if abs(value) >= 1 else f"{value:.4g}")
+    return text(f"{value:,.0f}" if isinstance(value, (int, float)) else value)

@@ -1,0 +1,16 @@
+"""Figures that others published, shown beside ours. Other machines, other years: for scale, never for a ratio."""
+from __future__ import annotations
+
+# https://zodbshootout.readthedocs.io/en/stable/results.html, "typical output of running zodbshootout with
+# etc/sample.conf on a dual core, 2.1 GHz laptop": 1000 objects a transaction, objects per second.
+ZODBSHOOTOUT_SOURCE = "zodbshootout's documentation, results.html: dual-core 2.1 GHz laptop, Python, 1,000 objects a transaction"
+ZODBSHOOTOUT = {
+    "RelStorage PostgreSQL": {"add": 6529, "update": 6754, "warm": 4969, "cold": 5041, "hot": 38132, "steamin": 4591465},
+    "RelStorage MySQL": {"add": 10027, "update": 9012, "warm": 6147, "cold": 10554, "hot": 37286, "steamin": 4366792},
+    "ZEO FileStorage": {"add": 5212, "update": 4393, "warm": 1960, "cold": 1920, "hot": 37723, "steamin": 4534382},
+}
+
+# Castro, Adya, Liskov, Myers: HAC: Hybrid Adaptive Caching for Distributed Storage Systems, SOSP 1997, table 3: hot
+# traversals of OO7 against the same program in C++ without a database.
+HAC_SOURCE = "HAC, SOSP 1997, table 3"
+HAC_HOT_RATIOS = {"T1": 1.89, "T6": 1.48}

@@ -1,0 +1,42 @@
+"""The caches that are compared: their names and how every figure shows them.
+
+Colours are Okabe and Ito's palette, which stays distinct for colour-blind readers and in grey; each cache has a marker
+of its own as well, so that no figure relies on colour alone.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class System:
+    name: str  # as the driver calls it
+    about: str
+    colour: str
+    colour_dark: str  # the same hue, lighter, for a dark page
+    marker: str
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System("shared", "this design: one cache of immutable states, no lock on a read", "#0072b2", "#56b4f5", "o"),
+        System("private", "one cache per session, swizzled pointers (the ZODB model)", "#d55e00", "#ff8a45", "s"),
+        System("two-level", "shared serialised records below private objects (the RelStorage model)", "#e69f00",
+               "#f5bb3d", "^"),
+        System("locked", "one concurrent hash map of shared_ptr", "#009e73", "#35cfa3", "D"),
+        System("blocking", "one cache, readers wait while a transaction writes", "#b0578d", "#e18fc0", "v"),
+        System("raw", "plain C++ pointers, no database: the physical limit", "#5f6670", "#a3abb6", "x"),
+    )
+}
+CACHES = ("shared", "private", "two-level", "locked", "blocking")
+
+
+def in_order(names) -> list[str]:
+    """Known systems in the order of SYSTEMS, unknown ones after them."""
+    known = [name for name in SYSTEMS if name in names]
+    return known + sorted(name for name in names if name not in SYSTEMS)
+
+
+def look(name: str) -> System:
+    return SYSTEMS.get(name, System(name, "", "#333334", "#cccccd", "*"))

@@ -1,0 +1,163 @@
+"""From a plan to a page: order of runs, gaps, formats, Google Benchmark's rows, and where a page links to."""
+import json
+import re
+import stat
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from report import experiments, microbenchmarks, plan, results, sections
+from report.formats import interval, significant, size
+from report.intervals import Interval
+from report.model import FULL, SMOKE, Job
+from report.page_parts import raw_rows, section as render_section
+from report.plausible import faster_than_raw
+from report.progress import Progress
+from report.runner import Runner
+
+# Writes one row to the file after --output, or fails when told to.
+PROGRAM = """#!/bin/sh
+while [ $# -gt 0 ]; do
+  case "$1" in --output) out=$2 ;; --fail) exit 3 ;; --sleep) sleep 30 ;; --silent) exit 0 ;; esac
+  shift
+done
+echo '{"operations": 5, "operations_per_s": 10.0, "figures": {}}' > "$out"
+"""
+
+
+class PlanTest(unittest.TestCase):
+    def test_every_round_holds_every_job_once(self):
+        order = plan.interleaved(list(experiments.ALL), FULL, seed=4)
+        jobs = [job for experiment in experiments.ALL for job in experiment.jobs(FULL)]
+        self.assertEqual(len(order), FULL.repetitions * len(jobs))
+        for repetition in range(FULL.repetitions):
+            chunk = order[repetition * len(jobs):(repetition + 1) * len(jobs)]
+            self.assertEqual({job.repetition for job in chunk}, {repetition})
+            self.assertEqual(sorted(job.label() for job in chunk), sorted(job.label() for job in jobs))
+
+    def test_seed_decides_the_order(self):
+        chosen = list(experiments.ALL)
+        self.assertEqual(plan.interleaved(chosen, SMOKE, 1), plan.interleaved(chosen, SMOKE, 1))
+        self.assertNotEqual(plan.interleaved(chosen, SMOKE, 1), plan.interleaved(chosen, SMOKE, 2))
+
+    def test_points_are_distinct(self):
+        for size_ in (SMOKE, FULL):
+            for experiment in experiments.ALL:
+                labels = [job.label() for job in experiment.jobs(size_)]
+                self.assertEqual(len(labels), len(set(labels)), experiment.name)
+
+
+class RunnerTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        program = self.root / "experiment"
+        program.write_text(PROGRAM)
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+    def run_jobs(self, *jobs, deadline=None):
+        runner = Runner(self.root, self.root, self.root, seed=7, deadline=deadline)
+        with (self.root / "progress.txt").open("w") as stream:
+            runner.run(list(jobs), Progress(len(jobs), 1.0, stream))
+        return runner
+
+    def job(self, *words, **more):
+        return Job("memory", "shared", (("sessions", 2),), "experiment", ("--output", "{output}", *words), 0.1, **more)
+
+    def test_keeps_rows_with_id_point_and_command(self):
+        runner = self.run_jobs(self.job(), self.job(repetition=1))
+        self.assertEqual([row["id"] for row in runner.rows], ["r1", "r2"])
+        self.assertEqual(runner.rows[1]["point"], {"sessions": 2})
+        self.assertEqual(runner.rows[1]["repetition"], 1)
+        self.assertEqual(results.read(self.root / "rows.jsonl"), runner.rows)
+
+    def test_failures_become_gaps_and_no_row(self):
+        runner = self.run_jobs(self.job("--fail"), self.job("--silent"), self.job("--sleep", time_limit_s=0.3))
+        self.assertEqual(runner.rows, [])
+        self.assertTrue(all(gap.failed for gap in runner.gaps))
+        self.assertIn("exit code 3", runner.gaps[0].reason)
+        self.assertIn("rows", runner.gaps[1].reason)
+        self.assertIn("time limit", runner.gaps[2].reason)
+
+    def test_what_does_not_fit_the_budget_is_left_out_and_named(self):
+        runner = self.run_jobs(self.job(), deadline=time.monotonic() - 1)
+        self.assertEqual(runner.rows, [])
+        self.assertFalse(runner.gaps[0].failed)
+        shown = sections.build(list(experiments.ALL), runner.rows, runner.gaps)
+        memory = next(s for s in shown if s.name == "memory")
+        self.assertIn("sessions=2", memory.gaps[0])
+        self.assertIn("Not measured", render_section(memory))
+
+
+class FormatTest(unittest.TestCase):
+    def test_significant(self):
+        for value, expected in ((0, "0"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (1234.5, "1,234"),
+                                (0.1234, "0.123"), (0.00001234, "1.2e-05")):
+            self.assertEqual(significant(value), expected)
+
+    def test_size_and_missing(self):
+        self.assertEqual(size(1536), "1.50 KiB")
+        self.assertEqual(interval(None), "not measured")
+        self.assertEqual(interval(Interval(1.0, None, None, 1)), "1.00")
+        self.assertEqual(interval(Interval(2.0, 1.0, 3.0, 9), "ns"), "2.00 (1.00 to 3.00) ns")
+
+
+class MicrobenchmarkTest(unittest.TestCase):
+    def test_units_counters_and_aggregates(self):
+        document = {"benchmarks": [
+            {"name": "chase/shared/1000", "run_type": "iteration", "iterations": 9, "cpu_time": 0.004, "time_unit": "us"},
+            {"name": "chase/raw/1000", "run_type": "iteration", "iterations": 9, "cpu_time": 99.0, "time_unit": "ns",
+             "items_per_second": 2.5e8},
+            {"name": "chase/raw/1000_mean", "run_type": "aggregate", "iterations": 9, "cpu_time": 1.0},
+            {"name": "begin_end/shared", "run_type": "iteration", "iterations": 9, "cpu_time": 1.0}]}
+        rows = microbenchmarks.rows(document)
+        self.assertEqual([(r["system"], r["point"]["objects"]) for r in rows], [("shared", 1000), ("raw", 1000)])
+        self.assertAlmostEqual(rows[0]["figures"]["ns_per_read"], 4.0)
+        self.assertAlmostEqual(rows[1]["figures"]["ns_per_read"], 4.0)
+
+    def test_an_error_is_not_a_figure(self):
+        with self.assertRaises(ValueError):
+            microbenchmarks.rows({"benchmarks": [{"name": "chase/raw/10", "error_occurred": True, "error_message": "no"}]})
+
+
+class PlausibleTest(unittest.TestCase):
+    def test_faster_than_plain_pointers_is_no_result(self):
+        self.assertIsNone(faster_than_raw("shared", "T1", None))
+        self.assertIsNone(faster_than_raw("shared", "T1", Interval(1.1, 1.0, 1.2, 10)))
+        self.assertIsNone(faster_than_raw("shared", "T1", Interval(0.7, 0.5, 0.95, 10)))
+        self.assertIn("Not a result", faster_than_raw("shared", "T1", Interval(0.05, 0.04, 0.06, 10)))
+        self.assertIn("Not a result", faster_than_raw("shared", "T1", Interval(0.05, None, None, 1)))
+
+    def test_the_page_says_so(self):
+        rows = [{"id": f"r{i}", "experiment": "read-cost", "system": system, "repetition": 0, "command": "",
+                 "point": {"objects": 100}, "figures": {"ns_per_read": time_ns}}
+                for i, (system, time_ns) in enumerate((("raw", 100.0), ("shared", 5.0)))]
+        shown = next(s for s in sections.build(list(experiments.ALL), rows, []) if s.name == "read-cost")
+        self.assertEqual(len(shown.doubts), 1)
+        self.assertIn("physical limit", render_section(shown))
+
+
+class PageTest(unittest.TestCase):
+    def test_every_row_that_a_section_names_is_on_the_page(self):
+        rows = [{"id": f"r{i + 1}", "experiment": "memory", "system": system, "repetition": 0, "command": "experiment run",
+                 "point": {"sessions": sessions}, "rss_bytes": 1000 * sessions + i, "rss_before_bytes": 10, "figures": {}}
+                for i, (system, sessions) in enumerate((s, n) for s in ("shared", "private") for n in (1, 4))]
+        shown = next(s for s in sections.build(list(experiments.ALL), rows, []) if s.name == "memory")
+        html = render_section(shown) + raw_rows(rows)
+        linked = set(re.findall(r'href="#(r\d+)"', html))
+        self.assertEqual(linked, {row["id"] for row in rows})
+        self.assertTrue(all(f'id="{i}"' in html for i in linked))
+        identifiers = re.findall(r'\bid="([^"]+)"', html)
+        self.assertEqual(len(identifiers), len(set(identifiers)))
+
+    def test_text_from_rows_is_escaped(self):
+        row = {"id": "r1", "experiment": "memory", "system": "<b>", "repetition": 0, "command": "\"><script>", "point": {},
+               "figures": {}}
+        self.assertNotIn("<script>", raw_rows([row]))
+        self.assertNotIn("<b>", raw_rows([json.loads(json.dumps(row))]))
+
+
+if __name__ == "__main__":
+    unittest.main()

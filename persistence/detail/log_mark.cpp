@@ -1,0 +1,77 @@
+#include "log_mark.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cow_cache/errors.hpp"
+#include "encoding.hpp"
+
+namespace cow::detail {
+namespace {
+
+constexpr std::string_view kMagic(
+    "\xC0\x3B\xAD"
+    "cMark",
+    8);
+static_assert(kMagic.size() + 3 * sizeof(std::uint64_t) == kLogMarkSize);
+
+void read_marks_in(std::string_view bytes, const std::filesystem::path& log, std::uint64_t store_id,
+                   LogTestimony& testimony) {
+  for (std::size_t at = bytes.find(kMagic); at != bytes.npos; at = bytes.find(kMagic, at + 1)) {
+    const std::string_view mark = bytes.substr(at, kLogMarkSize);
+    if (mark.size() < kLogMarkSize) return;
+    testimony.any = true;
+    const std::size_t body = kLogMarkSize - sizeof(std::uint64_t);
+    if (fetch_int<std::uint64_t>(mark.data() + body) != hash_bytes(mark.substr(0, body), store_id)) continue;
+    const Tid synced{fetch_int<std::uint64_t>(mark.data() + kMagic.size())};
+    const auto oid_limit = fetch_int<std::uint64_t>(mark.data() + kMagic.size() + 8);
+    if (synced >= testimony.newest.synced) {
+      testimony.newest.synced = synced;
+      testimony.log = log;
+    }
+    testimony.newest.oid_limit = std::max(testimony.newest.oid_limit, oid_limit);
+  }
+}
+
+void read_marks_of(const std::filesystem::path& log, std::uint64_t store_id, LogTestimony& testimony) {
+  constexpr std::size_t kChunk = std::size_t{1} << 20;
+  std::ifstream in(log, std::ios::binary);
+  if (!in) throw StoreError("store '" + log.parent_path().string() + "': cannot read " + log.filename().string());
+  std::vector<char> buffer(kLogMarkSize - 1 + kChunk);
+  std::size_t kept = 0;  // the end of the previous chunk: a mark may begin there
+  while (in.read(buffer.data() + kept, kChunk) || in.gcount() > 0) {
+    const std::size_t size = kept + static_cast<std::size_t>(in.gcount());
+    read_marks_in({buffer.data(), size}, log, store_id, testimony);
+    kept = std::min(size, kLogMarkSize - 1);
+    std::memmove(buffer.data(), buffer.data() + size - kept, kept);
+  }
+  if (in.bad()) throw StoreError("store '" + log.parent_path().string() + "': reading " + log.filename().string());
+}
+
+}  // namespace
+
+std::array<char, kLogMarkSize> encode_log_mark(const LogMark& mark, std::uint64_t store_id) noexcept {
+  std::array<char, kLogMarkSize> bytes;
+  std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
+  char* next = bytes.data() + kMagic.size();
+  store_int(next, mark.synced.value);
+  store_int(next + 8, mark.oid_limit);
+  store_int(next + 16, hash_bytes({bytes.data(), kMagic.size() + 16}, store_id));
+  return bytes;
+}
+
+LogTestimony read_log_marks(const std::filesystem::path& directory, std::uint64_t store_id) {
+  LogTestimony testimony;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".log" && entry.is_regular_file()) {
+      read_marks_of(entry.path(), store_id, testimony);
+    }
+  }
+  return testimony;
+}
+
+}  // namespace cow::detail

@@ -1,0 +1,52 @@
+// Marks in RocksDB's write-ahead log that bear witness to what was durable before them.
+//
+// RocksDB ends recovery at the first bad byte of its log (kPointInTimeRecovery) and cannot tell the torn end that an
+// ordinary power failure leaves from a bit that flipped in the middle: in both cases it opens without a word, and
+// everything behind the bad byte is gone (https://github.com/facebook/rocksdb/wiki/WAL-Recovery-Modes). But a store
+// that syncs each commit writes nothing before the previous commit is on the device. So each batch begins with a
+// mark, which goes to the log only and says up to where the store was durable; if any mark in the log files speaks of
+// a transaction or of oids that recovery did not bring back, then acknowledged data was lost.
+//
+// What this finds: every cut of the log behind which the mark of at least one later batch is still readable.
+// What nothing can find without a second durable write per commit: damage to the very last batch before a crash, which
+// looks exactly like a batch that was never finished. A mark that straddles two of the log's 32 KiB blocks is broken
+// up by a frame header and not recognised; its neighbours are.
+//
+// Thread safety: pure functions.
+//
+// Invariants:
+//  1. A mark only ever speaks of what was on the device before the mark was written; so an honest crash never
+//     contradicts one.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+
+#include "cow_cache/types.hpp"
+
+namespace cow::detail {
+
+/// What was durable when a batch was written.
+struct LogMark {
+  Tid synced;                   ///< no transaction up to this one can be missing
+  std::uint64_t oid_limit = 0;  ///< all oids below are reserved
+};
+
+inline constexpr std::size_t kLogMarkSize = 32;
+
+/// The bytes of a mark. `store_id` keeps apart marks of other stores, which a record may well contain.
+std::array<char, kLogMarkSize> encode_log_mark(const LogMark& mark, std::uint64_t store_id) noexcept;
+
+/// What all the marks in the log files of a directory say together.
+struct LogTestimony {
+  bool any = false;           ///< something that begins like a mark was found, of this store or another
+  LogMark newest;             ///< the highest values of the marks of this store
+  std::filesystem::path log;  ///< the file that holds the highest `synced`
+};
+
+/// Reads all `*.log` files in `directory`, at the speed of the device. Throws StoreError if one cannot be read.
+LogTestimony read_log_marks(const std::filesystem::path& directory, std::uint64_t store_id);
+
+}  // namespace cow::detail

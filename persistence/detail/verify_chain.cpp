@@ -1,0 +1,107 @@
+#include "verify_chain.hpp"
+
+#include <rocksdb/snapshot.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cow_cache/errors.hpp"
+#include "encoding.hpp"
+#include "rocksdb_status.hpp"
+
+namespace cow::detail {
+namespace {
+
+class Verifier {
+ public:
+  Verifier(const std::filesystem::path& path, const RocksDbHandle& handle)
+      : path_(path), handle_(handle), snapshot_(&*handle) {
+    read_.snapshot = snapshot_.snapshot();
+    read_.fill_cache = false;
+    read_.total_order_seek = true;
+  }
+
+  VerifiedHistory run(std::uint64_t max_reads) {
+    VerifiedHistory history;
+    std::optional<ChainEnd> expected;  // what the successor says of the transaction to come
+    std::uint64_t objects = 0;
+    std::uint64_t reads = 0;
+    const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.transactions()));
+    for (it->SeekToLast(); it->Valid() && reads < max_reads; it->Prev(), ++reads) {
+      const auto [end, record] = decode(it->key(), it->value());
+      if (!expected) history.end = end;
+      if (expected && *expected != end) refuse_link(*expected, end);
+      for (const TransactionRecord::Object& object : record.objects) {
+        if (++reads >= max_reads) break;
+        require_revision(end.tid, object);
+        ++objects;
+      }
+      expected = record.predecessor;
+      ++history.transactions;
+    }
+    require_ok(path_, "verify", it->status());
+    if (!it->Valid() && reads < max_reads) {
+      if (expected && *expected != ChainEnd{}) refuse_link(*expected, ChainEnd{});
+      require_no_more_than(objects);
+    }
+    return history;
+  }
+
+ private:
+  std::pair<ChainEnd, TransactionRecord> decode(const rocksdb::Slice& key, const rocksdb::Slice& value) const {
+    if (key.size() != TransactionKey::kSize) refuse("a transaction's key is damaged");
+    const Tid tid = TransactionKey::tid_of(key.data());
+    std::optional<TransactionRecord> record = TransactionRecord::decode(tid, value.ToStringView());
+    if (!record) refuse("the entry of tid " + std::to_string(tid.value) + " is damaged");
+    return {ChainEnd{tid, record->checksum}, *std::move(record)};
+  }
+
+  void require_revision(Tid tid, const TransactionRecord::Object& object) {
+    const RevisionKey key(object.oid, tid);
+    const rocksdb::Status status = handle_->Get(read_, handle_.revisions(), to_slice(key.bytes()), &value_);
+    const std::string name = "oid " + std::to_string(object.oid.value) + " at tid " + std::to_string(tid.value);
+    if (status.IsNotFound()) refuse(name + " is lost");
+    require_ok(path_, "verify " + name, status);
+    if (!record_in(object.oid, tid, value_.ToStringView()) ||
+        stored_checksum(value_.ToStringView()) != object.checksum) {
+      refuse(name + " is not what was committed");
+    }
+    value_.Reset();
+  }
+
+  // Each revision that a transaction names was found; so a greater number means some that no transaction names.
+  void require_no_more_than(std::uint64_t objects) const {
+    std::uint64_t revisions = 0;
+    const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.revisions()));
+    for (it->SeekToFirst(); it->Valid(); it->Next()) ++revisions;
+    require_ok(path_, "verify", it->status());
+    if (revisions != objects) {
+      refuse(std::to_string(revisions) + " revisions, but transactions wrote " + std::to_string(objects));
+    }
+  }
+
+  [[noreturn]] void refuse_link(const ChainEnd& expected, const ChainEnd& found) const {
+    refuse("the transactions are not a chain: after tid " + std::to_string(found.tid.value) + " should come tid " +
+           std::to_string(expected.tid.value) + (expected.tid == found.tid ? " with other content" : ", it is lost"));
+  }
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw StoreCorruptError(store_message(path_, "verify", why));
+  }
+
+  const std::filesystem::path& path_;
+  const RocksDbHandle& handle_;
+  rocksdb::ManagedSnapshot snapshot_;
+  rocksdb::ReadOptions read_;
+  rocksdb::PinnableSlice value_;
+};
+
+}  // namespace
+
+VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle,
+                               std::uint64_t max_reads) {
+  return Verifier(path, handle).run(max_reads);
+}
+
+}  // namespace cow::detail

@@ -1,0 +1,29 @@
+// Checks the history against itself.
+//
+// Thread safety: pure functions on a database that others may write to meanwhile.
+//
+// Invariants:
+//  1. All is read from one RocksDB snapshot, so commits that go on do not confuse the check.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "rocksdb_handle.hpp"
+#include "transaction_record.hpp"
+
+namespace cow::detail {
+
+/// What a check has read.
+struct VerifiedHistory {
+  ChainEnd end;
+  std::uint64_t transactions = 0;
+};
+
+/// Walks the transactions, newest first: each entry is whole, names its predecessor, and every record that it wrote is
+/// there, with the right checksum. Ends after `max_reads` (>= 1) entries and records; if that does not stop it, it also
+/// checks that the chain begins at `Tid{0}` and that there are no other revisions. Throws StoreCorruptError naming tid
+/// and oid, or StoreError.
+VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle, std::uint64_t max_reads);
+
+}  // namespace cow::detail

@@ -1,0 +1,343 @@
+#include "rocksdb_store.hpp"
+
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <limits>
+#include <mutex>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "detail/disk_space.hpp"
+#include "detail/encoding.hpp"
+#include "detail/group_check.hpp"
+#include "detail/iterator_pool.hpp"
+#include "detail/log_mark.hpp"
+#include "detail/rocksdb_handle.hpp"
+#include "detail/rocksdb_status.hpp"
+#include "detail/store_directory.hpp"
+#include "detail/transaction_record.hpp"
+#include "detail/verify_chain.hpp"
+#include "detail/watch.hpp"
+#include "rocksdb_options.hpp"
+
+namespace cow {
+namespace {
+
+using namespace detail;
+
+RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOptions& options, bool create,
+                            std::shared_ptr<Watch> watch) {
+  rocksdb::Options rocks = make_rocksdb_options(options);
+  rocks.create_if_missing = create;
+  rocks.create_missing_column_families = create;
+  rocks.listeners.push_back(std::move(watch));
+  const rocksdb::ColumnFamilyOptions plain = make_rocksdb_plain_family_options(rocks);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
+      {rocksdb::kDefaultColumnFamilyName, plain}, {kTransactionsFamily, plain}, {kRevisionsFamily, rocks}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  require_ok(path, "open", rocksdb::DB::Open(rocks, path.string(), descriptors, &handles, &db));
+  return {db, std::move(handles)};
+}
+
+std::uint64_t microseconds_now() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
+}
+
+}  // namespace
+
+class RocksDbStore::Impl {
+ public:
+  Impl(std::filesystem::path directory, RocksDbOptions options)
+      : options_(std::move(options)),
+        path_(existing_directory(std::move(directory), options_.create_if_missing)),
+        lock_(path_),
+        content_(inspect_directory(path_)),
+        handle_(open_database(path_, options_, may_create(), watch_)),
+        iterators_(*handle_, *handle_.revisions()) {
+    store_id_ = content_.is_store ? read_format().store_id : create_format();
+    oids_ = read_oids();
+    oids_.limit = std::max(oids_.limit, oids_.next);
+    durable_oid_limit_.store(oids_.limit, std::memory_order_relaxed);
+    // What a crash left reserved is not given away again; what a clean close gave back is.
+    pool_end_ = oids_.next;
+    chain_ = verify_history(path_, handle_, std::max<std::uint64_t>(options_.verify_at_open, 1)).end;
+    if (content_.is_store && chain_.tid != content_.last_tid) {
+      throw StoreCorruptError(store_message(path_, "open",
+                                            "recovery brought back tid " + std::to_string(chain_.tid.value) +
+                                                ", not tid " + std::to_string(content_.last_tid.value)));
+    }
+    synced_tid_.store(chain_.tid.value, std::memory_order_relaxed);
+    last_tid_.store(chain_.tid.value, std::memory_order_release);
+  }
+
+  ~Impl() {
+    if (watch_->failed()) return;
+    try {
+      close_cleanly();
+    } catch (const std::exception&) {
+      // Nothing is lost: the log has it all.
+    }
+  }
+
+  std::optional<Revision> load(Oid oid, Tid at) {
+    loads_.fetch_add(1, std::memory_order_relaxed);
+    const Tid last = last_tid();
+    // What is above `last` is not committed yet, even if RocksDB shows it already.
+    at = std::min(at, last);
+    IteratorPool::Lease lease = iterators_.borrow(last, watch_->generation());
+    rocksdb::Iterator& it = lease.by_prefix();
+    const RevisionKey newest(oid, last);
+    Tid end = kInfinity;
+    int newer = 0;
+    for (it.Seek(to_slice(newest.bytes())); it.Valid(); it.Next()) {
+      const Tid begin = tid_at(it, oid, at);
+      if (begin <= at) return decode(it, oid, begin, end);
+      end = begin;
+      if (++newer == kMaxNewer) return load_old(lease.total_order(), oid, at, end);
+    }
+    require_readable(it, oid, at);
+    return std::nullopt;
+  }
+
+  Tid last_tid() const noexcept { return Tid{last_tid_.load(std::memory_order_acquire)}; }
+
+  OidBlock allocate_oids(std::uint64_t count) {
+    if (count == 0) throw std::invalid_argument("allocate_oids: count must be at least 1");
+    const std::lock_guard lock(oid_mutex_);
+    if (count > pool_end_ - oids_.next) reserve_oids(count);
+    const OidBlock block{Oid{oids_.next}, count};
+    oids_.next += count;
+    return block;
+  }
+
+  void commit(std::span<const TransactionWrite> group) {
+    const std::lock_guard lock(commit_mutex_);
+    if (group.empty()) return;
+    group_check_.require_valid(group, last_tid());
+    require_writable();
+    batch_.Clear();
+    add_mark(batch_);
+    const std::uint64_t now = microseconds_now();
+    ChainEnd chain = chain_;
+    for (const TransactionWrite& transaction : group) chain = add_transaction(transaction, chain, now);
+    require_disk_space(path_, "commit", options_.reserve_bytes, batch_.GetDataSize());
+    const rocksdb::Status status = handle_->Write(make_rocksdb_write_options(options_), &batch_);
+    if (!status.ok()) {
+      const std::string cause = store_message(path_, "commit", status.ToString());
+      watch_->fail(cause);
+      throw OutcomeUnknownError(group.front().tid, cause);
+    }
+    chain_ = chain;
+    if (options_.durable) synced_tid_.store(chain.tid.value, std::memory_order_release);
+    last_tid_.store(chain.tid.value, std::memory_order_release);
+    iterators_.drop_outdated(watch_->generation());
+    if (batch_.GetDataSize() > kMaxKeptBatch) batch_ = rocksdb::WriteBatch();
+  }
+
+  std::uint64_t loads() const noexcept { return loads_.load(std::memory_order_relaxed); }
+  bool writable() const noexcept { return !watch_->failed(); }
+  const std::filesystem::path& path() const noexcept { return path_; }
+  std::uint64_t verify() const {
+    return verify_history(path_, handle_, std::numeric_limits<std::uint64_t>::max()).transactions;
+  }
+
+ private:
+  // From so many newer revisions on, seeking backwards from the wanted one is cheaper than walking to it.
+  static constexpr int kMaxNewer = 16;
+  // A batch grows to its largest group; after an extraordinary one the memory is given back.
+  static constexpr std::size_t kMaxKeptBatch = std::size_t{8} << 20;
+
+  // --- Opening and closing
+
+  bool may_create() const {
+    if (!content_.is_store && !options_.create_if_missing) {
+      throw StoreError(store_message(path_, "open", "no store in this directory"));
+    }
+    return !content_.is_store;
+  }
+
+  StoreFormat read_format() const {
+    std::string bytes;
+    require_ok(path_, "open", handle_->Get({}, handle_.metadata(), to_slice(kFormatKey), &bytes));
+    return StoreFormat::decode(path_, bytes);
+  }
+
+  std::uint64_t create_format() const {
+    std::random_device random;
+    const StoreFormat format{std::uint64_t{random()} << 32 | random()};
+    rocksdb::WriteOptions write;
+    write.sync = true;
+    require_ok(path_, "create", handle_->Put(write, handle_.metadata(), to_slice(kFormatKey), format.encode()));
+    // In a database file the entry cannot be taken for the torn end of a log.
+    require_ok(path_, "create", handle_->Flush({}, handle_.metadata()));
+    return format.store_id;
+  }
+
+  OidReservation read_oids() const {
+    std::string bytes;
+    const rocksdb::Status status = handle_->Get({}, handle_.metadata(), to_slice(kOidsKey), &bytes);
+    if (status.IsNotFound()) return {};
+    require_ok(path_, "open", status);
+    return OidReservation::decode(path_, bytes);
+  }
+
+  void close_cleanly() {
+    if (oids_.next != pool_end_) {
+      rocksdb::WriteOptions write;
+      write.sync = true;
+      require_ok(path_, "close", handle_->Put(write, handle_.metadata(), to_slice(kOidsKey), oids_.encode()));
+    }
+    require_ok(path_, "close", handle_->Flush({}, handle_.families()));
+  }
+
+  // --- Reading
+
+  Tid tid_at(const rocksdb::Iterator& it, Oid oid, Tid at) const {
+    const rocksdb::Slice key = it.key();
+    if (key.size() != RevisionKey::kSize || RevisionKey::oid_of(key.data()) != oid) {
+      throw CorruptRecordError(oid, at, "a key of the store '" + path_.string() + "' is damaged");
+    }
+    return RevisionKey::tid_of(key.data());
+  }
+
+  Revision decode(const rocksdb::Iterator& it, Oid oid, Tid begin, Tid end) const {
+    const std::optional<std::string_view> record = record_in(oid, begin, it.value().ToStringView());
+    if (!record) throw CorruptRecordError(oid, begin, "wrong checksum in the store '" + path_.string() + "'");
+    return Revision{begin, end, record->empty(), std::string(*record)};
+  }
+
+  void require_readable(const rocksdb::Iterator& it, Oid oid, Tid at) const {
+    const rocksdb::Status status = it.status();
+    if (status.ok()) return;
+    if (status.IsCorruption()) throw CorruptRecordError(oid, at, store_message(path_, "load", status.ToString()));
+    throw_status(path_, "load oid " + std::to_string(oid.value) + " at tid " + std::to_string(at.value), status);
+  }
+
+  // REQUIRES: `newer` is a revision above `at`.
+  std::optional<Revision> load_old(rocksdb::Iterator& it, Oid oid, Tid at, Tid newer) const {
+    const RevisionKey successor(oid, Tid{at.value + 1});
+    it.SeekForPrev(to_slice(successor.bytes()));
+    require_readable(it, oid, at);
+    // It stands on the oldest revision above `at`; the one that is asked for follows, if there is one.
+    if (!it.Valid()) throw CorruptRecordError(oid, newer, "a revision of '" + path_.string() + "' is lost");
+    const Tid end = tid_at(it, oid, at);
+    it.Next();
+    require_readable(it, oid, at);
+    if (!it.Valid() || it.key().size() != RevisionKey::kSize || RevisionKey::oid_of(it.key().data()) != oid) {
+      return std::nullopt;
+    }
+    return decode(it, oid, tid_at(it, oid, at), end);
+  }
+
+  // --- Writing
+
+  void add_mark(rocksdb::WriteBatch& batch) const {
+    const LogMark mark{Tid{synced_tid_.load(std::memory_order_acquire)},
+                       durable_oid_limit_.load(std::memory_order_acquire)};
+    const auto bytes = encode_log_mark(mark, store_id_);
+    require_ok(path_, "commit", batch.PutLogData({bytes.data(), bytes.size()}));
+  }
+
+  ChainEnd add_transaction(const TransactionWrite& transaction, const ChainEnd& predecessor, std::uint64_t now) {
+    entry_.begin(predecessor, now, transaction.objects.size());
+    for (const ObjectWrite& object : transaction.objects) {
+      const RevisionKey key(object.oid, transaction.tid);
+      const std::uint32_t checksum = record_checksum(object.oid, transaction.tid, object.record);
+      std::array<char, kRecordChecksumSize> tail;
+      store_int(tail.data(), checksum);
+      // In parts, so that the record is copied once only, into the batch.
+      const rocksdb::Slice key_part = to_slice(key.bytes());
+      const std::array<rocksdb::Slice, 2> value_parts{to_slice(object.record),
+                                                      rocksdb::Slice(tail.data(), tail.size())};
+      require_ok(path_, "commit",
+                 batch_.Put(handle_.revisions(), rocksdb::SliceParts(&key_part, 1),
+                            rocksdb::SliceParts(value_parts.data(), static_cast<int>(value_parts.size()))));
+      entry_.add(object.oid, checksum);
+    }
+    const ChainEnd end = entry_.finish(transaction.tid);
+    const TransactionKey key(transaction.tid);
+    require_ok(path_, "commit", batch_.Put(handle_.transactions(), to_slice(key.bytes()), to_slice(entry_.bytes())));
+    return end;
+  }
+
+  // REQUIRES: oid_mutex_ is held.
+  void reserve_oids(std::uint64_t count) {
+    const std::uint64_t end = kMaxOid.value + 1;
+    if (oids_.next > end || count > end - oids_.next) throw OidRangeError(Oid{oids_.next});
+    require_writable();
+    const std::uint64_t wanted = count + std::min(options_.oid_block, end - oids_.next - count);
+    const std::uint64_t limit = std::max(oids_.limit, oids_.next + wanted);
+    rocksdb::WriteBatch batch;
+    add_mark(batch);
+    const std::string entry = OidReservation{limit, limit}.encode();
+    require_ok(path_, "reserve oids", batch.Put(handle_.metadata(), to_slice(kOidsKey), entry));
+    require_disk_space(path_, "reserve oids", options_.reserve_bytes, batch.GetDataSize());
+    rocksdb::WriteOptions write;
+    write.sync = true;
+    const rocksdb::Status status = handle_->Write(write, &batch);
+    if (!status.ok()) {
+      watch_->fail(store_message(path_, "reserve oids", status.ToString()));
+      throw_status(path_, "reserve oids", status);
+    }
+    oids_.limit = limit;
+    pool_end_ = limit;
+    durable_oid_limit_.store(limit, std::memory_order_release);
+  }
+
+  void require_writable() const {
+    if (!watch_->failed()) return;
+    throw StoreReadOnlyError(
+        store_message(path_, "commit", "closed for writing until it is reopened, because: " + watch_->cause()));
+  }
+
+  const RocksDbOptions options_;
+  const std::filesystem::path path_;
+  const DirectoryLock lock_;
+  const DirectoryContent content_;
+  const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
+  const RocksDbHandle handle_;
+  IteratorPool iterators_;
+  std::uint64_t store_id_ = 0;
+
+  std::mutex commit_mutex_;
+  ChainEnd chain_;  // as are the next three, guarded by commit_mutex_
+  GroupCheck group_check_;
+  rocksdb::WriteBatch batch_;
+  TransactionRecordWriter entry_;
+
+  std::mutex oid_mutex_;
+  OidReservation oids_;         // guarded by oid_mutex_
+  std::uint64_t pool_end_ = 0;  // guarded by oid_mutex_; oids_.next to here can be given away at once
+
+  // What the next mark will say: it speaks of acknowledged, durable writes only.
+  std::atomic<std::uint64_t> synced_tid_{0};
+  std::atomic<std::uint64_t> durable_oid_limit_{0};
+
+  alignas(64) std::atomic<std::uint64_t> last_tid_{0};
+  alignas(64) std::atomic<std::uint64_t> loads_{0};
+};
+
+RocksDbStore::RocksDbStore(std::filesystem::path path, RocksDbOptions options)
+    : impl_(std::make_unique<Impl>(std::move(path), std::move(options))) {}
+RocksDbStore::~RocksDbStore() = default;
+
+std::optional<Revision> RocksDbStore::load(Oid oid, Tid at) { return impl_->load(oid, at); }
+Tid RocksDbStore::last_tid() { return impl_->last_tid(); }
+OidBlock RocksDbStore::allocate_oids(std::uint64_t count) { return impl_->allocate_oids(count); }
+void RocksDbStore::commit(std::span<const TransactionWrite> group) { impl_->commit(group); }
+std::uint64_t RocksDbStore::loads() const noexcept { return impl_->loads(); }
+bool RocksDbStore::writable() const noexcept { return impl_->writable(); }
+const std::filesystem::path& RocksDbStore::path() const noexcept { return impl_->path(); }
+std::uint64_t RocksDbStore::verify() { return impl_->verify(); }
+
+}  // namespace cow

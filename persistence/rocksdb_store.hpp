@@ -1,0 +1,115 @@
+// The default store: the whole history of all objects in an embedded RocksDB database, one directory per store.
+//
+// Thread safety: every function may be called from any number of threads at once, except `commit`, which one thread at
+// a time calls. Open a store after `fork`, never before: RocksDB's background threads do not survive it.
+//
+// Invariants:
+//  1. With `durable`, an acknowledged commit survives kill -9 and power loss; without, it survives kill -9 only, and a
+//     power loss costs the last commits, never one in the middle.
+//  2. A transaction is one atomic batch: whole or absent after every crash.
+//  3. Every transaction names its predecessor and its records by checksum. Lost or altered history is reported when
+//     the store is opened or read, never served; `detail/log_mark.hpp` tells what can be found out and what cannot.
+//  4. After a failed write the store accepts no other, so that nothing is ever built on a commit of unknown outcome.
+//  5. Opening a directory that is not a store of this format changes nothing in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
+#include "cow_cache/types.hpp"
+
+namespace cow {
+
+/// How to open a `RocksDbStore`. The defaults suit a database of some gigabytes.
+struct RocksDbOptions {
+  /// True: `commit` returns once the group is on the device (one fdatasync per group, 0.2 to 0.5 ms on an SSD).
+  /// False: once it is with the operating system.
+  bool durable = true;
+
+  /// False: refuse a directory without a store instead of making one.
+  bool create_if_missing = true;
+
+  /// Memory for uncompressed blocks of the database files, in bytes.
+  std::size_t block_cache_bytes = std::size_t{64} << 20;
+
+  /// Memory for what is not in database files yet, in bytes: a buffer of this size is filled while another is flushed.
+  std::size_t write_buffer_bytes = std::size_t{32} << 20;
+
+  /// Length of the write-ahead log, in bytes, beyond which buffers are flushed. Recovery replays it at about 55 MB/s.
+  std::uint64_t max_log_bytes = std::uint64_t{64} << 20;
+
+  /// Commits are refused with StoreFullError while the file system has less than this free, in bytes. The reserve is
+  /// what RocksDB needs to write its buffers out on a disk that has filled up, which it survives badly; so it should
+  /// be at least two write buffers. 0: no reserve; RocksDB 7.8 with assertions, as in Debian, then aborts the process.
+  std::uint64_t reserve_bytes = std::uint64_t{64} << 20;
+
+  /// Oids reserved on the device in advance, so that allocating them is cheap. At most this many are lost in a crash.
+  std::uint64_t oid_block = 4096;
+
+  /// Threads that flush and compact, at least 1.
+  int background_jobs = 2;
+
+  /// How many entries of the history are read and checked at open, newest first: transactions and the records that they
+  /// wrote; 2 us for each that is in memory. At least 1. `verify()` checks all.
+  std::uint64_t verify_at_open = 1024;
+};
+
+/// A `Store` on RocksDB.
+class RocksDbStore final : public Store {
+ public:
+  /// Opens the store in the directory `path`, or creates it. Recovery after a crash happens here.
+  /// Throws StoreLockedError (open elsewhere, in this process or another), StoreFormatError (not a store, or of an
+  /// unknown version), StoreCorruptError (history is lost or altered; if found in the write-ahead log, the files are
+  /// left as they were), StoreFullError, or StoreError.
+  explicit RocksDbStore(std::filesystem::path path, RocksDbOptions options = {});
+
+  /// Flushes what is in memory, so that the next open has no log to replay, and closes. A failure to do so is ignored:
+  /// the log still has everything that was committed.
+  ~RocksDbStore() override;
+
+  RocksDbStore(const RocksDbStore&) = delete;
+  RocksDbStore& operator=(const RocksDbStore&) = delete;
+
+  /// The newest revision with `begin <= at`, or nothing. About 2 us when its block is in memory. Sees every commit that
+  /// returned before the call. Throws CorruptRecordError, or StoreError if the device cannot be read.
+  std::optional<Revision> load(Oid oid, Tid at) override;
+
+  /// The tid of the last commit; `Tid{0}` when there is none. Never throws.
+  Tid last_tid() override;
+
+  /// Reserves `count` fresh oids; one call in `oid_block / count` waits for the device, whatever `durable` says.
+  /// Throws std::invalid_argument if `count` is 0, OidRangeError beyond `kMaxOid`, StoreFullError, StoreReadOnlyError,
+  /// or StoreError if the reservation failed (no oid was given away; the store is then closed for writing).
+  OidBlock allocate_oids(std::uint64_t count) override;
+
+  /// Appends a group as one batch. Throws, with nothing written: std::invalid_argument (tids that do not ascend from
+  /// `last_tid()`, an empty record, an oid twice in a transaction), StoreFullError (the store remains usable) and
+  /// StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of the group, if the write itself failed: the
+  /// group is invisible now, whole or absent after reopening, and the store is closed for writing while reads go on.
+  void commit(std::span<const TransactionWrite> group) override;
+
+  /// Number of calls of `load` since the store was opened. Never throws.
+  std::uint64_t loads() const noexcept;
+
+  /// False after a failed write, in the foreground or background: commits throw StoreReadOnlyError. Never throws.
+  bool writable() const noexcept;
+
+  /// The directory.
+  const std::filesystem::path& path() const noexcept;
+
+  /// Reads the whole history as of now and checks every link and every record; commits may go on meanwhile. Returns the
+  /// number of transactions. Throws StoreCorruptError that names the first tid (and oid) that is wrong, or StoreError.
+  std::uint64_t verify();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cow
