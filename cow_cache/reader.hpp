@@ -105,7 +105,10 @@ class SharedCache::Reader {
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
     }
-    if (state != &detail::nowhere.header && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) return *state;
+    if (state != &detail::nowhere.header && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) {
+      // A slot freed since the hint was set may by now hold the object's tombstone, or in another database another type.
+      if (state->operations == &operations) [[likely]] return *state;
+    }
     StateHeader& found = find(reference.oid(), operations);
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
     // written, for they share their line with everybody.
@@ -121,7 +124,9 @@ class SharedCache::Reader {
   Look log_and_look(StateHeader& state, std::uint64_t key) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     Look result = Look::visible;
-    if (detail::look(state.key) != key) {
+    if (std::uint64_t found = detail::look(state.key); found != key) [[unlikely]] {
+      // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
+      if (outcome == ReadLog::Outcome::present && found == (key | kDeadMark)) return Look::visible;
       result = Look::dead;
     } else if (state.begin.load(std::memory_order_relaxed) > snapshot_) {  // relaxed: the look acquired them
       result = Look::too_new;
@@ -159,14 +164,15 @@ class SharedCache::Reader {
           std::this_thread::yield();
           continue;
         }
-        if (found == nullptr) found = load_old(oid, operations);
+        if (found == nullptr) found = &load_old(oid, operations);
       } else {
         found = load_current(oid, operations);
       }
       if (found == nullptr) continue;
+      if (found->operations == &operations) [[likely]] return *found;
+      log_.mark_diverted(handle_of(found));  // or a stale hint could take it for a state that was checked
       if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
-      check_type(*found, oid, operations);
-      return *found;
+      check_type(*found, oid, operations);  // throws
     }
   }
 
@@ -223,22 +229,24 @@ class SharedCache::Reader {
     bool visible = state->begin.load(std::memory_order_relaxed) <= snapshot_;
     if (!visible) log_.undo_add();
     cache_->make_room();
-    return visible ? state : nullptr;
+    // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
+    return visible ? state : &load_old(oid, operations);
   }
 
-  /// Loads the revision of the snapshot, which is older than what the cache holds. Null: look again.
-  StateHeader* load_old(Oid oid, const TypeOperations& operations) {
+  /// Loads the revision of the snapshot, which is older than what the cache holds.
+  StateHeader& load_old(Oid oid, const TypeOperations& operations) {
     std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
     cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
     if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-    StateHeader* state = &decode_state(*revision, oid, operations);
+    StateHeader& state = decode_state(*revision, oid, operations);
     try {
       log_.reserve_one();
     } catch (...) {
-      destroy_state(*state);
+      destroy_state(state);
       throw;
     }
-    log_.add(handle_of(state));  // before anybody else can reach it
+    log_.add(handle_of(&state));  // before anybody else can reach it
+    bool has_place, is_taken;
     {
       std::scoped_lock lock(cache_->stripe_of(oid));
       StateHeader* newer = CellContent(cache_->table_.cell(oid).load(std::memory_order_relaxed)).state();
@@ -247,17 +255,20 @@ class SharedCache::Reader {
       while (newer != nullptr && older_of(newer) != nullptr && begin_of(older_of(newer)) > revision->begin.value) {
         newer = older_of(newer);
       }
-      bool has_place = newer != nullptr && begin_of(newer) >= revision->end.value;
-      bool is_taken = has_place && older_of(newer) != nullptr && begin_of(older_of(newer)) == revision->begin.value;
+      has_place = newer != nullptr && begin_of(newer) >= revision->end.value;
+      is_taken = has_place && older_of(newer) != nullptr && begin_of(older_of(newer)) == revision->begin.value;
       if (has_place && !is_taken) {
-        state->older.store(older_of(newer), std::memory_order_relaxed);
-        cache_->install(*state, oid, revision->begin, revision->end);
-        newer->older.store(state, std::memory_order_release);
-        return state;
+        state.older.store(older_of(newer), std::memory_order_relaxed);
+        cache_->install(state, oid, revision->begin, revision->end);
+        newer->older.store(&state, std::memory_order_release);
       }
     }
-    // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log.
-    cache_->reclaimer_.retire(*state);
+    if (has_place && !is_taken) {
+      cache_->make_room();
+    } else {
+      // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log.
+      cache_->reclaimer_.retire(state);
+    }
     return state;
   }
 

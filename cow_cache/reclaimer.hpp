@@ -6,7 +6,7 @@
 // or has not logged it.
 //
 // Invariants:
-//  1. A state handed to `retire` is dead (key 0, stored with seq_cst) and unlinked from table and chains.
+//  1. A state handed to `retire` is dead (`kDeadMark` in its key, stored with seq_cst) and unlinked from table and chains.
 //  2. Tier 0. States stamped below every announced epoch are freed without any fence or scan of logs
 //     (TransactionRegistry, invariant 1).
 //  3. Tier 1, only when limbo exceeds its budget because somebody sleeps. One heavy fence, then the logs of the
@@ -54,7 +54,8 @@ class Reclaimer {
 
   /// Kills a state: the mark that looks will see. The caller unlinks it, then retires it.
   static void mark_dead(StateHeader& state) noexcept {
-    state.key.store(0, std::memory_order_seq_cst);  // asymmetric_fence.hpp, invariant 3
+    std::uint64_t key = state.key.load(std::memory_order_relaxed);  // the caller alone changes it
+    state.key.store(key | kDeadMark, std::memory_order_seq_cst);    // asymmetric_fence.hpp, invariant 3
   }
 
   /// Takes over a dead, unlinked state, and does its share of freeing.

@@ -10,7 +10,8 @@
 //     whole state.
 //  3. `key` names the cache as well as the object (`cache_tag | oid`): a hint that wanders into another cache's database
 //     fails there like any stale hint.
-//  4. Dead is 0. Memory that was never a state, or was given back to the system, reads as dead.
+//  4. Free is 0: memory that was never a state, or was given back to the system, reads as free. A state that died but may
+//     still be read keeps its key with `kDeadMark` in it: who had logged it before knows it again, nobody else does.
 #pragma once
 
 #include <atomic>
@@ -41,6 +42,9 @@ struct TypeOperations {
 
 /// Which cache a state belongs to, in the bits of a key above the oid.
 using CacheTag = std::uint64_t;
+
+/// Set in the key of a dead state until its slot is free; no cache's tag has this bit.
+inline constexpr std::uint64_t kDeadMark = std::uint64_t{1} << 63;
 
 inline constexpr std::size_t kStateAlignment = 64;
 

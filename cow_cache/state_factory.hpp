@@ -26,11 +26,11 @@
 
 namespace cow {
 
-/// A tag that no other cache of this process has. Throws std::length_error after 2^24 of them.
+/// A tag that no other cache of this process has. Throws std::length_error after 2^23 of them.
 inline CacheTag next_cache_tag() {
   static std::atomic<std::uint64_t> tags{0};
   std::uint64_t tag = tags.fetch_add(1, std::memory_order_relaxed) + 1;
-  if (tag >= (std::uint64_t{1} << (64 - kOidBits)) - 1) throw std::length_error("more than 2^24 caches in one process");
+  if (tag >= kDeadMark >> kOidBits) throw std::length_error("more than 2^23 caches in one process");
   return tag << kOidBits;
 }
 
@@ -77,7 +77,8 @@ inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOp
 inline StateHeader& clone_state(const StateHeader& base) {
   detail::HeapMeter meter;
   StateHeader& clone = build_state(*base.operations, [&](StateHeader& raw) { raw.operations->copy(raw, base); });
-  set_charge(clone, meter.kept(base.charge.load(std::memory_order_relaxed)));
+  std::size_t heap_of_base = base.charge.load(std::memory_order_relaxed) - size_classes::bytes_of(base.size_class);
+  set_charge(clone, meter.kept(heap_of_base));
   return clone;
 }
 

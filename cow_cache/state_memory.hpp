@@ -7,7 +7,7 @@
 //  1. Type stability: an address that ever was the header of a state of size class k is a header of class k for ever.
 //     Slots are reused, never merged, split or unmapped. So a stale hint always points at some header, and looking at it
 //     is defined. (Linux calls the pattern SLAB_TYPESAFE_BY_RCU; see include/linux/slab.h there.)
-//  2. A slot that holds no live state has key 0, memory never used included: the system hands it out as zeros.
+//  2. A free slot has key 0, memory never used included: the system hands it out as zeros.
 //  3. Slots start on a cache line, and one address in 2^37 is never handed out, so `handle_of` is unique and neither 0 nor 1.
 //
 // The design follows Bonwick's slabs and magazines (USENIX ATC 2001): a thread keeps a few free slots of each class for
@@ -88,9 +88,10 @@ class StateMemory {
     return state;
   }
 
-  /// Takes back a slot. REQUIRES: its key is 0, its value is destroyed, and no transaction can still read it.
+  /// Takes back a slot. REQUIRES: it is dead, its value is destroyed, and no transaction can still read it.
   void release(StateHeader* state) noexcept {
     std::uint8_t size_class = state->size_class;
+    state->key.store(0, std::memory_order_relaxed);  // it was dead to everybody already
     detail::poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     Magazine& magazine = magazine_of(size_class);
     if (magazine.count == magazine_capacity(size_class)) spill(size_class, magazine);

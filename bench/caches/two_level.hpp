@@ -9,6 +9,8 @@
 //  2. What the store refuses to commit does not enter the cache.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>

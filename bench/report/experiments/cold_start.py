@@ -17,7 +17,7 @@ class ColdStart:
               "the records that the cache asked of the store.")
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 4, 16) if size.smoke else (1, 2, 4, 8, 16)
+        counts = (1, 8) if size.smoke else (1, 2, 4, 8, 16)
         return [Job(
             self.name, system, (("sessions", sessions),), "experiment",
             ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb", "--path", "{wordnet}",

@@ -16,7 +16,7 @@ def wordnet_job(experiment: str, system: str, size: Size, point: tuple, sessions
         experiment, system, point, "experiment",
         ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb",
          "--path", "{wordnet_copy}" if write_share else "{wordnet}", "--sessions", str(sessions),
-         "--threads", str(THREADS), "--write-share", str(write_share), "--seconds", str(size.seconds),
+         "--threads", str(min(THREADS, sessions)), "--write-share", str(write_share), "--seconds", str(size.seconds),
          "--warmup", str(size.warmup), "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}",
          "--repetition", "{repetition}", "--experiment", experiment, "--output", "{output}",
          *(("--unsynced",) if write_share else ())),
@@ -101,7 +101,7 @@ class Sessions(Throughput):
     x_log = True
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 4, 16, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
+        counts = (1, 8, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
         return [wordnet_job(self.name, system, size, (("sessions", sessions),), sessions, 0)
                 for sessions in counts for system in CACHES]
 

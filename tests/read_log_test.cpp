@@ -1,0 +1,223 @@
+// The read log: every state once, nothing lost by growing, and nothing that a scanner could miss.
+#include "cow_cache/read_log.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <random>
+#include <set>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "cow_cache/detail/sanitizers.hpp"
+
+namespace cow {
+namespace {
+
+using Outcome = ReadLog::Outcome;
+
+/// The handle of the n-th state of an imaginary slab. Handles are odd (state_memory.hpp).
+StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n + 1) * (slot_bytes / 32) | 1; }
+
+class ReadLogTest : public ::testing::Test {
+ protected:
+  ReadLogTest() {
+    slot_.log.store(LogTable::make(LogTable::kFewestLanes));
+    log_.open(slot_);
+  }
+  ~ReadLogTest() override {
+    log_.close();
+    LogTable::destroy(slot_.log.load());
+  }
+
+  /// What a reclaimer would find.
+  std::multiset<StateHandle> scan() {
+    std::multiset<StateHandle> found;
+    slot_.lock_log();
+    LogTable& table = *slot_.log.load(std::memory_order_seq_cst);
+    for (std::uint32_t i = 0; i < table.lanes; ++i) {
+      if (StateHandle entry = table.entries()[i].load(std::memory_order_seq_cst)) found.insert(ReadLog::handle_in(entry));
+    }
+    slot_.unlock_log();
+    return found;
+  }
+
+  TransactionSlot slot_;
+  ReadLog log_;
+};
+
+TEST_F(ReadLogTest, AStateStandsInItOnce) {
+  EXPECT_FALSE(log_.contains(handle(5)));
+  EXPECT_EQ(log_.add(handle(5)), Outcome::inserted);
+  EXPECT_TRUE(log_.contains(handle(5)));
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(log_.add(handle(5)), Outcome::present);
+  EXPECT_EQ(log_.size(), 1u);
+  EXPECT_EQ(scan(), (std::multiset<StateHandle>{handle(5)}));
+}
+
+TEST_F(ReadLogTest, TwoThatShareABucketAreToldApart) {
+  std::unordered_set<StateHandle> added;
+  for (std::uint32_t n = 0; n < 15; ++n) {
+    EXPECT_EQ(log_.add(handle(n * 8)), Outcome::inserted);
+    added.insert(handle(n * 8));
+    for (std::uint32_t m = 0; m < 200; ++m) {
+      if (!added.contains(handle(m))) {
+        EXPECT_FALSE(log_.contains(handle(m)));
+      }
+    }
+  }
+}
+
+TEST_F(ReadLogTest, GrowingToAMillionLosesAndDuplicatesNothing) {
+  constexpr std::uint32_t kStates = 1'000'000;
+  for (std::uint32_t slot_bytes : {64u, 128u, 192u, 256u, 512u, 4096u}) {  // slabs are arithmetic progressions
+    std::uint32_t states = slot_bytes == 64 ? kStates : kStates / 10;
+    for (std::uint32_t n = 0; n < states; ++n) ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::inserted);
+    EXPECT_EQ(log_.size(), states);
+    std::uint32_t found_at_once = 0;
+    for (std::uint32_t n = 0; n < states; ++n) {
+      found_at_once += log_.contains(handle(n, slot_bytes));
+      ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::present);
+    }
+    // The rest overflowed into the next bucket: correct, but those reads take the slow path.
+    EXPECT_GE(found_at_once, states / 100 * 90) << "slots of " << slot_bytes << " bytes hash badly";
+    EXPECT_FALSE(log_.contains(handle(states, slot_bytes)));
+    std::multiset<StateHandle> scanned = scan();
+    EXPECT_EQ(scanned.size(), states);
+    EXPECT_EQ(std::set<StateHandle>(scanned.begin(), scanned.end()).size(), states);
+    log_.close();
+    log_.open(slot_);
+  }
+}
+
+TEST_F(ReadLogTest, WhatWasTakenBackIsGoneAndTheRestStays) {
+  std::mt19937 random(3);
+  std::set<StateHandle> kept;
+  for (int i = 0; i < 50'000; ++i) {
+    StateHandle candidate = handle(static_cast<std::uint32_t>(random() % 100'000));
+    Outcome outcome = log_.add(candidate);
+    ASSERT_EQ(outcome == Outcome::present, kept.contains(candidate));
+    if (outcome != Outcome::inserted) continue;
+    if (random() % 2 == 0) {
+      log_.undo_add();
+      ASSERT_FALSE(log_.contains(candidate));
+    } else {
+      kept.insert(candidate);
+    }
+  }
+  EXPECT_EQ(log_.size(), kept.size());
+  for (StateHandle state : kept) ASSERT_EQ(log_.add(state), Outcome::present) << "a hole hides what stands behind it";
+  std::multiset<StateHandle> scanned = scan();
+  EXPECT_TRUE(std::equal(scanned.begin(), scanned.end(), kept.begin(), kept.end()));
+}
+
+TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
+  for (std::uint32_t n = 0; n < 100'000; ++n) {
+    ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
+    log_.undo_add();
+  }
+  EXPECT_EQ(log_.size(), 0u);
+  EXPECT_EQ(slot_.log.load()->lanes, LogTable::kFewestLanes);
+}
+
+TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
+  for (std::uint32_t n = 0; n < 1000; ++n) log_.add(handle(n));
+  for (std::uint32_t n = 0; n < 1000; n += 3) log_.mark_diverted(handle(n));
+  for (std::uint32_t n = 1000; n < 10'000; ++n) log_.add(handle(n));  // marks survive growth
+  for (std::uint32_t n = 0; n < 1000; ++n) {
+    if (n % 3 == 0) {
+      ASSERT_FALSE(log_.contains(handle(n)));
+      ASSERT_EQ(log_.add(handle(n)), Outcome::diverted);
+    } else {
+      ASSERT_EQ(log_.add(handle(n)), Outcome::present);
+    }
+  }
+  EXPECT_EQ(log_.size(), 10'000u);
+  std::multiset<StateHandle> scanned = scan();
+  for (std::uint32_t n = 0; n < 10'000; ++n) ASSERT_EQ(scanned.count(handle(n)), 1u);
+}
+
+TEST_F(ReadLogTest, MarkingTwiceOrMarkingAStrangerIsHarmless) {
+  log_.add(handle(1));
+  log_.mark_diverted(handle(1));
+  log_.mark_diverted(handle(1));
+  log_.mark_diverted(handle(2));
+  EXPECT_EQ(log_.add(handle(1)), Outcome::diverted);
+  EXPECT_EQ(log_.add(handle(2)), Outcome::inserted);
+  EXPECT_TRUE(log_.contains(handle(2)));
+}
+
+TEST_F(ReadLogTest, ReservingMakesTheNextAddInPlace) {
+  for (std::uint32_t n = 0; n < 5000; ++n) {
+    log_.reserve_one();
+    LogTable* table = slot_.log.load();
+    ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
+    ASSERT_EQ(slot_.log.load(), table) << "it grew after all";
+  }
+}
+
+TEST_F(ReadLogTest, AClosedLogContainsNothing) {
+  for (std::uint32_t n = 0; n < 100; ++n) log_.add(handle(n));
+  log_.close();
+  EXPECT_EQ(log_.size(), 0u);
+  for (std::uint32_t n = 0; n < 1000; ++n) ASSERT_FALSE(log_.contains(handle(n)));
+  EXPECT_TRUE(scan().empty()) << "it still protects what nobody reads";
+  log_.open(slot_);
+  for (std::uint32_t n = 0; n < 100; ++n) ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
+}
+
+TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
+  for (std::uint32_t n = 0; n < 100'000; ++n) log_.add(handle(n));
+  log_.close();
+  EXPECT_LE(slot_.log.load()->lanes, LogTable::kMostKept);
+  // A table that was far too large for its last transactions shrinks by and by.
+  for (int i = 0; i < 20; ++i) {
+    log_.open(slot_);
+    log_.add(handle(1));
+    log_.close();
+  }
+  EXPECT_EQ(slot_.log.load()->lanes, LogTable::kFewestLanes);
+  log_.open(slot_);
+}
+
+// One scanner per protocol step: whatever the owner had announced before the scan began must be found in it, while the
+// log grows, shrinks, is closed and opened again. Run under ThreadSanitizer, this also checks every access.
+TEST_F(ReadLogTest, AScanNeverMissesWhatWasAnnouncedBefore) {
+  const std::uint32_t states = detail::kSmallBatches ? 3000 : 40'000;
+  std::atomic<std::uint64_t> announced{0};  // generation << 32 | number of states announced in it
+  std::atomic<bool> done = false;
+  std::atomic<int> scans = 0, misses = 0;
+  log_.close();
+  std::thread scanner([&] {
+    std::unordered_set<StateHandle> found;
+    while (!done.load()) {
+      std::uint64_t before = announced.load(std::memory_order_seq_cst);
+      detail::heavy_fence();
+      found.clear();
+      for (StateHandle entry : scan()) found.insert(entry);
+      std::uint64_t after = announced.load(std::memory_order_seq_cst);
+      if (before >> 32 != after >> 32) continue;  // another transaction by now
+      for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(before); ++n) misses += !found.contains(handle(n));
+      ++scans;
+    }
+  });
+  for (std::uint64_t generation = 1; generation <= 30 || (scans.load() < 20 && generation < 3000); ++generation) {
+    log_.open(slot_);
+    announced.store(generation << 32);
+    for (std::uint32_t n = 0; n < states; ++n) {
+      log_.add(handle(n));
+      announced.store(generation << 32 | (n + 1), std::memory_order_relaxed);
+    }
+    announced.store((generation + 1) << 32);
+    log_.close();
+  }
+  done = true;
+  scanner.join();
+  EXPECT_EQ(misses.load(), 0);
+  EXPECT_GE(scans.load(), 1);
+  log_.open(slot_);
+}
+
+}  // namespace
+}  // namespace cow

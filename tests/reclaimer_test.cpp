@@ -1,0 +1,325 @@
+// The reclaimer: memory comes back as soon as nobody can read it, and not before, whoever sleeps and on whatever thread.
+#include "cow_cache/reclaimer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/read_log.hpp"
+#include "cow_cache/state_memory.hpp"
+#include "cow_cache/transaction_registry.hpp"
+
+namespace cow {
+namespace {
+
+/// A value that can tell whether it was destroyed. Its text lives on the heap, where AddressSanitizer watches.
+struct Probe {
+  explicit Probe(std::uint64_t id) : id(id), text("a text too long for the small string buffer, " + std::to_string(id)) {
+    ++alive;
+  }
+  ~Probe() { --alive; }
+  bool intact() const { return text.ends_with(std::to_string(id)); }
+
+  std::uint64_t id;
+  std::string text;
+  static inline std::atomic<std::int64_t> alive = 0;
+};
+
+constexpr TypeOperations kProbeOperations{
+    .name = "Probe",
+    .schema = 1,
+    .state_bytes = sizeof(State<Probe>),
+    .destroy = [](StateHeader& state) noexcept { value_of<Probe>(state).~Probe(); },
+    .copy = nullptr,
+    .encode = nullptr,
+    .decode = nullptr,
+};
+
+StateHeader& make_probe(std::uint64_t id) {
+  StateHeader& state = *StateMemory::instance().allocate(size_classes::class_of(sizeof(State<Probe>)));
+  state.operations = &kProbeOperations;
+  state.charge = static_cast<std::uint32_t>(size_classes::bytes_of(state.size_class));
+  ::new (&value_of<Probe>(state)) Probe(id);
+  state.key.store(id, std::memory_order_release);
+  return state;
+}
+
+constexpr std::size_t kBudget = 64 << 10;
+
+class ReclaimerTest : public ::testing::Test {
+ protected:
+  ~ReclaimerTest() override {
+    reclaimer_.reset();
+    EXPECT_EQ(Probe::alive.load(), 0) << "states leaked";
+  }
+
+  void retire(StateHeader& state) {
+    Reclaimer::mark_dead(state);
+    reclaimer_->retire(state);
+  }
+
+  std::atomic<std::uint64_t> frontier_{1};
+  TransactionRegistry registry_{frontier_};
+  std::unique_ptr<Reclaimer> reclaimer_ = std::make_unique<Reclaimer>(registry_, kBudget);
+};
+
+/// What a transaction is to the reclaimer.
+struct Sleeper {
+  explicit Sleeper(TransactionRegistry& registry) : registry(registry), slot(registry.begin()) { log.open(slot); }
+  ~Sleeper() {
+    log.close();
+    registry.end(slot);
+  }
+  TransactionRegistry& registry;
+  TransactionSlot& slot;
+  ReadLog log;
+};
+
+TEST_F(ReclaimerTest, NobodyActiveMeansFreedWithoutReadingLogs) {
+  for (std::uint64_t i = 1; i <= 10'000; ++i) {
+    retire(make_probe(i));
+    ASSERT_LE(Probe::alive.load(), 100) << "freeing lags behind";
+  }
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+  EXPECT_EQ(reclaimer_->limbo_bytes(), 0u);
+  EXPECT_EQ(reclaimer_->limbo_states(), 0u);
+  EXPECT_EQ(reclaimer_->deep_scans(), 0u);
+}
+
+TEST_F(ReclaimerTest, ShortTransactionsNeverNeedADeepScan) {
+  for (std::uint64_t i = 1; i <= 5000; ++i) {
+    Sleeper transaction(registry_);
+    StateHeader& state = make_probe(i);
+    transaction.log.add(handle_of(&state));
+    retire(state);
+    ASSERT_TRUE(value_of<Probe>(state).intact());
+  }
+  EXPECT_LE(Probe::alive.load(), 200);
+  EXPECT_EQ(reclaimer_->deep_scans(), 0u);
+}
+
+TEST_F(ReclaimerTest, ASleeperKeepsExactlyWhatItLogged) {
+  auto sleeper = std::make_unique<Sleeper>(registry_);
+  std::vector<StateHeader*> logged;
+  for (std::uint64_t i = 1; i <= 2000; ++i) {
+    StateHeader& state = make_probe(i);
+    if (i % 100 == 0) {
+      sleeper->log.add(handle_of(&state));
+      if (i % 200 == 0) sleeper->log.mark_diverted(handle_of(&state));  // the base of a clone is protected as well
+      logged.push_back(&state);
+    }
+    retire(state);
+  }
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), static_cast<std::int64_t>(logged.size()));
+  EXPECT_EQ(reclaimer_->limbo_states(), logged.size());
+  for (StateHeader* state : logged) ASSERT_TRUE(value_of<Probe>(*state).intact());
+  sleeper.reset();
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+}
+
+TEST_F(ReclaimerTest, AStateTakenBackFromTheLogIsNotKept) {
+  Sleeper sleeper(registry_);
+  StateHeader& state = make_probe(1);
+  sleeper.log.add(handle_of(&state));
+  sleeper.log.undo_add();
+  retire(state);
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+}
+
+TEST_F(ReclaimerTest, WhoBeganLaterDoesNotDelayAnything) {
+  for (std::uint64_t i = 1; i <= 100; ++i) retire(make_probe(i));
+  reclaimer_->reclaim_all();
+  Sleeper late(registry_);
+  EXPECT_EQ(Probe::alive.load(), 0);
+  EXPECT_EQ(reclaimer_->deep_scans(), 0u);
+}
+
+TEST_F(ReclaimerTest, LimboStaysBoundedWhileAWriterPublishesMillionsBehindASleeper) {
+  const std::uint64_t states = detail::kSmallBatches ? 100'000 : 2'000'000;
+  Sleeper sleeper(registry_);
+  StateHeader& held = make_probe(1);
+  sleeper.log.add(handle_of(&held));
+  retire(held);
+  std::size_t most = 0;
+  for (std::uint64_t i = 2; i <= states; ++i) {
+    retire(make_probe(i));
+    most = std::max(most, reclaimer_->limbo_bytes());
+  }
+  EXPECT_LE(most, 2 * kBudget);
+  EXPECT_TRUE(value_of<Probe>(held).intact());
+  // One scan per budget's worth of garbage, not one per state.
+  EXPECT_GE(reclaimer_->deep_scans(), 1u);
+  EXPECT_LE(reclaimer_->deep_scans(), states * held.charge / kBudget * 2);
+}
+
+TEST_F(ReclaimerTest, ASleeperThatHoldsALotDoesNotMakeEveryRetirementScan) {
+  Sleeper sleeper(registry_);
+  const std::uint64_t states = detail::kSmallBatches ? 2000 : 20'000;
+  std::uint32_t charge = 0;
+  for (std::uint64_t i = 1; i <= states; ++i) {  // it holds many times the budget
+    StateHeader& state = make_probe(i);
+    charge = state.charge;
+    sleeper.log.add(handle_of(&state));
+    retire(state);
+  }
+  ASSERT_GT(states * charge, 2 * kBudget);
+  std::uint64_t before = reclaimer_->deep_scans();
+  for (std::uint64_t i = 1; i <= states; ++i) retire(make_probe(i));
+  EXPECT_LE(reclaimer_->deep_scans() - before, 4u);
+  EXPECT_LE(reclaimer_->limbo_bytes(), 2 * states * charge + kBudget);
+}
+
+TEST_F(ReclaimerTest, ASlotSurvivesTheThreadThatBeganOnIt) {
+  Sleeper* sleeper = nullptr;
+  StateHeader& state = make_probe(1);
+  std::thread([&] {
+    sleeper = new Sleeper(registry_);
+    sleeper->log.add(handle_of(&state));
+  }).join();
+  retire(state);
+  for (int i = 0; i < 100; ++i) {  // others come and go; none may get the sleeper's slot
+    std::thread([&] {
+      Sleeper other(registry_);
+      EXPECT_NE(&other.slot, &sleeper->slot);
+    }).join();
+  }
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 1);
+  EXPECT_TRUE(value_of<Probe>(state).intact());
+  EXPECT_EQ(registry_.active_count(), 1u);
+  delete sleeper;  // ends on this thread
+  EXPECT_EQ(registry_.active_count(), 0u);
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+}
+
+TEST_F(ReclaimerTest, SlotsOfEndedThreadsAreUsedAgain) {
+  auto work = [&] {
+    Sleeper first(registry_), second(registry_);  // the thread's own slot, and one from the common pool
+  };
+  std::thread(work).join();
+  std::size_t bytes = registry_.bytes();
+  for (int i = 0; i < 500; ++i) std::thread(work).join();
+  EXPECT_EQ(registry_.bytes(), bytes);
+}
+
+TEST_F(ReclaimerTest, AThreadMayUseManyRegistriesAtOnce) {
+  std::vector<std::unique_ptr<TransactionRegistry>> others;
+  for (int i = 0; i < 10; ++i) others.push_back(std::make_unique<TransactionRegistry>(frontier_));
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::unique_ptr<Sleeper>> open;
+    for (auto& registry : others) open.push_back(std::make_unique<Sleeper>(*registry));
+    for (auto& registry : others) EXPECT_EQ(registry->active_count(), 1u);
+  }
+  for (auto& registry : others) {
+    EXPECT_EQ(registry->active_count(), 0u);
+    EXPECT_LE(registry->bytes(), 3 * (sizeof(TransactionSlot) + sizeof(LogTable) + 32 * sizeof(StateHandle)));
+  }
+  others.clear();  // registries that die before this thread
+  Sleeper after(registry_);
+  EXPECT_EQ(registry_.active_count(), 1u);
+}
+
+TEST_F(ReclaimerTest, SnapshotsInUseAreReportedSortedAndOnce) {
+  std::vector<std::unique_ptr<Sleeper>> sleepers;
+  for (std::uint64_t snapshot : {5u, 3u, 9u, 3u, 5u}) {
+    frontier_ = snapshot;
+    sleepers.push_back(std::make_unique<Sleeper>(registry_));
+  }
+  EXPECT_EQ(registry_.active_snapshots(), (std::vector<std::uint64_t>{3, 5, 9}));
+  sleepers.erase(sleepers.begin());
+  sleepers.pop_back();
+  EXPECT_EQ(registry_.active_snapshots(), (std::vector<std::uint64_t>{3, 9}));
+}
+
+/// "Log, then look" as the cache does it, on cells of its own. Null: the cell's state died under our eyes.
+StateHeader* read_cell(std::atomic<StateHeader*>& cell, ReadLog& log) {
+  StateHeader* state = cell.load(std::memory_order_acquire);
+  ReadLog::Outcome outcome = log.add(handle_of(state));
+  if (std::uint64_t key = detail::look(state->key); key != 0 && (key & kDeadMark) == 0) return state;
+  if (outcome == ReadLog::Outcome::inserted) log.undo_add();
+  return nullptr;
+}
+
+// Readers follow cells that writers replace all the time. Every transaction re-checks all it has read at its end; some of
+// them sleep, and end on another thread than they began on. A premature free is a broken text or a sanitizer's report.
+TEST_F(ReclaimerTest, NothingIsFreedUnderAReader) {
+  constexpr int kCells = 64;
+  const int rounds = detail::kSmallBatches ? 1500 : 20'000;
+  std::array<std::atomic<StateHeader*>, kCells> cells;
+  std::atomic<std::uint64_t> next_id = 1;
+  for (auto& cell : cells) cell = &make_probe(next_id++);
+
+  struct Open {
+    std::unique_ptr<Sleeper> transaction;
+    std::vector<StateHeader*> read;
+  };
+  std::mutex mutex;
+  std::deque<Open> handed_over;
+  std::atomic<int> broken = 0, reads = 0, readers_left = 3;
+
+  auto finish = [&](Open open) {
+    for (StateHeader* state : open.read) broken += !value_of<Probe>(*state).intact();
+  };
+  auto reader = [&](unsigned seed) {
+    std::mt19937 random(seed);
+    for (int round = 0; round < rounds; ++round) {
+      Open open{std::make_unique<Sleeper>(registry_), {}};
+      for (int i = 0; i < 30; ++i) {
+        if (StateHeader* state = read_cell(cells[random() % kCells], open.transaction->log)) open.read.push_back(state);
+      }
+      reads += static_cast<int>(open.read.size());
+      std::unique_lock lock(mutex);
+      if (random() % 4 == 0 && handed_over.size() < 20) {
+        handed_over.push_back(std::move(open));
+        continue;
+      }
+      if (random() % 4 == 0 && !handed_over.empty()) {
+        std::swap(open, handed_over.front());
+        handed_over.push_back(std::move(open));
+        open = std::move(handed_over.front());
+        handed_over.pop_front();
+      }
+      lock.unlock();
+      finish(std::move(open));
+    }
+    --readers_left;
+  };
+  std::thread writer([&] {
+    std::mt19937 random(99);
+    while (readers_left.load() > 0) {
+      retire(*cells[random() % kCells].exchange(&make_probe(next_id++), std::memory_order_acq_rel));
+      if (random() % 1000 == 0) reclaimer_->reclaim_all();
+    }
+  });
+  std::vector<std::thread> readers;
+  for (unsigned seed = 1; seed <= 3; ++seed) readers.emplace_back(reader, seed);
+  for (std::thread& thread : readers) thread.join();
+  writer.join();
+  while (!handed_over.empty()) {
+    finish(std::move(handed_over.front()));
+    handed_over.pop_front();
+  }
+  for (auto& cell : cells) retire(*cell.load());
+  EXPECT_EQ(broken.load(), 0);
+  EXPECT_GT(reads.load(), rounds);
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+}
+
+}  // namespace
+}  // namespace cow

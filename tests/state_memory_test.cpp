@@ -1,0 +1,249 @@
+// The memory of states: what an address is once, it is for ever; nothing is lost, nothing is handed out twice.
+#include "cow_cache/state_memory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <random>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+namespace cow {
+namespace {
+
+StateMemory& memory() { return StateMemory::instance(); }
+
+std::uintptr_t address_of(const StateHeader* state) { return reinterpret_cast<std::uintptr_t>(state); }
+
+std::vector<StateHeader*> allocate_many(std::uint8_t size_class, std::size_t count) {
+  std::vector<StateHeader*> states;
+  for (std::size_t i = 0; i < count; ++i) states.push_back(memory().allocate(size_class));
+  return states;
+}
+
+void release_all(const std::vector<StateHeader*>& states) {
+  for (StateHeader* state : states) memory().release(state);
+}
+
+TEST(SizeClasses, EverySizeMapsToTheSmallestClassThatFits) {
+  for (std::size_t bytes = 1; bytes <= size_classes::kLargest; ++bytes) {
+    std::size_t size_class = size_classes::class_of(bytes);
+    ASSERT_LT(size_class, size_classes::kCount) << bytes << " bytes";
+    ASSERT_GE(size_classes::bytes_of(size_class), bytes) << "class " << size_class;
+    if (size_class > 0) {
+      ASSERT_LT(size_classes::bytes_of(size_class - 1), bytes) << "a smaller class would do";
+    }
+  }
+}
+
+TEST(SizeClasses, SlotsAreWholeCacheLinesAndWasteAtMostAFifth) {
+  for (std::size_t size_class = 0; size_class < size_classes::kCount; ++size_class) {
+    EXPECT_EQ(size_classes::bytes_of(size_class) % kStateAlignment, 0u);
+    if (size_class >= 8) {  // the smallest size of a class in its slot
+      EXPECT_GE((size_classes::bytes_of(size_class - 1) + 1) * 5, size_classes::bytes_of(size_class) * 4);
+    }
+  }
+}
+
+TEST(StateLayout, TheValueBeginsWhereTheHeaderEnds) {
+  // Hints and poisoning count on it; a small type could otherwise slip into the padding of the header.
+  State<char> small;
+  State<std::uint64_t> word;
+  EXPECT_EQ(static_cast<void*>(value_address(small)), static_cast<void*>(&small.value));
+  EXPECT_EQ(static_cast<void*>(value_address(word)), static_cast<void*>(&word.value));
+  EXPECT_EQ(state_at(value_address(small)), &small);
+}
+
+TEST(StateMemory, ANewSlotIsDeadAndReadyForUse) {
+  for (std::uint8_t size_class = 0; size_class < size_classes::kCount; ++size_class) {
+    StateHeader* state = memory().allocate(size_class);
+    EXPECT_EQ(address_of(state) % kStateAlignment, 0u);
+    EXPECT_EQ(state->key.load(), 0u);
+    EXPECT_EQ(state->begin.load(), kInfinity.value);
+    EXPECT_EQ(state->end.load(), kInfinity.value);
+    EXPECT_EQ(state->older.load(), nullptr);
+    EXPECT_FALSE(state->visited.load());
+    EXPECT_EQ(state->size_class, size_class);
+    // The whole slot belongs to the caller: its last byte too.
+    std::memset(static_cast<void*>(state + 1), 0xAB, size_classes::bytes_of(size_class) - sizeof(StateHeader));
+    memory().release(state);
+  }
+}
+
+TEST(StateMemory, ARecycledSlotShowsNothingOfItsPast) {
+  StateHeader* state = memory().allocate(3);
+  state->begin.store(7);
+  state->end.store(9);
+  state->older.store(state);
+  state->visited.store(true);
+  state->charge.store(99);
+  memory().release(state);
+  StateHeader* again = memory().allocate(3);
+  EXPECT_EQ(again, state) << "the slot freed last is the one still in the processor's cache";
+  EXPECT_EQ(again->begin.load(), kInfinity.value);
+  EXPECT_EQ(again->end.load(), kInfinity.value);
+  EXPECT_EQ(again->older.load(), nullptr);
+  EXPECT_EQ(again->charge.load(), 0u);
+  EXPECT_FALSE(again->visited.load());
+  memory().release(again);
+}
+
+TEST(StateMemory, AnAddressKeepsItsClassForEver) {
+  std::mt19937 random(1);
+  std::map<std::uintptr_t, std::uint8_t> class_at;  // every slot ever seen
+  for (int round = 0; round < 20; ++round) {
+    std::vector<StateHeader*> states;
+    for (int i = 0; i < 2000; ++i) {
+      auto size_class = static_cast<std::uint8_t>(random() % 20);
+      StateHeader* state = memory().allocate(size_class);
+      auto [known, fresh] = class_at.emplace(address_of(state), size_class);
+      ASSERT_TRUE(fresh || known->second == size_class) << "one address, two classes";
+      states.push_back(state);
+    }
+    std::shuffle(states.begin(), states.end(), random);
+    release_all(states);
+  }
+  std::uintptr_t end = 0;
+  for (auto [address, size_class] : class_at) {
+    ASSERT_GE(address, end) << "slots overlap";
+    end = address + size_classes::bytes_of(size_class);
+  }
+}
+
+TEST(StateMemory, HandlesAreUniqueOddAndNeitherZeroNorOne) {
+  std::vector<StateHeader*> states;
+  for (std::uint8_t size_class : {0, 1, 2, 5, 11, 23}) {
+    for (StateHeader* state : allocate_many(size_class, 20'000)) states.push_back(state);
+  }
+  std::unordered_set<StateHandle> handles;
+  for (StateHeader* state : states) {
+    StateHandle handle = handle_of(state);
+    ASSERT_EQ(handle & 1, 1u) << "the lowest bit is the read log's mark";
+    ASSERT_GT(handle, 1u) << "its marked form must not be the empty entry";
+    ASSERT_TRUE(handles.insert(handle).second) << "two states share a handle";
+  }
+  release_all(states);
+}
+
+TEST(StateMemory, ReleasedSlotsAreUsedAgainBeforeNewMemory) {
+  constexpr std::uint8_t kClass = 14;
+  release_all(allocate_many(kClass, 1000));
+  std::size_t used = memory().used_bytes();
+  for (int round = 0; round < 50; ++round) release_all(allocate_many(kClass, 1000));
+  EXPECT_EQ(memory().used_bytes(), used);
+}
+
+TEST(StateMemory, AThreadThatEndsReturnsItsMagazines) {
+  constexpr std::uint8_t kClass = 17;  // used by no other test here
+  auto work = [] { release_all(allocate_many(kClass, 24)); };
+  std::thread(work).join();
+  std::size_t used = memory().used_bytes();
+  for (int i = 0; i < 300; ++i) std::thread(work).join();
+  EXPECT_EQ(memory().used_bytes(), used) << "slots were lost with their threads";
+}
+
+TEST(StateMemory, SlotsReleasedByAnotherThreadComeBack) {
+  constexpr std::uint8_t kClass = 9;
+  auto round = [] {
+    std::vector<StateHeader*> states = allocate_many(kClass, 500);
+    std::thread([&] { release_all(states); }).join();
+  };
+  round();
+  std::size_t used = memory().used_bytes();
+  for (int i = 0; i < 100; ++i) round();
+  // The consumers' slots sit in the depot, not in magazines that the producer cannot reach.
+  EXPECT_EQ(memory().used_bytes(), used);
+}
+
+TEST(StateMemory, AFullSweepVisitsEverySlotOnce) {
+  std::vector<StateHeader*> states;
+  for (std::uint8_t size_class : {0, 7, 8, 13, 21, 33, 51}) {
+    for (StateHeader* state : allocate_many(size_class, 70)) states.push_back(state);
+  }
+  std::unordered_map<const StateHeader*, int> visits;
+  memory().sweep(0, memory().slot_count(), [&](StateHeader& state) {
+    ++visits[&state];
+    return true;
+  });
+  EXPECT_EQ(visits.size(), memory().slot_count());
+  for (auto [state, count] : visits) ASSERT_EQ(count, 1);
+  for (StateHeader* state : states) ASSERT_EQ(visits.count(state), 1u) << "class " << int{state->size_class};
+  release_all(states);
+}
+
+TEST(StateMemory, ASweepInStepsWithInterruptionsVisitsEverySlotToo) {
+  std::unordered_set<const StateHeader*> visited;
+  std::size_t hand = 0, calls = 0, slots = memory().slot_count();
+  while (visited.size() < slots && calls < 10 * slots) {
+    std::size_t step = 1 + calls++ % 97;
+    hand = memory().sweep(hand, step, [&, left = step / 2 + 1](StateHeader& state) mutable {
+      visited.insert(&state);
+      return --left > 0;  // stops in the middle of chunks and at their ends
+    });
+  }
+  EXPECT_EQ(visited.size(), slots);
+}
+
+TEST(StateMemory, ASweepFromTheMiddleWrapsAround) {
+  std::unordered_set<const StateHeader*> visited;
+  std::size_t middle = memory().sweep(0, memory().slot_count() / 2, [](StateHeader&) { return true; });
+  memory().sweep(middle, memory().slot_count(), [&](StateHeader& state) { return visited.insert(&state).second; });
+  EXPECT_EQ(visited.size(), memory().slot_count());
+}
+
+// Threads allocate, fill, check and free (their own and each other's slots) while one sweeps over everything.
+TEST(StateMemory, NoSlotHasTwoOwners) {
+  constexpr int kThreads = 4, kRounds = 300, kHeld = 40;
+  std::array<std::atomic<StateHeader*>, 64> exchange{};
+  std::atomic<bool> done = false;
+  std::atomic<int> broken = 0;
+  auto stamp_of = [](StateHeader* state) { return reinterpret_cast<std::uint64_t*>(state + 1); };
+  auto check_and_release = [&](StateHeader* state, std::uint64_t expected) {
+    if (*stamp_of(state) != expected) ++broken;
+    memory().release(state);
+  };
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      std::mt19937 random(static_cast<unsigned>(t));
+      for (int round = 0; round < kRounds; ++round) {
+        std::vector<StateHeader*> mine;
+        for (int i = 0; i < kHeld; ++i) {
+          StateHeader* state = memory().allocate(static_cast<std::uint8_t>(random() % 6));
+          *stamp_of(state) = address_of(state);
+          mine.push_back(state);
+        }
+        for (StateHeader* state : mine) {
+          // A third goes to whoever comes by.
+          if (random() % 3 == 0) state = exchange[random() % exchange.size()].exchange(state, std::memory_order_acq_rel);
+          if (state != nullptr) check_and_release(state, address_of(state));
+        }
+      }
+    });
+  }
+  std::thread sweeper([&] {
+    std::size_t hand = 0;
+    while (!done.load()) {
+      hand = memory().sweep(hand, 1000, [&](StateHeader& state) {
+        if (state.key.load(std::memory_order_acquire) != 0) ++broken;  // nobody publishes here
+        return true;
+      });
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  sweeper.join();
+  for (auto& left : exchange) {
+    if (StateHeader* state = left.load()) memory().release(state);
+  }
+  EXPECT_EQ(broken.load(), 0);
+}
+
+}  // namespace
+}  // namespace cow

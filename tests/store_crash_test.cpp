@@ -1,0 +1,172 @@
+// Kills a process in the middle of its commits, again and again, and looks at what it left behind.
+//
+// The child is this same program, executed afresh (a forked copy of an open RocksDB would hang): it commits groups of
+// transactions, and acknowledges each group on a pipe once `commit` has returned. The parent kills it at a random
+// moment, opens the store and checks: what was acknowledged is there; the rest is whole or absent; the chain holds.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "persistence/rocksdb_store.hpp"
+#include "store_testing.hpp"
+
+namespace cow::testing {
+namespace {
+
+constexpr const char* kChildArgument = "--store-crash-child";
+constexpr std::uint64_t kObjects = 40;
+
+struct Acknowledgement {
+  std::uint64_t last_tid;
+  std::uint64_t last_oid;
+};
+
+// What a transaction writes follows from its tid, so that the parent knows it too.
+std::vector<std::uint64_t> oids_of(std::uint64_t tid) {
+  std::mt19937_64 random(tid);
+  std::vector<std::uint64_t> oids;
+  for (std::uint64_t oid = 1; oid <= kObjects; ++oid) {
+    if (random() % 4 == 0) oids.push_back(oid);
+  }
+  return oids;
+}
+
+std::string content_of(std::uint64_t oid, std::uint64_t tid) {
+  return record_of(oid, tid, 50 + 37 * ((oid * tid) % 60));
+}
+
+RocksDbOptions options_of(bool durable) {
+  RocksDbOptions options;
+  options.durable = durable;
+  options.write_buffer_bytes = 256 << 10;  // so that it is killed during flushes and compactions too
+  options.max_log_bytes = 512 << 10;
+  options.oid_block = 16;
+  return options;
+}
+
+int run_child(const std::string& path, int pipe, bool durable) {
+  RocksDbStore store(path, options_of(durable));
+  std::mt19937_64 random(std::random_device{}());
+  for (;;) {
+    const std::uint64_t first = store.last_tid().value + 1;
+    const std::uint64_t count = 1 + random() % 3;
+    std::vector<std::vector<std::string>> records(count);
+    std::vector<std::vector<ObjectWrite>> objects(count);
+    std::vector<TransactionWrite> group;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const auto oids = oids_of(first + i);
+      records[i].reserve(oids.size());
+      for (std::uint64_t oid : oids)
+        objects[i].push_back(put(oid, records[i].emplace_back(content_of(oid, first + i))));
+      group.push_back({Tid{first + i}, objects[i]});
+    }
+    const OidBlock oids = store.allocate_oids(3);
+    store.commit(group);
+    const Acknowledgement done{store.last_tid().value, oids.first.value + oids.count - 1};
+    if (::write(pipe, &done, sizeof done) != sizeof done) return 1;
+  }
+}
+
+class Child {
+ public:
+  Child(const std::filesystem::path& path, bool durable) {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::runtime_error("pipe failed");
+    ::fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
+    const std::string directory = path.string();
+    const std::string pipe = std::to_string(ends[1]);
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::execl(program.c_str(), program.c_str(), kChildArgument, directory.c_str(), pipe.c_str(), durable ? "1" : "0",
+              nullptr);
+      ::_exit(127);
+    }
+    ::close(ends[1]);
+    in_ = ends[0];
+  }
+  ~Child() { ::close(in_); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  /// Lets it work for `time` after its first commit, kills it, and returns what it acknowledged last.
+  Acknowledgement kill_after(std::chrono::microseconds time) {
+    Acknowledgement last{};
+    EXPECT_TRUE(read(last)) << "the child did not come to its first commit";
+    std::this_thread::sleep_for(time);
+    ::kill(pid_, SIGKILL);
+    int status = 0;
+    ::waitpid(pid_, &status, 0);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "the child ended by itself";
+    while (read(last)) {
+    }
+    return last;
+  }
+
+ private:
+  bool read(Acknowledgement& last) const {
+    Acknowledgement next{};
+    if (::read(in_, &next, sizeof next) != sizeof next) return false;
+    last = next;
+    return true;
+  }
+
+  pid_t pid_ = -1;
+  int in_ = -1;
+};
+
+// A pipe holds 64 KiB: 4096 acknowledgements, more than a child makes before it is killed.
+void crash_again_and_again(bool durable, int rounds) {
+  const ScratchDirectory scratch;
+  std::mt19937 random(7);
+  std::uint64_t total = 0;
+  std::uint64_t checked = 0;
+  for (int round = 0; round < rounds; ++round) {
+    Child child(scratch.store(), durable);
+    const Acknowledgement acknowledged = child.kill_after(std::chrono::microseconds(random() % 60'000));
+    RocksDbStore store(scratch.store(), options_of(durable));
+    const std::uint64_t last = store.last_tid().value;
+    ASSERT_GE(last, acknowledged.last_tid);
+    ASSERT_LE(last, acknowledged.last_tid + 3) << "at most one group was on its way";
+    ASSERT_EQ(store.verify(), last);
+    ASSERT_GT(store.allocate_oids(1).first.value, acknowledged.last_oid);
+    for (std::uint64_t tid = checked + 1; tid <= last; ++tid) {
+      for (std::uint64_t oid : oids_of(tid)) {
+        const std::optional<Revision> revision = store.load(Oid{oid}, Tid{tid});
+        ASSERT_TRUE(revision) << "oid " << oid << " tid " << tid;
+        ASSERT_EQ(revision->begin, Tid{tid}) << oid;
+        ASSERT_EQ(revision->record, content_of(oid, tid));
+      }
+    }
+    total = last;
+    checked = last > 50 ? last - 50 : 0;  // verify() has checked the older ones, by checksum
+  }
+  std::cout << rounds << " kills, " << total << " transactions\n";
+  EXPECT_GT(total, static_cast<std::uint64_t>(rounds));
+}
+
+TEST(StoreCrash, DurableCommitsSurviveKill) { crash_again_and_again(true, repetitions(25)); }
+TEST(StoreCrash, CommitsThatWereNotSyncedSurviveKillToo) { crash_again_and_again(false, repetitions(15)); }
+
+}  // namespace
+}  // namespace cow::testing
+
+int main(int argc, char** argv) {
+  if (argc == 5 && std::strcmp(argv[1], cow::testing::kChildArgument) == 0) {
+    return cow::testing::run_child(argv[2], std::atoi(argv[3]), argv[4][0] == '1');
+  }
+  ::testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,65 @@
+// What the tests of stores share: a directory that cleans up after itself, and transactions in one line.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "cow_cache/store.hpp"
+
+namespace cow::testing {
+
+/// How often a test repeats itself: `times`, or a quarter of it under a sanitizer, where opening a database takes long.
+constexpr int repetitions(int times) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return times / 4;
+#else
+  return times;
+#endif
+}
+
+/// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.
+class ScratchDirectory {
+ public:
+  ScratchDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "cow_store_XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed for " + name);
+    path_ = name;
+  }
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path store() const { return path_ / "store"; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline ObjectWrite put(std::uint64_t oid, std::string_view record) { return {Oid{oid}, false, record}; }
+inline ObjectWrite erase(std::uint64_t oid) { return {Oid{oid}, true, {}}; }
+
+/// Commits one transaction.
+inline void commit(Store& store, std::uint64_t tid, const std::vector<ObjectWrite>& objects) {
+  const TransactionWrite transaction{Tid{tid}, objects};
+  store.commit({&transaction, 1});
+}
+
+/// A record that can be recognised by what it belongs to, `size` bytes long.
+inline std::string record_of(std::uint64_t oid, std::uint64_t tid, std::size_t size = 100) {
+  std::string text = std::to_string(oid) + "@" + std::to_string(tid) + ";";
+  while (text.size() < size) text += text;
+  text.resize(size);
+  return text;
+}
+
+}  // namespace cow::testing
