@@ -168,19 +168,22 @@ class Committer {
   void run(const std::vector<CommitRequest*>& group, Cache& cache) noexcept {
     std::vector<CommitRequest*> valid;
     std::vector<TransactionWrite> writes;
+    valid.reserve(group.size());  // what is noted, listed and numbered below must go together
+    writes.reserve(group.size());
     undo_.clear();
     Tid tid = last_tid_;
     for (CommitRequest* request : group) {
       try {
         validate(*request);
-        request->tid_ = Tid{tid.value + 1};
-        for (const ObjectWrite& object : request->objects_) note_write(object.oid, request->tid_);
-        valid.push_back(request);
-        writes.push_back({request->tid_, request->objects_});
-        tid = request->tid_;
       } catch (...) {
         request->error_ = std::current_exception();
+        continue;
       }
+      // From here on nothing may fail but for memory, which ends the program (noexcept): half a note would be a lie.
+      request->tid_ = tid = Tid{tid.value + 1};
+      for (const ObjectWrite& object : request->objects_) note_write(object.oid, tid);
+      valid.push_back(request);
+      writes.push_back({tid, request->objects_});
     }
     if (valid.empty()) return;
     try {

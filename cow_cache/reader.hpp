@@ -57,9 +57,9 @@ class SharedCache::Reader {
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
     StateHeader* state = reference.hint();
     // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
-    // whether the hint is this object's.
-    if (log_.contains(handle_of(state)) && state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_))
-        [[likely]] {
+    // whether the hint is this object's. The type may differ if the reference was kept from another database.
+    if (log_.contains(handle_of(state)) && state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_) &&
+        state->operations == &type_operations<T>) [[likely]] {
       mark_visited(*state);
       return value_of<T>(*state);
     }
@@ -91,11 +91,14 @@ class SharedCache::Reader {
   template <class T>
   void erase(const Ref<T>& reference, WriteSet& writes) {
     divert(reference, writes);
+    log_.reserve_one();
     StateHeader& tombstone = new_tombstone();
     WriteSetEntry& entry = *writes.find(reference.oid());
-    destroy_state(*entry.state);
-    entry.state = &tombstone;
+    StateHeader& clone = *std::exchange(entry.state, &tombstone);
     entry.erased = true;
+    // The caller may hold a reference to the clone, which is promised to last: logged, it is freed when the log goes.
+    log_.add(handle_of(&clone));
+    cache_->reclaimer_.retire(clone);
   }
 
  private:

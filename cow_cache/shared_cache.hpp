@@ -184,8 +184,8 @@ class SharedCache {
     }
   }
 
-  /// Snapshots that begin after the list was made are not below `snapshots_frontier_`, so an old list stays right. Only
-  /// the committer calls this; it scans the slots less often when there are many.
+  /// Snapshots taken after the list was made are not below `snapshots_frontier_`, so an old list stays good. Only the
+  /// committer calls this; it scans the slots less often when there are many.
   void refresh_snapshots() {
     if (snapshots_uses_-- > 0) return;
     snapshots_frontier_ = frontier_.load(std::memory_order_seq_cst);  // before the scan: registry, active_snapshots

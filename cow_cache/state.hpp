@@ -62,10 +62,14 @@ struct alignas(16) StateHeader {
 };
 static_assert(sizeof(StateHeader) == 48, "header and the first reference of a value must share a cache line");
 
+/// The largest sizeof(T): what fits into the largest slot of the state memory beside the header.
+inline constexpr std::size_t kMostValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader);
+
 /// A state of a known type.
 template <class T>
 struct State : StateHeader {
   static_assert(alignof(T) <= alignof(StateHeader), "values aligned to more than 16 bytes are not supported");
+  static_assert(sizeof(T) <= kMostValueBytes, "larger values belong on the heap: in a vector or a string member");
   alignas(StateHeader) T value;  // not in the padding of the header, where a small T could go
 };
 

@@ -5,7 +5,8 @@
 // Invariants:
 //  1. What comes out of here is dead (key 0) and complete but for its key: the caller publishes it.
 //  2. When a function throws, the slot it took has gone back and the write set is unchanged.
-//  3. A state's charge is its slot plus its heap members: measured when it is built, weighed again when it is committed.
+//  3. A state's charge is its slot plus its heap members: measured when it is built, weighed again when it is
+//     committed.
 #pragma once
 
 #include <atomic>
@@ -58,7 +59,8 @@ StateHeader& build_state(const TypeOperations& operations, Construct&& construct
 }
 
 inline void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
-  state.charge.store(detail::charge_of(size_classes::bytes_of(state.size_class), heap_bytes), std::memory_order_relaxed);
+  state.charge.store(detail::charge_of(size_classes::bytes_of(state.size_class), heap_bytes),
+                     std::memory_order_relaxed);
 }
 
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
@@ -110,7 +112,8 @@ inline void add_write(WriteSet& writes, WriteSetEntry entry) {
 /// Throws TypeMismatchError unless the state is of the type.
 inline void check_type(const StateHeader& state, Oid oid, const TypeOperations& operations) {
   if (state.operations == &operations) return;
-  throw TypeMismatchError(oid, Tid{state.begin.load(std::memory_order_relaxed)}, operations.name, state.operations->name);
+  Tid begin{state.begin.load(std::memory_order_relaxed)};
+  throw TypeMismatchError(oid, begin, operations.name, state.operations->name);
 }
 
 /// What an active transaction itself has made of an object; null: nothing. Throws NullReferenceError,

@@ -12,7 +12,7 @@
 //     T's later load of the epoch in `begin` (seq_cst) reads that advance or a later one and synchronises with it; the dead
 //     mark happens before the advance, so every look of T reads dead. If e > stamp the same holds by the load that read e.
 //  2. Slots are never unmapped before the registry; each is used by one transaction at a time.
-//  3. A snapshot in use is never above the frontier, and never below the frontier at the call of `begin`.
+//  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
 #pragma once
 
 #include <sys/mman.h>
@@ -94,8 +94,9 @@ class TransactionRegistry {
     return oldest;
   }
 
-  /// The snapshots in use, ascending, without repetition. One that begins meanwhile may be missing; it is then not below
-  /// the frontier as it was before the call.
+  /// The snapshots in use, ascending, without repetition. One that begins meanwhile may be missing. Its snapshot may
+  /// even lie below the frontier, if its thread was preempted in the middle of `begin`; pruning what it would have seen
+  /// costs it a load from the store, no more.
   std::vector<std::uint64_t> active_snapshots() const {
     std::vector<std::uint64_t> snapshots;
     for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {

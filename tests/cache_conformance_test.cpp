@@ -175,7 +175,9 @@ TYPED_TEST(CacheConformance, WritesOfManyObjectsAreAllFoundAgain) {
   auto session = this->session();
   auto txn = session.begin();
   std::vector<Ref<Account>> accounts = txn.read(txn.root().template get<Bank>("bank")).accounts;
-  for (const Ref<Account>& account : accounts) txn.write(account).balance += static_cast<std::int64_t>(account.oid().value);
+  for (const Ref<Account>& account : accounts) {
+    txn.write(account).balance += static_cast<std::int64_t>(account.oid().value);
+  }
   for (const Ref<Account>& account : accounts) {
     EXPECT_EQ(txn.read(this->without_hint(account)).balance, 1 + static_cast<std::int64_t>(account.oid().value));
   }
@@ -588,7 +590,8 @@ TYPED_TEST(CacheConformance, LostUpdatesAreImpossible) {
   EXPECT_EQ(this->balance_of(counter), kThreads * kIncrements);
 }
 
-/// Writers transfer money and replace accounts; readers sum. Any mix of snapshots, stale load or lost update breaks the sum.
+/// Writers transfer money and replace accounts; readers sum. Any mix of snapshots, stale load or lost update breaks the
+/// sum.
 template <class Database>
 void CacheConformance<Database>::run_bank(const CacheOptions& options) {
   constexpr int kAccounts = 64, kWriters = 2, kReaders = 2;

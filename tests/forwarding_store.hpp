@@ -1,10 +1,14 @@
-// A store that passes everything on to another one: the base of the misbehaving stores in tests.
+// A store that passes everything on to another one, and one that misbehaves on demand.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <thread>
 
+#include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
 
 namespace cow::testing {
@@ -20,6 +24,33 @@ class ForwardingStore : public Store {
 
  protected:
   Store& inner_;
+};
+
+/// Fails, counts and delays as told.
+class UnreliableStore : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    ++loads;
+    if (load_delay.count() > 0) std::this_thread::sleep_for(load_delay);
+    if (loads_to_fail.load() > 0 && loads_to_fail.fetch_sub(1) > 0) throw StoreError("load failed");
+    return inner_.load(oid, at);
+  }
+  OidBlock allocate_oids(std::uint64_t count) override {
+    if (refuse_oids) throw StoreError("no oids");
+    if (!oid_override) return inner_.allocate_oids(count);
+    return {oid_override, count};
+  }
+  void commit(std::span<const TransactionWrite> group) override {
+    if (commits_to_fail.load() > 0 && commits_to_fail.fetch_sub(1) > 0) throw StoreFullError("disk full");
+    inner_.commit(group);
+  }
+
+  std::atomic<int> loads = 0, loads_to_fail = 0, commits_to_fail = 0;
+  std::chrono::milliseconds load_delay{0};
+  bool refuse_oids = false;
+  Oid oid_override{};
 };
 
 }  // namespace cow::testing

@@ -23,7 +23,9 @@ class PoisonTest : public ::testing::Test {
   void SetUp() override {
     if (!detail::kAddressSanitizer) GTEST_SKIP() << "only AddressSanitizer can see this";
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    note_ = db_.transact([](Transaction& txn) { return txn.create(Note{7, "a text that lives on the heap, not in the string"}); });
+    note_ = db_.transact([](Transaction& txn) {
+      return txn.create(Note{7, "a text that lives on the heap, not in the string"});
+    });
   }
 
   MemoryStore store_;

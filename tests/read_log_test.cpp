@@ -37,7 +37,8 @@ class ReadLogTest : public ::testing::Test {
     slot_.lock_log();
     LogTable& table = *slot_.log.load(std::memory_order_seq_cst);
     for (std::uint32_t i = 0; i < table.lanes; ++i) {
-      if (StateHandle entry = table.entries()[i].load(std::memory_order_seq_cst)) found.insert(ReadLog::handle_in(entry));
+      if (StateHandle entry = table.entries()[i].load(std::memory_order_seq_cst))
+        found.insert(ReadLog::handle_in(entry));
     }
     slot_.unlock_log();
     return found;

@@ -1,4 +1,5 @@
-// The reclaimer: memory comes back as soon as nobody can read it, and not before, whoever sleeps and on whatever thread.
+// The reclaimer: memory comes back as soon as nobody can read it, and not before, whoever sleeps and on whatever
+// thread.
 #include "cow_cache/reclaimer.hpp"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ namespace {
 
 /// A value that can tell whether it was destroyed. Its text lives on the heap, where AddressSanitizer watches.
 struct Probe {
-  explicit Probe(std::uint64_t id) : id(id), text("a text too long for the small string buffer, " + std::to_string(id)) {
+  explicit Probe(std::uint64_t id)
+      : id(id), text("a text too long for the small string buffer, " + std::to_string(id)) {
     ++alive;
   }
   ~Probe() { --alive; }
@@ -255,8 +257,9 @@ StateHeader* read_cell(std::atomic<StateHeader*>& cell, ReadLog& log) {
   return nullptr;
 }
 
-// Readers follow cells that writers replace all the time. Every transaction re-checks all it has read at its end; some of
-// them sleep, and end on another thread than they began on. A premature free is a broken text or a sanitizer's report.
+// Readers follow cells that writers replace all the time. Every transaction re-checks all it has read at its end; some
+// of them sleep, and end on another thread than they began on. A premature free is a broken text or a sanitizer's
+// report.
 TEST_F(ReclaimerTest, NothingIsFreedUnderAReader) {
   constexpr int kCells = 64;
   const int rounds = detail::kSmallBatches ? 1500 : 20'000;

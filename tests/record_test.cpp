@@ -81,7 +81,8 @@ TEST(Record, IsPlainMessagePackWithReferencesAsExtensions) {
 // Damage.
 
 /// Calls `read` with every damaged form of a record: each bit of each byte flipped, and cut off after each byte.
-void for_each_damage(const std::string& record, const std::function<void(const std::string&, const std::string&)>& read) {
+void for_each_damage(const std::string& record,
+                     const std::function<void(const std::string&, const std::string&)>& read) {
   for (std::size_t i = 0; i < record.size(); ++i) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = record;
@@ -137,9 +138,11 @@ TEST(Record, SealedNonsenseIsRefusedToo) {
       {"a reserved byte", kPrefix + "\xc1"},
       {"a number for a string", kPrefix + "\x81" + packed_string("text") + "\x05"},
       {"a string for a reference", kPrefix + "\x81" + packed_string("references") + "\x91" + packed_string("x")},
-      {"an extension of another type", kPrefix + "\x81" + packed_string("references") + "\x91\xd7\x01\0\0\0\0\0\0\0\5"s},
+      {"an extension of another type",
+       kPrefix + "\x81" + packed_string("references") + "\x91\xd7\x01\0\0\0\0\0\0\0\5"s},
       {"a reference of four bytes", kPrefix + "\x81" + packed_string("references") + "\x91\xd6\x4f\0\0\0\5"s},
-      {"a reference beyond all oids", kPrefix + "\x81" + packed_string("references") + "\x91\xd7\x4f\xff\0\0\0\0\0\0\5"s},
+      {"a reference beyond all oids",
+       kPrefix + "\x81" + packed_string("references") + "\x91\xd7\x4f\xff\0\0\0\0\0\0\5"s},
       {"a value cut off", kPrefix + "\x82" + packed_string("text")},
       {"an array of four billion", kPrefix + "\xdd\xff\xff\xff\xff"s},
       {"a map of two billion", kPrefix + "\xdf\x7f\xff\xff\xff"s},
@@ -269,7 +272,8 @@ struct Codec<Pixels> {
     detail::StringSink sink{out};
     msgpack::packer<detail::StringSink> packer(sink);
     packer.pack_bin(static_cast<std::uint32_t>(value.bytes.size()));
-    packer.pack_bin_body(reinterpret_cast<const char*>(value.bytes.data()), static_cast<std::uint32_t>(value.bytes.size()));
+    packer.pack_bin_body(reinterpret_cast<const char*>(value.bytes.data()),
+                         static_cast<std::uint32_t>(value.bytes.size()));
   }
   static Pixels decode(const msgpack::object& object, std::uint32_t) {
     if (object.type != msgpack::type::BIN) throw msgpack::type_error();

@@ -221,7 +221,8 @@ TEST(StateMemory, NoSlotHasTwoOwners) {
         }
         for (StateHeader* state : mine) {
           // A third goes to whoever comes by.
-          if (random() % 3 == 0) state = exchange[random() % exchange.size()].exchange(state, std::memory_order_acq_rel);
+          if (random() % 3 == 0)
+            state = exchange[random() % exchange.size()].exchange(state, std::memory_order_acq_rel);
           if (state != nullptr) check_and_release(state, address_of(state));
         }
       }

@@ -1,7 +1,8 @@
 // Threads that do everything at once, for some seconds: COW_CACHE_STRESS_SECONDS per case, 3 by default.
 //
-// The store keeps every revision, so it is the truth that each read is compared with: what a transaction sees must be what
-// the store has at its snapshot. Values have members on the heap, so that AddressSanitizer sees a state freed too early.
+// The store keeps every revision, so it is the truth that each read is compared with: what a transaction sees must be
+// what the store has at its snapshot. Values have members on the heap, so that AddressSanitizer sees a state freed too
+// early.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -132,9 +133,9 @@ class StressTest : public ::testing::Test {
     if (!revision || revision->erased) return fail("read an object that does not exist");
     auto truth = decode_record<Cell>(revision->record, oid, revision->begin);
     check(seen.intact(), "broken value");
-    check(seen.number == truth.number, "oid " + std::to_string(oid.value) + " at tid " +
-                                           std::to_string(txn.snapshot().value) + ": read " + std::to_string(seen.number) +
-                                           ", the store has " + std::to_string(truth.number));
+    check(seen.number == truth.number,
+          "oid " + std::to_string(oid.value) + " at tid " + std::to_string(txn.snapshot().value) + ": read " +
+              std::to_string(seen.number) + ", the store has " + std::to_string(truth.number));
   }
 
   MemoryStore memory_;

@@ -63,7 +63,9 @@ TEST(ProcessMemoryTest, SeesWhatIsTouched) {
   std::vector<char> touched(kBytes, 1);
   const ProcessMemory after = process_memory();
   EXPECT_GE(after.rss, before.rss + kBytes * 9 / 10);
-  EXPECT_GE(after.uss, before.uss + kBytes * 9 / 10);
+  EXPECT_GE(after.anonymous, before.anonymous + kBytes * 9 / 10);
+  // Pages of libraries may become shared meanwhile, when another process maps them too.
+  EXPECT_GE(after.uss, before.uss + kBytes / 2);
   EXPECT_EQ(touched[kBytes / 2], 1);
 }
 

@@ -4,15 +4,15 @@
 // Thread safety: all functions may be called from any thread; a transaction may move between threads.
 //
 // Invariants:
-//  1. A transaction holds the TransactionLock from its begin to its end: with the others until its first change, alone from
-//     there. So no commit happens while others read, every active transaction has the same snapshot, and one state per
-//     object is enough; changes are made in place (in_place_reader.hpp).
-//  2. The first of several readers to change something keeps its hold and waits until the others have left: its snapshot
-//     and its references stay good. A reader that wants to change something meanwhile would wait for the first for ever;
-//     so it leaves, waits for the first to end, and gets a ConflictError, whatever the two change. Its transaction has
-//     ended then. `current` of the error is the last commit, which need not have changed the object.
-//  3. States die only while one transaction is alone. Above its budget the cache makes room at a begin, for which it waits
-//     like a writer. So a transaction that sleeps stops the writers, the writers stop the readers.
+//  1. A transaction holds the TransactionLock from its begin to its end: with the others until its first change, alone
+//     from there. So no commit happens while others read, every active transaction has the same snapshot, and one state
+//     per object is enough; changes are made in place (in_place_reader.hpp).
+//  2. The first of several readers to change something keeps its hold and waits until the others have left: its
+//     snapshot and its references stay good. A reader that wants to change something meanwhile would wait for the first
+//     for ever; so it leaves, waits for the first to end, and gets a ConflictError, whatever the two change. Its
+//     transaction has ended then. `current` of the error is the last commit, which need not have changed the object.
+//  3. States die only while one transaction is alone. Above its budget the cache makes room at a begin, for which it
+//     waits like a writer. So a transaction that sleeps stops the writers, the writers stop the readers.
 //  4. A thread that opens a second transaction while it holds one may wait for itself: with this cache one thread has
 //     one transaction at a time.
 #pragma once

@@ -4,10 +4,11 @@
 //
 // Invariants:
 //  1. An entry holds what was current when it was last put or made. `make` runs under the lock of its entry and `put`
-//     takes the same lock: a value made from an old record is replaced by the `put` that superseded it, never the reverse.
+//     takes the same lock: a value made from an old record is replaced by the `put` that superseded it, never the
+//     reverse.
 //  2. One caller makes a value, others who want it wait for that entry only.
-//  3. Replacement is CLOCK (Corbató, 1968), as second-chance queues in shards. An entry stands in one queue at least from
-//     the end of the call that inserted it, and a queue never holds a lock while an entry's lock is waited for.
+//  3. Replacement is CLOCK (Corbató, 1968), as second-chance queues in shards. An entry stands in one queue at least
+//     from the end of the call that inserted it, and a queue never holds a lock while an entry's lock is waited for.
 #pragma once
 
 #include <tbb/concurrent_hash_map.h>

@@ -4,12 +4,12 @@
 // Thread safety: used by one thread at a time; it may move between threads with its transaction.
 //
 // Invariants:
-//  1. A home has at most one live state of an object, the one that the active transaction may see. So a hint is right if
-//     the key behind it is, and there is no interval to check and nothing to log.
+//  1. A home has at most one live state of an object, the one that the active transaction may see. So a hint is right
+//     if the key behind it is, and there is no interval to check and nothing to log.
 //  2. Nothing is freed while a transaction could have a reference to it: homes evict between transactions, and what a
 //     transaction erases waits in `doomed_` for its end.
-//  3. A changed state is marked (it is its own `older`) and stands in the write set. Changes are made in place: a commit
-//     keeps the state, anything else drops it, and the next reader loads what the store has.
+//  3. A changed state is marked (it is its own `older`) and stands in the write set. Changes are made in place: a
+//     commit keeps the state, anything else drops it, and the next reader loads what the store has.
 //
 // A Home provides:
 //   static Home& of(cache, session);
@@ -22,7 +22,8 @@
 //   void insert(StateHeader&, Oid);                   // brings to life, or destroys and throws
 //   void remove(StateHeader&) noexcept;               // the reverse: dead and unlinked, but not destroyed
 //   void adjust_bytes(std::int64_t) noexcept;
-//   void begin_change(Oid, Tid base);                 // before the first change; a throw here has ended the transaction
+//   void begin_change(Oid, Tid base);                 // before the first change; a throw here has ended the
+//   transaction
 #pragma once
 
 #include <atomic>

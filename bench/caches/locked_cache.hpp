@@ -1,15 +1,16 @@
-// LockedCache: one copy of every object for all transactions of a process, the way one would write it without the shared
-// cache's machinery: a concurrent hash map of shared pointers.
+// LockedCache: one copy of every object for all transactions of a process, the way one would write it without the
+// shared cache's machinery: a concurrent hash map of shared pointers.
 //
 // Thread safety: all functions may be called from any thread. A `Reader` belongs to one transaction and is used by one
 // thread at a time.
 //
 // Invariants:
-//  1. The map holds the current revision of an object or none (BoundedMap, invariant 1). A commit replaces it before the
-//     frontier moves, so what it holds is visible to every snapshot that is not below its `begin`; an older snapshot loads
-//     the revision that it wants from the store, for itself.
-//  2. A transaction holds a shared pointer to all that it has read, by oid. So references stay valid whatever is evicted,
-//     and a repeated read costs one lookup in its own map; the first one costs a lock and a reference count as well.
+//  1. The map holds the current revision of an object or none (BoundedMap, invariant 1). A commit replaces it before
+//     the frontier moves, so what it holds is visible to every snapshot that is not below its `begin`; an older
+//     snapshot loads the revision that it wants from the store, for itself.
+//  2. A transaction holds a shared pointer to all that it has read, by oid. So references stay valid whatever is
+//     evicted, and a repeated read costs one lookup in its own map; the first one costs a lock and a reference count as
+//     well.
 //  3. Writes go to a clone; a commit makes it the current revision.
 //  4. The budget covers what the map holds; superseded and evicted states live on while a transaction holds them.
 #pragma once
@@ -87,7 +88,8 @@ class LockedCache {
     return load(oid, operations, snapshot, old_loads_).value_or(nullptr);
   }
 
-  std::optional<SharedState> load(Oid oid, const TypeOperations& operations, Tid at, std::atomic<std::uint64_t>& count) {
+  std::optional<SharedState> load(Oid oid, const TypeOperations& operations, Tid at,
+                                  std::atomic<std::uint64_t>& count) {
     std::optional<Revision> revision = store_.load(oid, at);
     count.fetch_add(1, std::memory_order_relaxed);
     if (!revision) return std::nullopt;
@@ -194,7 +196,7 @@ class LockedCache::Reader {
   LockedCache* cache_ = nullptr;
   Tid snapshot_{};
   tsl::robin_map<Oid, SharedState> held_;
-  std::vector<std::unique_ptr<StateHeader, Destroyer>> doomed_;  // clones that were erased after their references went out
+  std::vector<std::unique_ptr<StateHeader, Destroyer>> doomed_;  // clones erased after references to them went out
 };
 
 }  // namespace cow::bench

@@ -1,21 +1,23 @@
 // PrivateCache: every session has a cache of its own, as ZODB's connections have. The baseline to beat, so it is tuned.
 //
-// Thread safety: a session and its transactions are used by one thread at a time; sessions run at once. `publish` is called
-// by one committer at a time.
+// Thread safety: a session and its transactions are used by one thread at a time; sessions run at once. `publish` is
+// called by one committer at a time.
 //
 // Invariants:
-//  1. Swizzled pointers. References inside a session's objects point straight at that session's states. Each session tags
-//     its keys, and state memory is type-stable, so a hint of another session, or of a state that has gone, fails the one
-//     comparison that a hit consists of. No log, no interval, no read-modify-write; what a hit writes is its own.
+//  1. Swizzled pointers. References inside a session's objects point straight at that session's states. Each session
+//     tags its keys, and state memory is type-stable, so a hint of another session, or of a state that has gone, fails
+//     the one comparison that a hit consists of. No log, no interval, no read-modify-write; what a hit writes is its
+//     own.
 //  2. Between transactions every state of a session is the revision visible at `snapshot_`. A begin applies the
-//     invalidations of the commits since; beyond the reach of their log it empties the cache. Loads read at the snapshot.
+//     invalidations of the commits since; beyond the reach of their log it empties the cache. Loads read at the
+//     snapshot.
 //  3. Budget. `CacheOptions::cache_bytes` is *per session* here. It is enforced between transactions only, so that
 //     references stay valid: a transaction may read more than the budget and holds it until it ends.
 //  4. Replacement is exact LRU in the order of first touches in each transaction (PrivateObjects::make_room).
 //
-// The header's fields serve as: `end`: the LRU stamp; `older`: the mark of a changed state (in_place_reader.hpp); `begin`: the
-// revision. Stamps instead of the usual ring of links, for a ring costs two cache misses more per first touch: those of the
-// neighbours. All that a touch writes is on the line that it has just read.
+// The header's fields serve as: `end`: the LRU stamp; `older`: the mark of a changed state (in_place_reader.hpp);
+// `begin`: the revision. Stamps instead of the usual ring of links, for a ring costs two cache misses more per first
+// touch: those of the neighbours. All that a touch writes is on the line that it has just read.
 #pragma once
 
 #include <tsl/robin_map.h>
@@ -254,9 +256,9 @@ class PrivateObjects {
     }
   }
 
-  /// Evicts the least recently touched until the budget is kept. `victims_` has the oldest states as of some time, oldest
-  /// last; any other state is younger than all of them, and one that was touched since has another stamp. So the last
-  /// valid victim is the oldest of all, and the price of order is paid per eighth of the cache, not per touch.
+  /// Evicts the least recently touched until the budget is kept. `victims_` has the oldest states as of some time,
+  /// oldest last; any other state is younger than all of them, and one that was touched since has another stamp. So the
+  /// last valid victim is the oldest of all, and the price of order is paid per eighth of the cache, not per touch.
   void make_room() noexcept {
     while (bytes_.get() > cache_.session_bytes_ && !objects_.empty()) {
       if (victims_.empty()) choose_victims();
@@ -280,7 +282,8 @@ class PrivateObjects {
     for (const auto& [oid, state] : objects_) victims_.push_back({state, state->end.load(std::memory_order_relaxed)});
     std::size_t wanted = std::min(victims_.size(), std::max(kFewestVictims, victims_.size() / 8));
     auto older = [](const Victim& a, const Victim& b) { return a.stamp < b.stamp; };
-    std::nth_element(victims_.begin(), victims_.begin() + static_cast<std::ptrdiff_t>(wanted) - 1, victims_.end(), older);
+    auto last_wanted = victims_.begin() + static_cast<std::ptrdiff_t>(wanted) - 1;
+    std::nth_element(victims_.begin(), last_wanted, victims_.end(), older);
     victims_.resize(wanted);
     victims_.shrink_to_fit();
     std::sort(victims_.rbegin(), victims_.rend(), older);

@@ -3,9 +3,10 @@
 // Thread safety: as BasicDatabase; `ByteCacheStore` as Store demands.
 //
 // Invariants:
-//  1. The byte cache holds current records only, and a commit puts its own there before it returns (BoundedMap, invariant 1).
-//     Databases ask for snapshots below or at the last commit that has returned, so a record is never too old for them;
-//     for a snapshot below a record's `begin` the store is asked. A load of "the newest, whatever it is" passes through.
+//  1. The byte cache holds current records only, and a commit puts its own there before it returns (BoundedMap,
+//     invariant 1). Databases ask for snapshots below or at the last commit that has returned, so a record is never too
+//     old for them; for a snapshot below a record's `begin` the store is asked. A load of "the newest, whatever it is"
+//     passes through.
 //  2. What the store refuses to commit does not enter the cache.
 #pragma once
 
@@ -23,7 +24,9 @@
 namespace cow::bench {
 
 /// The record; what the map needs around it is in its `table_bytes`.
-inline std::size_t weigh_record(const Revision& revision) noexcept { return revision.record.capacity() + sizeof(Revision); }
+inline std::size_t weigh_record(const Revision& revision) noexcept {
+  return revision.record.capacity() + sizeof(Revision);
+}
 
 /// A store that remembers records.
 class ByteCacheStore final : public Store {
@@ -83,7 +86,8 @@ class TwoLevelDatabase : private detail::ByteCacheHolder, public BasicDatabase<P
   TwoLevelDatabase(Store& store, const CacheOptions& options, std::size_t byte_cache_bytes)
       : detail::ByteCacheHolder{{store, byte_cache_bytes}}, BasicDatabase<PrivateCache>(bytes, options) {}
 
-  /// `loads` and `evictions` are those of the byte cache: what reached the store below, and what had to be asked for again.
+  /// `loads` and `evictions` are those of the byte cache: what reached the store below, and what had to be asked for
+  /// again.
   Statistics statistics() {
     Statistics statistics = BasicDatabase<PrivateCache>::statistics();
     statistics.cache_bytes += bytes.bytes();

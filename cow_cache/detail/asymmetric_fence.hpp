@@ -25,6 +25,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 
 #include "sanitizers.hpp"
 
@@ -58,8 +59,10 @@ inline Value look(const std::atomic<Value>& key) noexcept {
 
 /// The reclaimer's side: between marking states dead and reading the announcements.
 inline void heavy_fence() noexcept {
-  // Cannot fail once registered (membarrier(2)); it costs 1 us alone and tens of us when other CPUs run our threads.
-  if (asymmetric_fences) (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+  if (!asymmetric_fences) return;
+  // It costs 1 us alone and tens of us when other CPUs run our threads. It cannot fail once registered (membarrier(2)),
+  // unless somebody forbids the call later; going on without the fence would free what others read.
+  if (::syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0) std::abort();
 }
 
 }  // namespace cow::detail

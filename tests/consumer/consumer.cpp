@@ -57,7 +57,9 @@ int main() {
       auto charles = txn.root().get<Person>("charles");
       txn.write(txn.read(charles).friend_of).name += "!";
     });
-    auto name = [](cow::Transaction& txn) { return txn.read(txn.read(txn.root().get<Person>("charles")).friend_of).name; };
+    auto name = [](cow::Transaction& txn) {
+      return txn.read(txn.read(txn.root().get<Person>("charles")).friend_of).name;
+    };
     cow::Transaction now = db.begin();
     std::string before = name(old), after = name(now);
     if (before + "!" != after || after != (opened == 0 ? "Ada!" : "Ada!!")) {

@@ -1,0 +1,293 @@
+// The shared cache under transactions: misses, tombstones, hints that went stale, and what it all weighs.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <latch>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cow_cache/cow_cache.hpp"
+#include "forwarding_store.hpp"
+#include "persistence/memory_store.hpp"
+
+namespace cow {
+namespace {
+
+struct Account {
+  std::string owner;
+  std::int64_t balance = 0;
+  Ref<Account> referrer;
+  MSGPACK_DEFINE_MAP(owner, balance, referrer);
+};
+
+struct Counter {  // as small as a tombstone
+  std::int64_t value = 0;
+  MSGPACK_DEFINE_MAP(value);
+};
+
+struct Label {  // of the same size class as a Counter
+  std::int64_t code = 0;
+  MSGPACK_DEFINE_MAP(code);
+};
+
+class SharedCacheTest : public ::testing::Test {
+ protected:
+  Ref<Account> make(std::string owner, std::int64_t balance) {
+    return db_.transact([&](Transaction& txn) { return txn.create(Account{std::move(owner), balance, {}}); });
+  }
+  std::int64_t balance(const Ref<Account>& account) { return db_.begin().read(account).balance; }
+  void set_balance(const Ref<Account>& account, std::int64_t balance) {
+    db_.transact([&](Transaction& txn) { txn.write(account).balance = balance; });
+  }
+
+  MemoryStore memory_;
+  testing::UnreliableStore store_{memory_};
+  Database db_{store_};
+};
+
+// Misses.
+
+TEST_F(SharedCacheTest, ThreadsThatMissTogetherLoadOnce) {
+  std::vector<Ref<Account>> accounts;
+  for (int i = 0; i < 20; ++i) accounts.push_back(Ref<Account>(make("a", i).oid()));
+  for (int k : {2, 8}) {
+    db_.cache().evict_all();
+    store_.loads = 0;
+    store_.load_delay = std::chrono::milliseconds(2);
+    std::latch start(k);
+    std::vector<std::thread> threads;
+    for (int t = 0; t < k; ++t) {
+      threads.emplace_back([&] {
+        start.arrive_and_wait();
+        Transaction txn = db_.begin();
+        for (int i = 0; i < 20; ++i) EXPECT_EQ(txn.read(Ref<Account>(accounts[i].oid())).balance, i);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(store_.loads.load(), 20) << k << " threads";
+  }
+}
+
+TEST_F(SharedCacheTest, ALoaderThatFailsWakesThoseWhoWait) {
+  Ref<Account> account = make("a", 1);
+  db_.cache().evict_all();
+  store_.load_delay = std::chrono::milliseconds(20);
+  store_.loads_to_fail = 3;
+  std::atomic<int> failed = 0, read = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 6; ++t) {
+    threads.emplace_back([&] {
+      try {
+        read += static_cast<int>(db_.begin().read(Ref<Account>(account.oid())).balance);
+      } catch (const StoreError&) {
+        ++failed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(failed.load(), 3);
+  EXPECT_EQ(read.load(), 3);
+}
+
+// Erasing.
+
+TEST_F(SharedCacheTest, AnErasedObjectIsGoneForLaterTransactionsAndThereForOlderOnes) {
+  Ref<Account> account = make("a", 1);
+  Transaction old = db_.begin();
+  Transaction txn = db_.begin();
+  txn.erase(account);
+  EXPECT_THROW(txn.read(account), DanglingReferenceError);
+  EXPECT_THROW(txn.write(account), DanglingReferenceError);
+  EXPECT_THROW(txn.erase(account), DanglingReferenceError);
+  txn.commit();
+  for (bool resident : {true, false}) {
+    if (!resident) db_.cache().evict_all();
+    Transaction later = db_.begin();
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      EXPECT_THROW(later.read(account), DanglingReferenceError);
+      EXPECT_THROW(later.write(Ref<Account>(account.oid())), DanglingReferenceError);
+    }
+    EXPECT_EQ(old.read(Ref<Account>(account.oid())).balance, 1);
+  }
+  old.write(account).balance = 2;
+  EXPECT_THROW(old.commit(), ConflictError) << "writing what somebody erased";
+}
+
+TEST_F(SharedCacheTest, AnObjectCreatedAndErasedAtOnceNeverWas) {
+  Transaction txn = db_.begin();
+  Ref<Account> account = txn.create(Account{"a", 1, {}});
+  txn.erase(account);
+  txn.commit();
+  EXPECT_THROW(db_.begin().read(account), DanglingReferenceError);
+}
+
+TEST_F(SharedCacheTest, ARecreatedObjectIsAnotherOne) {
+  Ref<Account> before = make("a", 1);
+  db_.transact([&](Transaction& txn) {
+    txn.root().set("a", before);
+    txn.erase(before);
+    txn.root().emplace("a", Account{"a", 2, {}});
+  });
+  Transaction txn = db_.begin();
+  Ref<Account> after = txn.root().get<Account>("a");
+  EXPECT_NE(after, before);
+  EXPECT_EQ(txn.read(after).balance, 2);
+  EXPECT_THROW(txn.read(before), DanglingReferenceError);
+}
+
+// A hint must not lead to a tombstone that took the very slot in which the object's value used to be.
+TEST_F(SharedCacheTest, AHintNeverMistakesATombstoneForTheObject) {
+  std::vector<Ref<Counter>> counters;
+  db_.transact([&](Transaction& txn) {
+    for (int i = 0; i < 20; ++i) counters.push_back(txn.create(Counter{i}));
+  });
+  db_.transact([&](Transaction& txn) {
+    for (const Ref<Counter>& counter : counters) txn.erase(Ref<Counter>(counter.oid()));
+  });
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    db_.cache().evict_all();  // all slots are free, the values' among them
+    Transaction other = db_.begin();
+    for (int i = 0; i < attempt % 7; ++i)
+      other.create(Counter{i});  // takes some, so that the tombstones come to lie anew
+    Transaction txn = db_.begin();
+    for (const Ref<Counter>& counter : counters) {
+      EXPECT_THROW(txn.read(Ref<Counter>(counter.oid())), DanglingReferenceError);  // loads the tombstone
+    }
+    for (int again = 0; again < 2; ++again) {
+      for (const Ref<Counter>& hinted : counters) {
+        EXPECT_THROW(txn.read(hinted), DanglingReferenceError);
+        EXPECT_THROW(txn.write(hinted), DanglingReferenceError);
+      }
+    }
+    Transaction by_hint_only = db_.begin();
+    for (const Ref<Counter>& hinted : counters) EXPECT_THROW(by_hint_only.read(hinted), DanglingReferenceError);
+  }
+}
+
+// Hints.
+
+TEST_F(SharedCacheTest, HintsNeverMixTwoDatabases) {
+  MemoryStore other_memory;
+  Database other(other_memory);
+  Ref<Account> here = make("here", 1);
+  Ref<Account> there = other.transact([](Transaction& txn) { return txn.create(Account{"there", 2, {}}); });
+  ASSERT_EQ(here.oid(), there.oid()) << "the test wants equal oids";
+  for (int round = 0; round < 100; ++round) {
+    Transaction mine = db_.begin(), theirs = other.begin();
+    Ref<Account> a = here, b = there;
+    EXPECT_EQ(mine.read(b).owner, "here");  // a hint into the other database is merely wrong
+    EXPECT_EQ(theirs.read(a).owner, "there");
+    EXPECT_EQ(mine.read(a).owner, "here");
+    EXPECT_EQ(theirs.read(b).owner, "there");
+    EXPECT_EQ(mine.read(b).owner, "here");
+    if (round % 10 == 0) {
+      mine.abort();
+      theirs.abort();
+      (round % 20 == 0 ? db_ : other).cache().evict_all();
+    }
+  }
+}
+
+TEST_F(SharedCacheTest, HintsOfAClosedDatabaseAreHarmless) {
+  Ref<Account> kept;
+  {
+    MemoryStore memory;
+    Database closed(memory);
+    kept = closed.transact([](Transaction& txn) { return txn.create(Account{"gone", 1, {}}); });
+    EXPECT_EQ(closed.begin().read(kept).owner, "gone");
+  }
+  Ref<Account> here = make("here", 1);
+  ASSERT_EQ(here.oid(), kept.oid());
+  EXPECT_EQ(db_.begin().read(kept).owner, "here");
+}
+
+// An object that is another type in another database, whose state may come to lie where the hint points.
+TEST_F(SharedCacheTest, AHintNeverMistakesAnotherType) {
+  for (int round = 0; round < 50; ++round) {
+    Ref<Label> kept;
+    {
+      MemoryStore memory;
+      Database closed(memory);
+      kept = closed.transact([](Transaction& txn) { return txn.create(Label{}); });
+      EXPECT_EQ(closed.begin().read(kept).code, 0);
+    }
+    MemoryStore memory;
+    Database fresh(memory);
+    Ref<Counter> counter = fresh.transact([](Transaction& txn) { return txn.create(Counter{1}); });
+    ASSERT_EQ(counter.oid(), kept.oid());
+    Transaction txn = fresh.begin();
+    for (int again = 0; again < 2; ++again) {
+      EXPECT_THROW(txn.read(kept), TypeMismatchError);
+      EXPECT_EQ(txn.read(counter).value, 1);
+    }
+  }
+}
+
+// Accounting.
+
+TEST_F(SharedCacheTest, RewritingAnObjectDoesNotInflateTheCache) {
+  Ref<Account> account = make("a", 0);
+  set_balance(account, 1);
+  set_balance(account, 2);
+  std::size_t before = db_.statistics().cache_bytes;
+  for (int i = 0; i < 2000; ++i) set_balance(account, i);
+  EXPECT_LE(db_.statistics().cache_bytes, before + 4096);
+  db_.cache().evict_all();
+  EXPECT_EQ(db_.statistics().cache_bytes, 0u);
+  EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
+}
+
+TEST(CacheBudget, RevisionsLoadedForAnOldSnapshotCountToo) {
+  constexpr int kAccounts = 300;
+  constexpr std::size_t kBudget = 128 << 10;  // enough for the newest revisions, not for two of each
+  MemoryStore store;
+  Database db(store, {.cache_bytes = kBudget});
+  std::vector<Ref<Account>> accounts;
+  Account initial{std::string(100, 'x'), 1, {}};
+  db.transact([&](Transaction& txn) {
+    for (int i = 0; i < kAccounts; ++i) accounts.push_back(txn.create(initial));
+  });
+  Transaction old = db.begin();
+  for (const Ref<Account>& account : accounts) db.transact([&](Transaction& txn) { txn.write(account).balance = 2; });
+  db.cache().evict_all();
+  Transaction now = db.begin();
+  for (const Ref<Account>& account : accounts) ASSERT_EQ(now.read(account).balance, 2);
+  ASSERT_EQ(db.statistics().old_loads, 0u);
+  for (const Ref<Account>& account : accounts) ASSERT_EQ(old.read(account).balance, 1);
+  EXPECT_LE(db.statistics().cache_bytes, kBudget);
+}
+
+// An object larger than the whole budget is still readable, by old and new snapshots.
+TEST(CacheBudget, EvenWithoutAnyRoomEveryReadTerminates) {
+  MemoryStore store;
+  Database db(store, {.cache_bytes = 1});
+  Ref<Account> account = db.transact([](Transaction& txn) { return txn.create(Account{"a", 1, {}}); });
+  Transaction old = db.begin();
+  db.transact([&](Transaction& txn) { txn.write(account).balance = 2; });
+  EXPECT_EQ(old.read(account).balance, 1);
+  EXPECT_EQ(db.begin().read(account).balance, 2);
+  EXPECT_EQ(old.read(Ref<Account>(account.oid())).balance, 1);
+}
+
+// What a transaction has read once, it need not load again because others pushed it out.
+TEST(CacheBudget, ATransactionThatReadsTheSameObjectsAgainAndAgainDoesNotPileUpCopies) {
+  MemoryStore store;
+  Database db(store, {.cache_bytes = 32 << 10});
+  std::vector<Ref<Account>> accounts;
+  for (int i = 0; i < 1000; ++i) {
+    accounts.push_back(db.transact([&](Transaction& txn) { return txn.create(Account{"owner", i, {}}); }));
+  }
+  Transaction txn = db.begin();
+  std::size_t after_first_round = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 1000; ++i) ASSERT_EQ(txn.read(accounts[i]).balance, i);
+    std::size_t held = db.statistics().limbo_bytes + db.statistics().cache_bytes;
+    if (round == 0) after_first_round = held;
+    EXPECT_LE(held, 3 * after_first_round) << "round " << round;
+  }
+}
+
+}  // namespace
+}  // namespace cow
