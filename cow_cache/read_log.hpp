@@ -199,11 +199,17 @@ class ReadLog {
     replace(larger, old);
   }
 
-  /// A slot keeps its table for its next transaction, which is likely to read as much; halved if that was far too much,
-  /// and dropped where idle slots would sit on a lot of memory. So clearing stays in proportion to reading.
+  /// A slot keeps its table for its next transactions, which are likely to read as much: growing again costs more than
+  /// clearing. It is halved when it was far too large for many in a row, and dropped where idle slots would sit on a lot
+  /// of memory.
   void shrink(LogTable& table) noexcept {
-    std::uint32_t lanes = table.lanes > LogTable::kMostKept ? LogTable::kFewestLanes : table.lanes;
-    if (lanes > LogTable::kFewestLanes && count_ < lanes / 8) lanes /= 2;
+    table.uses_far_too_large = count_ < table.lanes / 8 ? table.uses_far_too_large + 1 : 0;
+    std::uint32_t lanes = table.lanes;
+    if (lanes > LogTable::kMostKept) {
+      lanes = LogTable::kFewestLanes;
+    } else if (lanes > LogTable::kFewestLanes && table.uses_far_too_large >= LogTable::kPatience) {
+      lanes /= 2;
+    }
     if (lanes == table.lanes) return;
     try {
       replace(LogTable::make(lanes), table);

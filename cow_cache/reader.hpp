@@ -57,10 +57,10 @@ class SharedCache::Reader {
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
     StateHeader* state = reference.hint();
     // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
-    // whether the hint is this object's. The type may differ if the reference was kept from another database.
+    // whether the hint is this object's. The type may differ if the reference was kept from another database. The first
+    // read has marked the state as visited; doing so again here would cost every hit a load and a branch.
     if (log_.contains(handle_of(state)) && state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_) &&
         state->operations == &type_operations<T>) [[likely]] {
-      mark_visited(*state);
       return value_of<T>(*state);
     }
     return value_of<T>(read_first(reference, type_operations<T>, writes));

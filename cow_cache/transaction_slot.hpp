@@ -23,7 +23,10 @@ struct alignas(64) LogTable {
   static constexpr std::uint32_t kFewestLanes = 32;   // 128 bytes: transactions that read a dozen objects
   static constexpr std::uint32_t kMostKept = 1 << 14;  // a slot keeps tables up to 64 KiB for its next transaction
 
+  static constexpr std::uint32_t kPatience = 32;      // transactions in a row that needed an eighth, before it is halved
+
   std::uint32_t lanes;
+  std::uint32_t uses_far_too_large = 0;  // the owner's
 
   std::atomic<std::uint32_t>* entries() noexcept { return reinterpret_cast<std::atomic<std::uint32_t>*>(this + 1); }
 

@@ -173,7 +173,7 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
   log_.close();
   EXPECT_LE(slot_.log.load()->lanes, LogTable::kMostKept);
   // A table that was far too large for its last transactions shrinks by and by.
-  for (int i = 0; i < 20; ++i) {
+  for (std::uint32_t i = 0; i < 20 * LogTable::kPatience; ++i) {
     log_.open(slot_);
     log_.add(handle(1));
     log_.close();
@@ -188,35 +188,44 @@ TEST_F(ReadLogTest, AScanNeverMissesWhatWasAnnouncedBefore) {
   const std::uint32_t states = detail::kSmallBatches ? 3000 : 40'000;
   std::atomic<std::uint64_t> announced{0};  // generation << 32 | number of states announced in it
   std::atomic<bool> done = false;
-  std::atomic<int> scans = 0, misses = 0;
+  std::atomic<int> started = 0, finished = 0, scans = 0, misses = 0;
   log_.close();
   std::thread scanner([&] {
     std::unordered_set<StateHandle> found;
     while (!done.load()) {
       std::uint64_t before = announced.load(std::memory_order_seq_cst);
+      ++started;
       detail::heavy_fence();
       found.clear();
       for (StateHandle entry : scan()) found.insert(entry);
       std::uint64_t after = announced.load(std::memory_order_seq_cst);
+      ++finished;
       if (before >> 32 != after >> 32) continue;  // another transaction by now
       for (std::uint32_t n = 0; n < static_cast<std::uint32_t>(before); ++n) misses += !found.contains(handle(n));
       ++scans;
     }
   });
-  for (std::uint64_t generation = 1; generation <= 30 || (scans.load() < 20 && generation < 3000); ++generation) {
+  auto wait_for = [](const std::atomic<int>& counter, int value) {
+    while (counter.load() < value) std::this_thread::yield();
+  };
+  for (std::uint64_t generation = 1; generation <= 30; ++generation) {
     log_.open(slot_);
     announced.store(generation << 32);
+    int scan_to_meet = 0;
     for (std::uint32_t n = 0; n < states; ++n) {
+      // The second half is logged while a scan runs that began after the first.
+      if (n == states / 2) wait_for(started, scan_to_meet = started.load() + 1);
       log_.add(handle(n));
       announced.store(generation << 32 | (n + 1), std::memory_order_relaxed);
     }
+    wait_for(finished, scan_to_meet);
     announced.store((generation + 1) << 32);
     log_.close();
   }
   done = true;
   scanner.join();
   EXPECT_EQ(misses.load(), 0);
-  EXPECT_GE(scans.load(), 1);
+  EXPECT_GE(scans.load(), 15) << "about one in each of the 30 transactions should have been comparable";
   log_.open(slot_);
 }
 
