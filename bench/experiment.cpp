@@ -147,7 +147,8 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
   run.add_option("--wordnet", options.wordnet, "Folder of WordNet's files [where Debian has them]");
   run.add_option("--closure-limit", options.closure_limit, "WordNet: hyponyms collected at most")
       ->capture_default_str();
-  run.add_flag("--read-all", options.read_all, "WordNet: every session reads all of it once, in place of the timed mix");
+  run.add_flag("--read-all", options.read_all,
+               "WordNet: every session reads all of it once, in place of the timed mix");
   run.add_option("--size", options.oo7_size, "OO7")->check(CLI::IsMember({"small", "medium"}))->capture_default_str();
   run.add_option("--fan-out", options.oo7_fan_out, "OO7: connections per part")
       ->check(CLI::IsMember({3, 6, 9}))

@@ -47,7 +47,9 @@ struct StringSink {
 /// storing anything that outlives the program: the default follows the C++ name, so renaming the type loses its records.
 template <class T>
 constexpr std::string_view type_name() {
-  if constexpr (requires { { T::cow_type_name } -> std::convertible_to<std::string_view>; }) {
+  if constexpr (requires {
+                  { T::cow_type_name } -> std::convertible_to<std::string_view>;
+                }) {
     return T::cow_type_name;
   } else {
     return detail::spelled_type_name<T>();
@@ -57,7 +59,9 @@ constexpr std::string_view type_name() {
 /// The schema number of T in records, from `static constexpr std::uint32_t cow_schema`; 1 if T does not say.
 template <class T>
 constexpr std::uint32_t schema_of() {
-  if constexpr (requires { { T::cow_schema } -> std::convertible_to<std::uint32_t>; }) {
+  if constexpr (requires {
+                  { T::cow_schema } -> std::convertible_to<std::uint32_t>;
+                }) {
     return T::cow_schema;
   } else {
     return 1;
@@ -75,7 +79,9 @@ struct Codec {
   /// `schema` is the number in the record. A type whose current number is higher upgrades older records with
   /// `static T cow_upgrade(const msgpack::object& old, std::uint32_t schema)`. Throws any std::exception on bad data.
   static T decode(const msgpack::object& object, std::uint32_t schema) {
-    if constexpr (requires { { T::cow_upgrade(object, schema) } -> std::convertible_to<T>; }) {
+    if constexpr (requires {
+                    { T::cow_upgrade(object, schema) } -> std::convertible_to<T>;
+                  }) {
       if (schema < schema_of<T>()) return T::cow_upgrade(object, schema);
     }
     return object.as<T>();

@@ -30,7 +30,7 @@ namespace cow {
 /// How `transact` behaves when somebody else committed first.
 struct RetryPolicy {
   int most_attempts = 32;
-  std::chrono::microseconds first_pause{50};     ///< doubled with each attempt, with full jitter
+  std::chrono::microseconds first_pause{50};  ///< doubled with each attempt, with full jitter
   std::chrono::microseconds longest_pause{20000};
 };
 
@@ -103,17 +103,11 @@ class BasicDatabase {
   Session open_session() { return Session(*this); }
 
   /// A transaction without a session, for caches whose sessions have nothing of their own.
-  Transaction begin()
-    requires std::is_empty_v<typename Cache::Session>
-  {
-    return open_session().begin();
-  }
+  Transaction begin() requires std::is_empty_v<typename Cache::Session> { return open_session().begin(); }
 
   /// Session::transact without a session.
   template <class Body>
-  auto transact(Body&& body, const RetryPolicy& policy = {})
-    requires std::is_empty_v<typename Cache::Session>
-  {
+  auto transact(Body&& body, const RetryPolicy& policy = {}) requires std::is_empty_v<typename Cache::Session> {
     return open_session().transact(std::forward<Body>(body), policy);
   }
 

@@ -22,8 +22,7 @@ class Error : public std::runtime_error {
 /// A reference without an object (`Ref<T>{}`) was read or written.
 class NullReferenceError : public Error {
  public:
-  explicit NullReferenceError(std::string_view type)
-      : Error("null reference to " + std::string(type) + " followed") {}
+  explicit NullReferenceError(std::string_view type) : Error("null reference to " + std::string(type) + " followed") {}
 };
 
 /// The object of a reference does not exist at the transaction's snapshot: never created, or erased.
@@ -137,8 +136,8 @@ class StoreReadOnlyError : public StoreError {
 class OutcomeUnknownError : public StoreError {
  public:
   OutcomeUnknownError(Tid tid, std::string_view why)
-      : StoreError("outcome of tid " + std::to_string(tid.value) + " is unknown until the store is reopened: " +
-                   std::string(why)),
+      : StoreError("outcome of tid " + std::to_string(tid.value) +
+                   " is unknown until the store is reopened: " + std::string(why)),
         tid(tid) {}
   Tid tid;
 };

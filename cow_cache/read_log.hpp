@@ -21,8 +21,8 @@
 
 #include <atomic>
 #include <bit>
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -62,7 +62,8 @@ class ReadLog {
 
   /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
   Outcome add(StateHandle handle) {
-    if (count_ >= limit_) [[unlikely]] grow();  // first, so that what follows cannot be in the wrong table
+    if (count_ >= limit_) [[unlikely]]
+      grow();  // first, so that what follows cannot be in the wrong table
     for (std::uint64_t offset = offset_of(handle);; offset = next(offset, mask_)) {
       const Lanes& bucket = *reinterpret_cast<const Lanes*>(bucket_at(offset));
       if (any_lane(bucket, handle)) return Outcome::present;
@@ -124,10 +125,10 @@ class ReadLog {
   static std::uint64_t offset_in(StateHandle handle, std::uint64_t mask) noexcept {
     return (handle * std::uint64_t{0xE54E889AEACB7BEF}) >> 32 & mask;
   }
-  static std::uint64_t next(std::uint64_t offset, std::uint64_t mask) noexcept { return (offset + sizeof(Lanes)) & mask; }
-  static std::uint64_t mask_of(const LogTable& table) noexcept {
-    return (table.lanes / kLanes - 1) * sizeof(Lanes);
+  static std::uint64_t next(std::uint64_t offset, std::uint64_t mask) noexcept {
+    return (offset + sizeof(Lanes)) & mask;
   }
+  static std::uint64_t mask_of(const LogTable& table) noexcept { return (table.lanes / kLanes - 1) * sizeof(Lanes); }
 
   std::uint64_t offset_of(StateHandle handle) const noexcept { return offset_in(handle, mask_); }
   std::atomic<StateHandle>* bucket_at(std::uint64_t offset) const noexcept {

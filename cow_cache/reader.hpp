@@ -59,7 +59,8 @@ class SharedCache::Reader {
     // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
     // whether the hint is this object's. The type may differ if the reference was kept from another database. The first
     // read has marked the state as visited; doing so again here would cost every hit a load and a branch.
-    if (log_.contains(handle_of(state)) && state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_) &&
+    if (log_.contains(handle_of(state)) &&
+        state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_) &&
         state->operations == &type_operations<T>) [[likely]] {
       return value_of<T>(*state);
     }
@@ -69,7 +70,8 @@ class SharedCache::Reader {
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
-    if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes)) return value_of<T>(*entry->state);
+    if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
+      return value_of<T>(*entry->state);
     StateHeader& base = read_first(reference, type_operations<T>, writes);
     StateHeader& clone = clone_state(base);
     Tid revision{base.begin.load(std::memory_order_relaxed)};
@@ -110,7 +112,8 @@ class SharedCache::Reader {
     }
     if (state != &detail::nowhere.header && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) {
       // A slot freed since the hint was set may by now hold the object's tombstone, or in another database another type.
-      if (state->operations == &operations) [[likely]] return *state;
+      if (state->operations == &operations) [[likely]]
+        return *state;
     }
     StateHeader& found = find(reference.oid(), operations);
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
@@ -172,7 +175,8 @@ class SharedCache::Reader {
         found = load_current(oid, operations);
       }
       if (found == nullptr) continue;
-      if (found->operations == &operations) [[likely]] return *found;
+      if (found->operations == &operations) [[likely]]
+        return *found;
       log_.mark_diverted(handle_of(found));  // or a stale hint could take it for a state that was checked
       if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
       check_type(*found, oid, operations);  // throws

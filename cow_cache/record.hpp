@@ -125,8 +125,9 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
   RecordHeader header = read_record_header(record, oid, tid);
   if (header.type_name != type_name<T>()) throw TypeMismatchError(oid, tid, type_name<T>(), header.type_name);
   if (header.schema > schema_of<T>()) {
-    throw CorruptRecordError(oid, tid, "schema " + std::to_string(header.schema) + " of '" + header.type_name +
-                                           "' is newer than this program's " + std::to_string(schema_of<T>()));
+    throw CorruptRecordError(oid, tid,
+                             "schema " + std::to_string(header.schema) + " of '" + header.type_name +
+                                 "' is newer than this program's " + std::to_string(schema_of<T>()));
   }
   try {
     detail::ScratchZone scratch;
@@ -146,8 +147,8 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
 namespace detail {
 
 inline std::uint32_t charge_of(std::size_t slot_bytes, std::size_t heap_bytes) noexcept {
-  return static_cast<std::uint32_t>(std::min<std::size_t>(slot_bytes + heap_bytes,
-                                                          std::numeric_limits<std::uint32_t>::max()));
+  return static_cast<std::uint32_t>(
+      std::min<std::size_t>(slot_bytes + heap_bytes, std::numeric_limits<std::uint32_t>::max()));
 }
 
 }  // namespace detail

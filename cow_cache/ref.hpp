@@ -62,7 +62,5 @@ class Ref {
 
 template <class T>
 struct std::hash<cow::Ref<T>> {
-  std::size_t operator()(const cow::Ref<T>& reference) const noexcept {
-    return std::hash<cow::Oid>{}(reference.oid());
-  }
+  std::size_t operator()(const cow::Ref<T>& reference) const noexcept { return std::hash<cow::Oid>{}(reference.oid()); }
 };

@@ -53,7 +53,10 @@ class SharedCache {
 
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
   SharedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
-      : store_(store), frontier_(frontier), budget_(options.cache_bytes), registry_(frontier),
+      : store_(store),
+        frontier_(frontier),
+        budget_(options.cache_bytes),
+        registry_(frontier),
         reclaimer_(registry_, options.limbo_bytes) {}
 
   SharedCache(const SharedCache&) = delete;
@@ -137,9 +140,7 @@ class SharedCache {
   };
   static constexpr std::size_t kStripes = 256;
 
-  std::mutex& stripe_of(Oid oid) noexcept {
-    return stripes_[(std::hash<Oid>{}(oid) >> 32) % kStripes].mutex;
-  }
+  std::mutex& stripe_of(Oid oid) noexcept { return stripes_[(std::hash<Oid>{}(oid) >> 32) % kStripes].mutex; }
 
   std::uint64_t key_of(Oid oid) const noexcept { return tag_ | oid.value; }
   bool is_mine(std::uint64_t key) const noexcept { return (key & ~kMaxOid.value) == tag_; }
@@ -173,7 +174,8 @@ class SharedCache {
     if (state == nullptr) return;  // just the one that is superseded now, which the present frontier still sees
     refresh_snapshots();
     for (; state != nullptr; state = newer->older.load(std::memory_order_relaxed)) {
-      std::uint64_t begin = state->begin.load(std::memory_order_relaxed), end = state->end.load(std::memory_order_relaxed);
+      std::uint64_t begin = state->begin.load(std::memory_order_relaxed),
+                    end = state->end.load(std::memory_order_relaxed);
       auto first = std::lower_bound(snapshots_.begin(), snapshots_.end(), begin);
       if (end > snapshots_frontier_ || (first != snapshots_.end() && *first < end)) {
         newer = state;
@@ -235,7 +237,8 @@ class SharedCache {
         cell.store(0, std::memory_order_release);
       } else {
         StateHeader* newer = head;
-        while (newer->older.load(std::memory_order_relaxed) != &state) newer = newer->older.load(std::memory_order_relaxed);
+        while (newer->older.load(std::memory_order_relaxed) != &state)
+          newer = newer->older.load(std::memory_order_relaxed);
         newer->older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
         kill(state, retired);
       }

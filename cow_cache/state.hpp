@@ -28,8 +28,8 @@ struct StateHeader;
 
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
-  std::string_view name;    ///< as written into records
-  std::uint32_t schema;     ///< schema number, as written into records
+  std::string_view name;      ///< as written into records
+  std::uint32_t schema;       ///< schema number, as written into records
   std::uint32_t state_bytes;  ///< sizeof(State<T>)
   void (*destroy)(StateHeader& state) noexcept;
   /// Copy-constructs the value of `source` into `target`, whose value is raw memory.

@@ -87,8 +87,8 @@ inline StateHeader& clone_state(const StateHeader& base) {
 /// A state around a new value; its heap members are weighed when it is committed.
 template <class T>
 StateHeader& new_state(T&& value) {
-  StateHeader& state = build_state(type_operations<T>,
-                                   [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(std::forward<T>(value)); });
+  StateHeader& state =
+      build_state(type_operations<T>, [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(std::forward<T>(value)); });
   set_charge(state, 0);
   return state;
 }

@@ -60,7 +60,8 @@ constexpr std::uint8_t class_of(std::size_t bytes) {
   return static_cast<std::uint8_t>(8 + doubling * 4 + steps - 1);
 }
 static_assert(bytes_of(kCount - 1) == kLargest && class_of(kLargest) == kCount - 1);
-static_assert(class_of(513) == 8 && class_of(640) == 8 && class_of(641) == 9 && class_of(1024) == 11 && class_of(1025) == 12);
+static_assert(class_of(513) == 8 && class_of(640) == 8 && class_of(641) == 9 && class_of(1024) == 11 &&
+              class_of(1025) == 12);
 
 }  // namespace size_classes
 
@@ -161,8 +162,8 @@ class StateMemory {
       // A random walk over many objects pays a TLB miss per step with 4 KiB pages. Failure only costs speed.
       (void)::madvise(range, bytes, MADV_HUGEPAGE);
       (void)::madvise(range, bytes, MADV_DONTDUMP);
-      chunk_class_ = static_cast<std::uint8_t*>(::mmap(nullptr, bytes / kUnit, PROT_READ | PROT_WRITE,
-                                                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+      chunk_class_ = static_cast<std::uint8_t*>(
+          ::mmap(nullptr, bytes / kUnit, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
       if (chunk_class_ != MAP_FAILED) return;
       break;
     }

@@ -129,7 +129,8 @@ class TransactionRegistry {
   /// Number of active transactions, as of some time during the call.
   std::size_t active_count() const noexcept {
     std::size_t active = 0;
-    for_each_slot([&](const TransactionSlot&, std::uint64_t announced) { active += announced != TransactionSlot::kIdle; });
+    for_each_slot(
+        [&](const TransactionSlot&, std::uint64_t announced) { active += announced != TransactionSlot::kIdle; });
     return active;
   }
 

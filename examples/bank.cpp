@@ -30,12 +30,12 @@ int main(int argc, char** argv) {
       return txn.root().emplace("alice", Account{"Alice", 100, {}});
     });
 
-    cow::Transaction txn = db.begin();        // a value: movable, not tied to a thread or a "connection"
-    const Account& seen = txn.read(alice);    // the shared state itself: no copy, no lock, no reference count
-    Account& mine = txn.write(alice);         // clones on first write; this transaction's later reads see the clone
+    cow::Transaction txn = db.begin();      // a value: movable, not tied to a thread or a "connection"
+    const Account& seen = txn.read(alice);  // the shared state itself: no copy, no lock, no reference count
+    Account& mine = txn.write(alice);       // clones on first write; this transaction's later reads see the clone
     mine.balance += 10;
     std::cout << seen.owner << " had " << seen.balance << ", has " << mine.balance << "\n";
-    txn.commit();                             // publishes, or throws cow::ConflictError; the destructor aborts
+    txn.commit();  // publishes, or throws cow::ConflictError; the destructor aborts
     return 0;
   } catch (const cow::Error& error) {
     std::cerr << "bank: " << error.what() << "\n";

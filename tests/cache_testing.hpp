@@ -88,7 +88,8 @@ inline std::chrono::duration<double> stress_time() {
   return std::chrono::duration<double>(seconds != nullptr ? std::strtod(seconds, nullptr) : 2.0);
 }
 
-inline const RetryPolicy kPatient{.most_attempts = 100000, .first_pause = std::chrono::microseconds(1),
+inline const RetryPolicy kPatient{.most_attempts = 100000,
+                                  .first_pause = std::chrono::microseconds(1),
                                   .longest_pause = std::chrono::microseconds(200)};
 
 }  // namespace cow::testing

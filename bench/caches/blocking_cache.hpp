@@ -124,7 +124,8 @@ class BlockingCache {
 
   /// A cold cache. REQUIRES: no transaction is active.
   void evict_all() noexcept {
-    sweep(StateMemory::instance().slot_count(), [](StateHeader&) { return true; }, [] { return false; });
+    sweep(
+        StateMemory::instance().slot_count(), [](StateHeader&) { return true; }, [] { return false; });
   }
 
  private:
@@ -200,9 +201,10 @@ class BlockingCache {
   void make_room() noexcept {
     std::size_t goal = budget_ - budget_ / 64;
     // Twice round: the first round may have to clear every visited bit.
-    sweep(2 * StateMemory::instance().slot_count() + 1,
-          [](StateHeader& state) { return !state.visited.exchange(false, std::memory_order_relaxed); },
-          [&] { return resident_bytes_.load(std::memory_order_relaxed) <= goal; });
+    sweep(
+        2 * StateMemory::instance().slot_count() + 1,
+        [](StateHeader& state) { return !state.visited.exchange(false, std::memory_order_relaxed); },
+        [&] { return resident_bytes_.load(std::memory_order_relaxed) <= goal; });
   }
 
   /// Evicts what `unwanted(state)` says until `enough()`, for up to `slots` slots.

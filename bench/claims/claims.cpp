@@ -43,8 +43,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> names;
   std::string json_path;
   bool list = false, verbose = false;
-  CLI::App app("Measures the project's claims. One line each: NAME measured bound holds|fails.\n"
-               "Exit code: 0 all hold, 1 one fails, 2 bad usage or a measurement that could not be made.");
+  CLI::App app(
+      "Measures the project's claims. One line each: NAME measured bound holds|fails.\n"
+      "Exit code: 0 all hold, 1 one fails, 2 bad usage or a measurement that could not be made.");
   app.add_option("NAME", names, "measure these (default: all)");
   app.add_option("--json", json_path, "also write the results to this file");
   app.add_flag("--list", list, "print names, bounds and descriptions, and measure nothing");
@@ -56,10 +57,12 @@ int main(int argc, char** argv) {
   }
 
   auto bound_text = [](const Claim& claim) {
-    return fmt::format("{}{:g}{}", claim.comparison == Claim::Comparison::at_most ? "<=" : ">=", claim.bound, claim.unit);
+    return fmt::format("{}{:g}{}", claim.comparison == Claim::Comparison::at_most ? "<=" : ">=", claim.bound,
+                       claim.unit);
   };
   if (list) {
-    for (const Claim& claim : claims) fmt::print("{:<14} {:<10} {}\n", claim.name, bound_text(claim), claim.description);
+    for (const Claim& claim : claims)
+      fmt::print("{:<14} {:<10} {}\n", claim.name, bound_text(claim), claim.description);
     return 0;
   }
   std::vector<Claim> chosen;
@@ -85,8 +88,9 @@ int main(int argc, char** argv) {
       all_hold = all_hold && holds;
       fmt::print("{:<14} {:>9.3f}{:<3} {:<10} {}\n", claim.name, measured.value, claim.unit, bound_text(claim),
                  holds ? "holds" : "fails");
-      if (verbose) fmt::print("    {}\n    {} ({:.1f} s)\n", claim.description, measured.detail,
-                              cow::bench::seconds_now() - start);
+      if (verbose)
+        fmt::print("    {}\n    {} ({:.1f} s)\n", claim.description, measured.detail,
+                   cow::bench::seconds_now() - start);
       std::fflush(stdout);
       results.push_back(as_json(claim, measured));
     } catch (const std::exception& error) {

@@ -66,7 +66,9 @@ Measured measure_memory_64() {
   constexpr int kSessions = 64, kPrivateSessions = 4;
   Growth shared = measure_growth<SharedCache>(kSessions);
   Growth separate = measure_growth<PrivateCache>(kPrivateSessions);
-  auto extra = [](const Growth& growth) { return growth.bytes_per_session * (kSessions - 1) / growth.cache_bytes * 100; };
+  auto extra = [](const Growth& growth) {
+    return growth.bytes_per_session * (kSessions - 1) / growth.cache_bytes * 100;
+  };
   return {std::max(0.0, extra(shared)),
           fmt::format("{} further sessions add {:.2f} MB to a cache of {:.0f} MB; private caches: {:.0f} MB a session "
                       "(from {} of them), {:.1f} x the cache",
@@ -102,7 +104,8 @@ std::vector<Claim> memory_claims() {
   return {
       {"memory-64", "process memory that 63 further sessions add, each having read all of WordNet, in % of the cache",
        at_most, 5, "%", measure_memory_64},
-      {"cold-loads", "loads per object when 8 sessions start cold on all of WordNet", at_most, 1, "", measure_cold_loads},
+      {"cold-loads", "loads per object when 8 sessions start cold on all of WordNet", at_most, 1, "",
+       measure_cold_loads},
   };
 }
 

@@ -73,7 +73,8 @@ Measured measure_chase() {
     shared.seconds(objects);
     std::size_t steps = std::max<std::size_t>(objects, 500'000);
     int repetitions = objects >= 1'000'000 ? 15 : 41;
-    Paired paired = measure_paired(repetitions, [&] { return shared.seconds(steps); }, [&] { return raw.seconds(steps); });
+    Paired paired = measure_paired(
+        repetitions, [&] { return shared.seconds(steps); }, [&] { return raw.seconds(steps); });
     ratios.push_back(paired.ratio);
     double nanoseconds = 1e9 / static_cast<double>(steps);
     detail += fmt::format("{}{} objects: {:.2f} / {:.2f} ns = {:.3f}x", detail.empty() ? "" : "; ", objects,
@@ -120,8 +121,9 @@ Measured measure_oo7() {
   Oo7<Other> other;
   Measured worst;
   for (auto [name, operation, times] : {std::tuple{"T1", oo7::Operation::kT1, 5}, {"T6", oo7::Operation::kT6, 50}}) {
-    Paired paired = measure_paired(31, [&, operation = operation, times = times] { return shared.seconds(operation, times); },
-                                   [&, operation = operation, times = times] { return other.seconds(operation, times); });
+    Paired paired = measure_paired(
+        31, [&, operation = operation, times = times] { return shared.seconds(operation, times); },
+        [&, operation = operation, times = times] { return other.seconds(operation, times); });
     worst.value = std::max(worst.value, paired.ratio);
     worst.detail += fmt::format("{}{}: {:.1f} / {:.1f} us = {:.3f}x", worst.detail.empty() ? "" : "; ", name,
                                 paired.first * 1e6, paired.second * 1e6, paired.ratio);
@@ -177,10 +179,11 @@ Measured measure_two_threads() {
   System<SharedCache> system;
   constexpr std::size_t kObjects = 1'000;  // within each core's own cache: nothing but shared writes could slow it down
   auto start = chase::build<Database>(system.session, kObjects);
-  Paired paired = measure_paired(15, [&] { return reads_per_second(system.database, start, kObjects, 2); },
-                                 [&] { return reads_per_second(system.database, start, kObjects, 1); });
-  return {paired.ratio, fmt::format("{:.0f} / {:.0f} million reads/s; {} cores", paired.first / 1e6, paired.second / 1e6,
-                                    std::thread::hardware_concurrency())};
+  Paired paired = measure_paired(
+      15, [&] { return reads_per_second(system.database, start, kObjects, 2); },
+      [&] { return reads_per_second(system.database, start, kObjects, 1); });
+  return {paired.ratio, fmt::format("{:.0f} / {:.0f} million reads/s; {} cores", paired.first / 1e6,
+                                    paired.second / 1e6, std::thread::hardware_concurrency())};
 }
 
 }  // namespace
@@ -188,12 +191,12 @@ Measured measure_two_threads() {
 std::vector<Claim> read_claims() {
   using enum Claim::Comparison;
   return {
-      {"chase", "warm pointer chase through Ref<T> against T*, geometric mean over 100 to 1,000,000 objects", at_most, 1.15,
-       "x", measure_chase},
-      {"oo7-raw", "OO7 small T1 and T6 hot, shared cache against raw C++ structs; the worse of the two", at_most, 1.25, "x",
-       measure_oo7<RawSystem>},
-      {"oo7-private", "OO7 small T1 and T6 hot, shared cache against a private one; the worse of the two", at_most, 1.10,
-       "x", measure_oo7<System<PrivateCache>>},
+      {"chase", "warm pointer chase through Ref<T> against T*, geometric mean over 100 to 1,000,000 objects", at_most,
+       1.15, "x", measure_chase},
+      {"oo7-raw", "OO7 small T1 and T6 hot, shared cache against raw C++ structs; the worse of the two", at_most, 1.25,
+       "x", measure_oo7<RawSystem>},
+      {"oo7-private", "OO7 small T1 and T6 hot, shared cache against a private one; the worse of the two", at_most,
+       1.10, "x", measure_oo7<System<PrivateCache>>},
       {"begin-end", "begin and commit of an empty read-only transaction", at_most, 20, "ns", measure_begin_end},
       {"two-threads", "warm reads of 2 threads against 1", at_least, 1.9, "x", measure_two_threads},
   };

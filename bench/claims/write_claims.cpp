@@ -135,15 +135,17 @@ Measured measure_commit_raw() {
         for (std::size_t oid = 0; oid < kObjects; ++oid) {
           if (!batch.Put(big_endian(oid, ~tid), record).ok()) throw std::runtime_error("WriteBatch::Put failed");
         }
-        if (!bare->Write(make_rocksdb_write_options(options), &batch).ok()) throw std::runtime_error("DB::Write failed");
+        if (!bare->Write(make_rocksdb_write_options(options), &batch).ok())
+          throw std::runtime_error("DB::Write failed");
       });
     }
     return seconds;
   };
   Paired paired = measure_paired(41, commit, write_bare);
   double microseconds = 1e6 / kCommits;
-  return {paired.ratio, fmt::format("{:.1f} / {:.1f} us for {} objects with records of {} bytes", paired.first * microseconds,
-                                    paired.second * microseconds, kObjects, record.size())};
+  return {paired.ratio,
+          fmt::format("{:.1f} / {:.1f} us for {} objects with records of {} bytes", paired.first * microseconds,
+                      paired.second * microseconds, kObjects, record.size())};
 }
 
 }  // namespace
