@@ -1,27 +1,32 @@
 """Google Benchmark's JSON as rows like the driver's."""
 from __future__ import annotations
 
+from statistics import median
+
 NANOSECONDS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 
 def rows(document: dict) -> list[dict]:
-    """One row per benchmark called chase/SYSTEM/OBJECTS. An aggregate (mean, stddev) is not a row: we keep our own."""
-    found = []
+    """One row per benchmark called chase/SYSTEM/OBJECTS: the median of its repetitions, which the row lists as well. An
+    aggregate (mean, stddev) is not a row: we keep our own."""
+    found: dict[str, dict] = {}
     for benchmark in document["benchmarks"]:
         parts = benchmark["name"].split("/")
         if benchmark.get("run_type") == "aggregate" or len(parts) < 3 or parts[0] != "chase":
             continue
         if benchmark.get("error_occurred"):
             raise ValueError(f"{benchmark['name']}: {benchmark.get('error_message', 'failed')}")
-        found.append({
+        row = found.setdefault(benchmark["name"], {
             "system": parts[1],
             "workload": "chase",
             "point": {"objects": int(parts[2])},
             "operations": benchmark["iterations"],
-            "figures": {"ns_per_read": read_time(benchmark), **counters(benchmark)},
-            "parameters": {"benchmark": benchmark["name"]},
+            "figures": counters(benchmark),
+            "parameters": {"benchmark": benchmark["name"], "repetitions_ns": []},
         })
-    return found
+        row["parameters"]["repetitions_ns"].append(read_time(benchmark))
+        row["figures"]["ns_per_read"] = median(row["parameters"]["repetitions_ns"])
+    return list(found.values())
 
 
 def read_time(benchmark: dict) -> float:

@@ -228,10 +228,16 @@ class Shootout {
   }
 
   void new_oid() {
-    timed("new_oid", [&](std::uint32_t worker, std::uint64_t&) {
-      auto txn = sessions_[worker].begin();
-      for (std::uint32_t n = 0; n < parameters_.objects; ++n) txn.create(item(n));
-      return std::uint64_t{parameters_.objects};  // and `txn` is dropped
+    timed("new_oid", [&](std::uint32_t worker, std::uint64_t& aborts) {
+      for (;; ++aborts) {
+        try {
+          auto txn = sessions_[worker].begin();
+          for (std::uint32_t n = 0; n < parameters_.objects; ++n) txn.create(item(n));
+          return std::uint64_t{parameters_.objects};  // and `txn` is dropped
+        } catch (const ConflictError&) {
+          // Where writers take turns, the one that waited must begin again.
+        }
+      }
     });
   }
 
