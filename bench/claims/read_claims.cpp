@@ -5,35 +5,15 @@
 #include <barrier>
 #include <thread>
 
-#include "bench/caches/private_cache.hpp"
-#include "bench/caches/raw_database.hpp"
+#include "bench/in_memory_systems.hpp"
 #include "bench/paired.hpp"
 #include "bench/workloads/chase.hpp"
 #include "bench/workloads/oo7.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
-#include "persistence/memory_store.hpp"
 
 namespace cow::bench {
 namespace {
-
-/// A cache that holds everything: these claims are about hits.
-constexpr CacheOptions kAmple{.cache_bytes = std::size_t{4} << 30};
-
-/// A database in memory with one session and whatever the benchmark builds in it.
-template <class Cache>
-struct System {
-  using Database = BasicDatabase<Cache>;
-  MemoryStore store;
-  Database database{store, kAmple};
-  typename Database::Session session = database.open_session();
-};
-
-struct RawSystem {
-  using Database = RawDatabase;
-  RawDatabase database;
-  RawDatabase::Session session = database.open_session();
-};
 
 // ---- chase
 
@@ -66,8 +46,8 @@ Measured measure_chase() {
   std::vector<double> ratios;
   std::string detail;
   for (std::size_t objects : {100, 1'000, 10'000, 100'000, 1'000'000}) {
-    Chase<RawSystem> raw(objects);
-    Chase<System<SharedCache>> shared(objects);
+    Chase<RawInMemory> raw(objects);
+    Chase<InMemory<SharedCache>> shared(objects);
     // Warm: every hint set, every state logged; then long enough to outlast a timer tick.
     raw.seconds(objects);
     shared.seconds(objects);
@@ -117,7 +97,7 @@ class Oo7 {
 
 template <class Other>
 Measured measure_oo7() {
-  Oo7<System<SharedCache>> shared;
+  Oo7<InMemory<SharedCache>> shared;
   Oo7<Other> other;
   Measured worst;
   for (auto [name, operation, times] : {std::tuple{"T1", oo7::Operation::kT1, 5}, {"T6", oo7::Operation::kT6, 50}}) {
@@ -134,7 +114,7 @@ Measured measure_oo7() {
 // ---- begin and end
 
 Measured measure_begin_end() {
-  System<SharedCache> system;
+  InMemory<SharedCache> system;
   constexpr int kTransactions = 200'000;
   std::vector<double> nanoseconds;
   for (int repetition = 0; repetition < 31; ++repetition) {
@@ -176,7 +156,7 @@ double reads_per_second(Database& database, const Ref<chase::Node<SharedCache::P
 }
 
 Measured measure_two_threads() {
-  System<SharedCache> system;
+  InMemory<SharedCache> system;
   constexpr std::size_t kObjects = 1'000;  // within each core's own cache: nothing but shared writes could slow it down
   auto start = chase::build<Database>(system.session, kObjects);
   Paired paired = measure_paired(
@@ -194,9 +174,9 @@ std::vector<Claim> read_claims() {
       {"chase", "warm pointer chase through Ref<T> against T*, geometric mean over 100 to 1,000,000 objects", at_most,
        1.15, "x", measure_chase},
       {"oo7-raw", "OO7 small T1 and T6 hot, shared cache against raw C++ structs; the worse of the two", at_most, 1.25,
-       "x", measure_oo7<RawSystem>},
+       "x", measure_oo7<RawInMemory>},
       {"oo7-private", "OO7 small T1 and T6 hot, shared cache against a private one; the worse of the two", at_most,
-       1.10, "x", measure_oo7<System<PrivateCache>>},
+       1.10, "x", measure_oo7<InMemory<PrivateCache>>},
       {"begin-end", "begin and commit of an empty read-only transaction", at_most, 20, "ns", measure_begin_end},
       {"two-threads", "warm reads of 2 threads against 1", at_least, 1.9, "x", measure_two_threads},
   };

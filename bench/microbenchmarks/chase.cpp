@@ -5,9 +5,9 @@
 
 #include <vector>
 
+#include "bench/in_memory_systems.hpp"
 #include "bench/paired.hpp"
 #include "bench/workloads/chase.hpp"
-#include "systems.hpp"
 
 namespace cow::bench {
 namespace {

@@ -1,4 +1,4 @@
-// Databases in memory for the microbenchmarks, one class per system so that each benchmark is written once.
+// Databases in memory with one session, one class per system so that each measurement is written once.
 #pragma once
 
 #include <cstddef>
