@@ -24,7 +24,8 @@ namespace cow {
 class SharedCache::Reader {
  public:
   Reader() noexcept = default;
-  Reader(SharedCache& cache, Session&) : cache_(&cache), slot_(&cache.registry_.begin()), tag_(cache.tag_) {
+  Reader(SharedCache& cache, Session&)
+      : cache_(&cache), slot_(&cache.registry_.begin()), cache_bits_(cache.tag_.bits()) {
     snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
     log_.open(*slot_);
   }
@@ -34,7 +35,7 @@ class SharedCache::Reader {
     log_ = std::exchange(other.log_, ReadLog{});
     cache_ = other.cache_;
     slot_ = std::exchange(other.slot_, nullptr);
-    tag_ = other.tag_;
+    cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
     return *this;
   }
@@ -57,11 +58,10 @@ class SharedCache::Reader {
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
     StateHeader* state = reference.hint();
     // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
-    // whether the hint is this object's. The type may differ if the reference was kept from another database. The first
-    // read has marked the state as visited; doing so again here would cost every hit a load and a branch.
+    // whether the hint is this object's. The first read has marked the state as visited; doing so again here would cost
+    // every hit a load and a branch.
     if (log_.contains(handle_of(state)) &&
-        state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_) &&
-        state->operations == &type_operations<T>) [[likely]] {
+        state->key.load(std::memory_order_acquire) == (reference.identity() | cache_bits_)) [[likely]] {
       return value_of<T>(*state);
     }
     return value_of<T>(read_first(reference, type_operations<T>, writes));
@@ -110,11 +110,8 @@ class SharedCache::Reader {
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
     }
-    if (state != &detail::nowhere.header && log_and_look(*state, cache_->key_of(reference.oid())) == Look::visible) {
-      // A slot freed since the hint was set may by now hold the object's tombstone, or in another database another type.
-      if (state->operations == &operations) [[likely]]
-        return *state;
-    }
+    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
+      return *state;
     StateHeader& found = find(reference.oid(), operations);
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
     // written, for they share their line with everybody.
@@ -126,11 +123,17 @@ class SharedCache::Reader {
 
   enum class Look { visible, dead, too_new, too_old };
 
+  /// Which bits of a key a look compares. By oid, for an object may have another type than the reference says, or be a
+  /// tombstone by now.
+  static constexpr std::uint64_t kWholeKey = ~std::uint64_t{0}, kKeyButType = ~kTypeMask;
+
   /// The protocol itself. Whatever does not turn out visible is not logged afterwards.
-  Look log_and_look(StateHeader& state, std::uint64_t key) {
+  template <std::uint64_t kCompared>
+  Look log_and_look(StateHeader& state, std::uint64_t identity) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     Look result = Look::visible;
-    if (std::uint64_t found = detail::look(state.key); found != key) [[unlikely]] {
+    std::uint64_t key = identity | cache_bits_;
+    if (std::uint64_t found = detail::look(state.key) & kCompared; found != key) [[unlikely]] {
       // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
       if (outcome == ReadLog::Outcome::present && found == (key | kDeadMark)) return Look::visible;
       result = Look::dead;
@@ -154,7 +157,6 @@ class SharedCache::Reader {
 
   /// By oid: table, chain, store. Returns a logged state.
   StateHeader& find(Oid oid, const TypeOperations& operations) {
-    std::uint64_t key = cache_->key_of(oid);
     for (;;) {
       StateHeader* found = nullptr;
       if (StateHeader* head = cache_->table_.find(oid).state()) {
@@ -162,7 +164,7 @@ class SharedCache::Reader {
         for (StateHeader* state = head; state != nullptr && look == Look::too_new;) {
           // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
           StateHeader* older = state->older.load(std::memory_order_acquire);
-          look = log_and_look(*state, key);
+          look = log_and_look<kKeyButType>(*state, oid.value);
           if (look == Look::visible) found = state;
           state = older;
         }
@@ -177,7 +179,6 @@ class SharedCache::Reader {
       if (found == nullptr) continue;
       if (found->operations == &operations) [[likely]]
         return *found;
-      log_.mark_diverted(handle_of(found));  // or a stale hint could take it for a state that was checked
       if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
       check_type(*found, oid, operations);  // throws
     }
@@ -292,7 +293,7 @@ class SharedCache::Reader {
   ReadLog log_;
   SharedCache* cache_ = nullptr;
   TransactionSlot* slot_ = nullptr;
-  CacheTag tag_ = 0;
+  std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
 };
 

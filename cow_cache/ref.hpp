@@ -6,7 +6,8 @@
 // Invariants:
 //  1. The hint is only a guess. It is never null and always points at memory that is a state header for ever
 //     (state_memory.hpp); the header says whether the guess is right.
-//  2. A hint is set only to a state whose type was checked to be T, so a hint that matches needs no type check.
+//  2. The word beside the hint is the object's part of a key (key.hpp): oid and type. So comparing it with the key that
+//     the hint leads to checks the type as well. Types without a number of their own get no hints.
 #pragma once
 
 #include <atomic>
@@ -28,31 +29,37 @@ class Ref {
 
   Ref() noexcept = default;
   /// Throws OidRangeError above `kMaxOid`: the bits there would change which cache the reference means.
-  explicit Ref(Oid oid) : oid_(oid) {
+  explicit Ref(Oid oid) : identity_(oid ? oid.value | type_bits<T>() : 0) {
     if (oid > kMaxOid) throw OidRangeError(oid);
   }
-  Ref(Oid oid, StateHeader& hint) noexcept : oid_(oid), hint_(value_address(hint)) {}
+  Ref(Oid oid, StateHeader& hint) : Ref(oid) { set_hint(hint); }
 
-  Ref(const Ref& other) noexcept : oid_(other.oid_), hint_(other.hint_.load(std::memory_order_relaxed)) {}
+  Ref(const Ref& other) noexcept : identity_(other.identity_), hint_(other.hint_.load(std::memory_order_relaxed)) {}
   Ref& operator=(const Ref& other) noexcept {
-    oid_ = other.oid_;
+    identity_ = other.identity_;
     hint_.store(other.hint_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     return *this;
   }
 
-  Oid oid() const noexcept { return oid_; }
-  explicit operator bool() const noexcept { return static_cast<bool>(oid_); }
+  Oid oid() const noexcept { return Oid{identity_ & kMaxOid.value}; }
+  explicit operator bool() const noexcept { return identity_ != 0; }
 
-  friend bool operator==(const Ref& a, const Ref& b) noexcept { return a.oid_ == b.oid_; }
-  friend auto operator<=>(const Ref& a, const Ref& b) noexcept { return a.oid_ <=> b.oid_; }
+  friend bool operator==(const Ref& a, const Ref& b) noexcept { return a.identity_ == b.identity_; }
+  friend auto operator<=>(const Ref& a, const Ref& b) noexcept { return a.identity_ <=> b.identity_; }
+
+  /// For caches: the object's and the type's bits of a key.
+  std::uint64_t identity() const noexcept { return identity_; }
 
   /// For caches: the guess, and its repair. Relaxed: the guess carries no promise, the header that it points at is
   /// checked with an acquire load of its key, which pairs with the release store that published it.
   StateHeader* hint() const noexcept { return state_at(hint_.load(std::memory_order_relaxed)); }
-  void set_hint(StateHeader& state) const noexcept { hint_.store(value_address(state), std::memory_order_relaxed); }
+  void set_hint(StateHeader& state) const noexcept {
+    if ((identity_ & kTypeMask) == kUnnumberedType) return;  // such a key would not tell one type from another
+    hint_.store(value_address(state), std::memory_order_relaxed);
+  }
 
  private:
-  Oid oid_{};
+  std::uint64_t identity_ = 0;
   // The address of the value, not of the header before it: following a chain of references is then one load per step,
   // as with plain pointers. (An addition between the loads costs a cycle of the four that a step takes in the L1 cache.)
   mutable std::atomic<std::byte*> hint_{detail::nowhere.value};

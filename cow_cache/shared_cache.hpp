@@ -66,7 +66,7 @@ class SharedCache {
   ~SharedCache() {
     StateMemory& memory = StateMemory::instance();
     memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-      if (is_mine(state.key.load(std::memory_order_acquire))) {
+      if (tag_.owns(state.key.load(std::memory_order_acquire))) {
         Reclaimer::mark_dead(state);
         destroy_state(state);
       }
@@ -142,15 +142,13 @@ class SharedCache {
 
   std::mutex& stripe_of(Oid oid) noexcept { return stripes_[(std::hash<Oid>{}(oid) >> 32) % kStripes].mutex; }
 
-  std::uint64_t key_of(Oid oid) const noexcept { return tag_ | oid.value; }
-  bool is_mine(std::uint64_t key) const noexcept { return (key & ~kMaxOid.value) == tag_; }
-
   /// Brings a complete private state to life. REQUIRES: the stripe's lock; the caller then links it.
   void install(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
     resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    state.key.store(key_of(oid), std::memory_order_release);  // pairs with every look: the whole state is seen
+    // Release: pairs with every look, so the whole state is seen.
+    state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
   }
 
   /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock.
@@ -208,7 +206,7 @@ class SharedCache {
       std::size_t step = std::min<std::size_t>(slots, 256);
       clock_hand_ = memory.sweep(clock_hand_, step, [&](StateHeader& state) {
         std::uint64_t key = state.key.load(std::memory_order_acquire);
-        if (!is_mine(key)) return true;
+        if (!tag_.owns(key)) return true;
         if (state.visited.load(std::memory_order_relaxed)) {
           state.visited.store(false, std::memory_order_relaxed);  // a guess: losing a mark costs a miss at most
           return true;
@@ -221,7 +219,7 @@ class SharedCache {
   }
 
   void evict(StateHeader& state, std::uint64_t key) {
-    if (!is_mine(key)) return;
+    if (!tag_.owns(key)) return;
     Oid oid{key & kMaxOid.value};
     std::vector<StateHeader*> retired;
     {
@@ -247,7 +245,7 @@ class SharedCache {
     retire(retired);
   }
 
-  const CacheTag tag_ = next_cache_tag();
+  const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_;

@@ -8,8 +8,8 @@
 //     cost one cache miss.
 //  2. `key` is written last when a state is published (release) and read first (acquire): who sees a live key sees the
 //     whole state.
-//  3. `key` names the cache as well as the object (`cache_tag | oid`): a hint that wanders into another cache's database
-//     fails there like any stale hint.
+//  3. `key` (key.hpp) names the cache and the type as well as the object: a hint that wanders into another cache's
+//     database, or to an object of another type, fails there like any stale hint.
 //  4. Free is 0: memory that was never a state, or was given back to the system, reads as free. A state that died but may
 //     still be read keeps its key with `kDeadMark` in it: who had logged it before knows it again, nobody else does.
 #pragma once
@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 
+#include "key.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -28,9 +29,10 @@ struct StateHeader;
 
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
-  std::string_view name;      ///< as written into records
-  std::uint32_t schema;       ///< schema number, as written into records
-  std::uint32_t state_bytes;  ///< sizeof(State<T>)
+  std::string_view name;         ///< as written into records
+  std::uint32_t schema;          ///< schema number, as written into records
+  std::uint32_t state_bytes;     ///< sizeof(State<T>)
+  std::uint64_t (*type_bits)();  ///< in keys
   void (*destroy)(StateHeader& state) noexcept;
   /// Copy-constructs the value of `source` into `target`, whose value is raw memory.
   void (*copy)(StateHeader& target, const StateHeader& source);
@@ -39,12 +41,6 @@ struct TypeOperations {
   /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
   void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
 };
-
-/// Which cache a state belongs to, in the bits of a key above the oid.
-using CacheTag = std::uint64_t;
-
-/// Set in the key of a dead state until its slot is free; no cache's tag has this bit.
-inline constexpr std::uint64_t kDeadMark = std::uint64_t{1} << 63;
 
 inline constexpr std::size_t kStateAlignment = 64;
 
@@ -59,6 +55,10 @@ struct alignas(16) StateHeader {
   std::uint8_t size_class = 0;           ///< constant for ever at this address
 
   Oid oid() const noexcept { return Oid{key.load(std::memory_order_relaxed) & kMaxOid.value}; }
+  /// The key of this state as that object in that cache.
+  std::uint64_t key_as(Oid oid, std::uint64_t cache_bits) const {
+    return cache_bits | operations->type_bits() | oid.value;
+  }
 };
 static_assert(sizeof(StateHeader) == 48, "header and the first reference of a value must share a cache line");
 

@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <stdexcept>
 #include <utility>
 
 #include "detail/heap_meter.hpp"
@@ -26,17 +25,6 @@
 #include "write_set.hpp"
 
 namespace cow {
-
-/// A tag that no other cache of this process has. Throws std::length_error after 2^23 of them.
-inline CacheTag next_cache_tag() {
-  static std::atomic<std::uint64_t> tags{0};
-  std::uint64_t tag = tags.fetch_add(1, std::memory_order_relaxed) + 1;
-  if (tag >= kDeadMark >> kOidBits) throw std::length_error("more than 2^23 caches in one process");
-  return tag << kOidBits;
-}
-
-/// The tag of no cache: what an ended transaction compares keys with.
-inline constexpr CacheTag kNoCacheTag = ~kMaxOid.value;
 
 /// Destroys the value of a dead state that nobody can reach, and releases its slot.
 inline void destroy_state(StateHeader& state) noexcept {

@@ -148,7 +148,7 @@ class BlockingCache {
   }
   void end() noexcept { lock_.leave(); }
 
-  CacheTag tag() const noexcept { return tag_; }
+  const CacheTag& tag() const noexcept { return tag_; }
 
   void touch(StateHeader& state) noexcept {
     // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
@@ -172,7 +172,7 @@ class BlockingCache {
   void insert(StateHeader& state, Oid oid) {
     try {
       OidTable::Cell& cell = table_.cell(oid);
-      state.key.store(tag_ | oid.value, std::memory_order_release);  // pairs with the acquire of a hit
+      state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);  // pairs with the acquire of a hit
       cell.store(CellContent(state).bits(), std::memory_order_release);
     } catch (...) {
       destroy_state(state);
@@ -212,7 +212,7 @@ class BlockingCache {
   void sweep(std::size_t slots, Unwanted&& unwanted, Enough&& enough) noexcept {
     if (enough()) return;
     clock_hand_ = StateMemory::instance().sweep(clock_hand_, slots, [&](StateHeader& state) {
-      if ((state.key.load(std::memory_order_relaxed) & ~kMaxOid.value) != tag_ || !unwanted(state)) return true;
+      if (!tag_.owns(state.key.load(std::memory_order_relaxed)) || !unwanted(state)) return true;
       remove(state);
       destroy_state(state);
       evictions_.fetch_add(1, std::memory_order_relaxed);
@@ -225,7 +225,7 @@ class BlockingCache {
   };
   static constexpr std::size_t kStripes = 256;
 
-  const CacheTag tag_ = next_cache_tag();
+  const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_;

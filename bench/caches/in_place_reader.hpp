@@ -15,7 +15,7 @@
 //   static Home& of(cache, session);
 //   Tid begin();                                      // the snapshot; may throw
 //   void end() noexcept;
-//   CacheTag tag() const noexcept;
+//   const CacheTag& tag() const noexcept;
 //   void touch(StateHeader&) noexcept;                // for the replacement policy, at every hit
 //   StateHeader* lookup(Oid);                         // null: not here
 //   StateHeader& load(Oid, const TypeOperations&, Tid snapshot);   // from the store
@@ -59,13 +59,13 @@ class InPlaceReader {
   InPlaceReader(auto& cache, auto& session) {
     Home& home = Home::of(cache, session);
     snapshot_ = home.begin();
-    tag_ = home.tag();
+    cache_bits_ = home.tag().bits();
     home_ = &home;
   }
   InPlaceReader(InPlaceReader&& other) noexcept { *this = std::move(other); }
   InPlaceReader& operator=(InPlaceReader&& other) noexcept {
     home_ = std::exchange(other.home_, nullptr);
-    tag_ = std::exchange(other.tag_, kNoCacheTag);  // so that no hint matches any more
+    cache_bits_ = std::exchange(other.cache_bits_, kNoCache);  // so that no hint matches any more
     snapshot_ = other.snapshot_;
     changes_ = std::exchange(other.changes_, {});
     doomed_ = std::exchange(other.doomed_, {});
@@ -79,7 +79,7 @@ class InPlaceReader {
     settle_charges();
     for (StateHeader* state : doomed_) destroy_state(*state);
     doomed_.clear();
-    tag_ = kNoCacheTag;
+    cache_bits_ = kNoCache;
     std::exchange(home_, nullptr)->end();
   }
 
@@ -149,7 +149,7 @@ class InPlaceReader {
   [[gnu::always_inline]] StateHeader& find(const Ref<T>& reference, WriteSet& writes) {
     StateHeader* state = reference.hint();
     // Acquire: in a cache of many threads it pairs with the release of whoever brought the state to life.
-    if (state->key.load(std::memory_order_acquire) == (reference.oid().value | tag_)) [[likely]] {
+    if (state->key.load(std::memory_order_acquire) == (reference.identity() | cache_bits_)) [[likely]] {
       home_->touch(*state);
       return *state;
     }
@@ -178,7 +178,7 @@ class InPlaceReader {
     try {
       home_->begin_change(oid, base);
     } catch (...) {
-      tag_ = kNoCacheTag;
+      cache_bits_ = kNoCache;
       home_ = nullptr;
       throw;
     }
@@ -214,7 +214,7 @@ class InPlaceReader {
   static Tid begin_of(const StateHeader& state) noexcept { return Tid{state.begin.load(std::memory_order_relaxed)}; }
 
   Home* home_ = nullptr;
-  CacheTag tag_ = kNoCacheTag;
+  std::uint64_t cache_bits_ = kNoCache;
   Tid snapshot_{};
   std::vector<Change> changes_;
   std::vector<StateHeader*> doomed_;

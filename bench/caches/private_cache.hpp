@@ -182,7 +182,7 @@ class PrivateObjects {
     }
   }
 
-  CacheTag tag() const noexcept { return tag_; }
+  const CacheTag& tag() const noexcept { return tag_; }
 
   void touch(StateHeader& state) noexcept {
     if (state.end.load(std::memory_order_relaxed) < started_) state.end.store(++clock_, std::memory_order_relaxed);
@@ -211,7 +211,7 @@ class PrivateObjects {
     }
     table_bytes_.set(objects_.bucket_count() * kBucketBytes);
     state.end.store(++clock_, std::memory_order_relaxed);
-    state.key.store(tag_ | oid.value, std::memory_order_release);
+    state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
     bytes_.add(state.charge.load(std::memory_order_relaxed));
   }
 
@@ -266,7 +266,7 @@ class PrivateObjects {
       Victim victim = victims_.back();
       victims_.pop_back();
       // Its slot may have died, or be another session's by now: the tag is asked before the stamp.
-      if ((victim.state->key.load(std::memory_order_relaxed) & ~kMaxOid.value) != tag_) continue;
+      if (!tag_.owns(victim.state->key.load(std::memory_order_relaxed))) continue;
       if (victim.state->end.load(std::memory_order_relaxed) != victim.stamp) continue;
       drop(*victim.state);
       evictions_.add(1);
@@ -305,7 +305,7 @@ class PrivateObjects {
   }
 
   PrivateCache& cache_;
-  const CacheTag tag_ = next_cache_tag();
+  const CacheTag tag_;
   std::uint64_t clock_ = 0, started_ = 0;  // stamps: the latest, and the first of this transaction
   tsl::robin_map<Oid, StateHeader*> objects_;
   std::vector<Victim> victims_;
