@@ -1,27 +1,71 @@
-// A load under way. It stands in the oid's cell, so that one thread loads and the others wait for it.
+// Loads under way: one thread loads an object, the others wait for it.
 //
-// Thread safety: `finish` once, by the loader; `wait` by any number of threads that hold the shared pointer.
+// Thread safety: `LoadTickets` REQUIRES the lock of its stripe (OidTable::mutex_of). A ticket is finished once, by its
+// loader, and waited for by any number of threads that hold the shared pointer.
 //
 // Invariants:
-//  1. A commit that meets a ticket replaces it. The loader installs only if its ticket still stands in the cell, so a
-//     record that was read before the commit can never be installed as current.
-//  2. A finished ticket says nothing about the outcome: who waited looks at the cell again.
+//  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
+//     was read before the commit can never be installed as current.
+//  2. A finished ticket says nothing about the outcome: who waited looks at the table again.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
+#include <vector>
+
+#include "types.hpp"
 
 namespace cow {
 
-struct LoadTicket : std::enable_shared_from_this<LoadTicket> {
+struct LoadTicket {
+  explicit LoadTicket(Oid of) noexcept : oid(of) {}
+
   void finish() noexcept {
     finished_.store(true, std::memory_order_release);  // pairs with the acquire in wait
     finished_.notify_all();
   }
   void wait() const noexcept { finished_.wait(false, std::memory_order_acquire); }
 
+  const Oid oid;
+
  private:
   std::atomic<bool> finished_{false};
+};
+
+/// The tickets of one stripe: as many as threads load from it right now, so a list is searched fastest.
+class LoadTickets {
+ public:
+  /// The ticket of an object's load, or null.
+  std::shared_ptr<LoadTicket> find(Oid oid) const {
+    auto found = position_of(oid);
+    return found == tickets_.end() ? nullptr : *found;
+  }
+
+  /// REQUIRES: the object has none. Throws std::bad_alloc.
+  void add(std::shared_ptr<LoadTicket> ticket) { tickets_.push_back(std::move(ticket)); }
+
+  /// Takes an object's ticket away, if there is one.
+  void withdraw(Oid oid) noexcept {
+    if (auto found = position_of(oid); found != tickets_.end()) tickets_.erase(found);
+  }
+
+  /// Takes this ticket away. False if somebody else has done so.
+  bool withdraw(const LoadTicket& ticket) noexcept {
+    auto found = position_of(ticket.oid);
+    if (found == tickets_.end() || found->get() != &ticket) return false;
+    tickets_.erase(found);
+    return true;
+  }
+
+ private:
+  using Tickets = std::vector<std::shared_ptr<LoadTicket>>;
+
+  Tickets::const_iterator position_of(Oid oid) const noexcept {
+    return std::find_if(tickets_.begin(), tickets_.end(), [&](const auto& ticket) { return ticket->oid == oid; });
+  }
+
+  Tickets tickets_;
 };
 
 }  // namespace cow

@@ -1,25 +1,29 @@
-// The oid table: oid -> newest resident state, or the ticket of the load under way, or nothing.
+// The oid table: oid -> newest resident state. As large as what is resident, however large the database.
 //
-// Thread safety: any thread may look up and read cells; a cell is changed only under the lock of its oid's stripe
-// (SharedCache), so reading needs no lock and changing needs no compare-and-swap loop.
+// Thread safety: `find` may be called from any thread, without a lock. Everything else REQUIRES the lock of the oid's
+// stripe (`mutex_of`), which the cache also holds while it changes the chain behind an entry.
 //
 // Invariants:
-//  1. A page, once made, stays until the table ends; so a cell's address is good for ever.
-//  2. A cell is written with release after what it points at is complete, and read with acquire.
+//  1. Cells are cells for ever: each stripe has a range of addresses of its own, which is never used for anything else and
+//     never unmapped. So a search that meets a table as it grows, shrinks or closes a gap reads some cell, or zeros.
+//  2. A cell holds 0 or the address of a state header, which is a header for ever (StateMemory, invariant 1).
+//  3. `find` returns only what the header confirms to be that object. It may miss an object that is being moved: nothing
+//     found means "ask again under the lock", which a miss has to do anyway.
+//  4. A cell is written with release after what it points at is complete, and read with acquire.
 //
-// A radix of two levels: a directory over the whole range of oids, reserved as addresses and backed by memory only where
-// it is used, and pages of 512 cells. Dense oids, the norm, cost two dependent loads, the first of a hot line.
+// Open addressing with linear probing, one table per stripe. Eight consecutive oids hash together and then follow each
+// other, so dense oids, the norm, share cache lines. Multiplicative hashing (Knuth, TAOCP 3, 6.4) takes the position from
+// the upper bits of the product: a table that doubles keeps its order.
 #pragma once
 
 #include <sys/mman.h>
 
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <new>
-#include <vector>
 
 #include "errors.hpp"
 #include "state.hpp"
@@ -27,87 +31,190 @@
 
 namespace cow {
 
-struct LoadTicket;
-
-/// What a cell holds, decoded.
-class CellContent {
- public:
-  CellContent() noexcept = default;
-  explicit CellContent(std::uint64_t bits) noexcept : bits_(bits) {}
-  explicit CellContent(StateHeader& state) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&state)) {}
-  explicit CellContent(LoadTicket& ticket) noexcept : bits_(reinterpret_cast<std::uintptr_t>(&ticket) | 1) {}
-
-  bool is_empty() const noexcept { return bits_ == 0; }
-  StateHeader* state() const noexcept { return bits_ & 1 ? nullptr : reinterpret_cast<StateHeader*>(bits_); }
-  LoadTicket* ticket() const noexcept { return bits_ & 1 ? reinterpret_cast<LoadTicket*>(bits_ ^ 1) : nullptr; }
-  std::uint64_t bits() const noexcept { return bits_; }
-
- private:
-  std::uint64_t bits_ = 0;
-};
-
 class OidTable {
  public:
-  using Cell = std::atomic<std::uint64_t>;
+  static constexpr std::size_t kStripes = 64;
 
   OidTable() {
-    void* range = ::mmap(nullptr, kDirectoryEntries * sizeof(Directory), PROT_READ | PROT_WRITE,
+    void* range = ::mmap(nullptr, kStripes * kStripeBytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) throw std::bad_alloc();
-    directory_ = static_cast<Directory*>(range);
+    for (std::size_t i = 0; i < kStripes; ++i) {
+      stripes_[i].cells = reinterpret_cast<Cell*>(static_cast<std::byte*>(range) + i * kStripeBytes);
+    }
   }
   OidTable(const OidTable&) = delete;
   OidTable& operator=(const OidTable&) = delete;
 
-  ~OidTable() { ::munmap(directory_, kDirectoryEntries * sizeof(Directory)); }
+  ~OidTable() { ::munmap(stripes_[0].cells, kStripes * kStripeBytes); }
 
-  /// The content of an oid's cell; empty if the oid has no page. Throws OidRangeError.
-  CellContent find(Oid oid) const {
-    // Acquire: pairs with the release in `make_page`, so the page is seen zeroed; then with the stores of invariant 2.
-    const Page* page = directory_entry(oid).load(std::memory_order_acquire);
-    if (page == nullptr) return {};
-    return CellContent(page->cells[oid.value % kCellsPerPage].load(std::memory_order_acquire));
+  /// Which stripe guards an oid: what is kept per stripe elsewhere has the same lock.
+  static std::size_t stripe_of(Oid oid) noexcept { return product_of(oid) >> (64 - kStripeBits); }
+  std::mutex& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
+
+  /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
+  StateHeader* find(Oid oid) const {
+    const Stripe& stripe = checked_stripe(oid);
+    // Acquire: pairs with the release in `resize`. An older capacity only makes the search miss.
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_acquire), capacity = 1u << bits;
+    std::uint64_t tag = tag_of(oid);
+    for (std::uint32_t i = home_of(oid, bits), probes = 0; probes < capacity; i = (i + 1) & (capacity - 1), ++probes) {
+      std::uint64_t cell = stripe.cells[i].load(std::memory_order_acquire);  // pairs with invariant 4
+      if (cell == 0) return nullptr;
+      if ((cell & kTagMask) != tag) continue;
+      StateHeader* state = state_in(cell);
+      if (state->oid() == oid) return state;
+    }
+    return nullptr;
   }
 
-  /// The cell itself, its page made if need be. Throws OidRangeError, std::bad_alloc.
-  Cell& cell(Oid oid) {
-    Directory& entry = directory_entry(oid);
-    Page* page = entry.load(std::memory_order_acquire);
-    if (page == nullptr) page = &make_page(entry);
-    return page->cells[oid.value % kCellsPerPage];
+  /// Makes `state` the newest of its object. REQUIRES: the stripe's lock; the state's key names the object.
+  /// Throws std::bad_alloc when a stripe has some 16 million objects; OidRangeError.
+  void set(Oid oid, StateHeader& state) {
+    Stripe& stripe = checked_stripe(oid);
+    std::uint64_t content = reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
+    if (Cell* cell = locate(stripe, oid)) {
+      cell->store(content, std::memory_order_release);
+      return;
+    }
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);  // changes under this lock only
+    if (stripe.count >= (std::uint32_t{5} << bits) / 8) {
+      if (bits == kMostBits) throw std::bad_alloc();
+      resize(stripe, ++bits);
+    }
+    insert(stripe, content, home_of(oid, bits), bits);
+    ++stripe.count;
   }
 
-  /// Bytes of pages and of their directory entries.
-  std::size_t bytes() const {
-    std::scoped_lock lock(pages_mutex_);
-    return pages_.size() * (sizeof(Page) + sizeof(Directory));
+  /// Forgets an object, if it is there. REQUIRES: the stripe's lock.
+  void remove(Oid oid) {
+    Stripe& stripe = checked_stripe(oid);
+    Cell* found = locate(stripe, oid);
+    if (found == nullptr) return;
+    close_gap(stripe, static_cast<std::uint32_t>(found - stripe.cells));
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);
+    if (--stripe.count < (1u << bits) / 8 && bits > kFewestBits) resize(stripe, bits - 1);
   }
+
+  /// Bytes of all cells in use.
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::uint64_t kCellsPerPage = 512;
-  static constexpr std::uint64_t kDirectoryEntries = (kMaxOid.value + 1) / kCellsPerPage;
+  using Cell = std::atomic<std::uint64_t>;
 
-  struct Page {
-    std::array<Cell, kCellsPerPage> cells{};
+  // A stripe begins with one page and ends with 2^24 cells; the second half of its range is scratch for `resize`.
+  static constexpr unsigned kStripeBits = 6, kFewestBits = 9, kMostBits = 24;
+  static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMostBits) * sizeof(Cell);
+  static_assert(kStripes == 1 << kStripeBits);
+
+  // A cell is an address whose unused bits, 16 above and 6 below, hold a tag: the upper bits of the position, so that
+  // searching and resizing need not look at headers.
+  static constexpr unsigned kAddressBits = 48, kAlignmentBits = 6, kTagBits = 64 - kAddressBits + kAlignmentBits;
+  static constexpr std::uint64_t kAddressMask =
+      (std::uint64_t{1} << kAddressBits) - (std::uint64_t{1} << kAlignmentBits);
+  static constexpr std::uint64_t kTagMask = ~kAddressMask;
+  static_assert(kStateAlignment == std::size_t{1} << kAlignmentBits);
+
+  static constexpr unsigned kNeighbourBits = 3;  // eight oids to a cache line of cells
+
+  struct alignas(64) Stripe {
+    std::mutex mutex;
+    Cell* cells = nullptr;
+    std::atomic<std::uint32_t> capacity_bits{kFewestBits};
+    std::uint32_t count = 0;
   };
-  using Directory = std::atomic<Page*>;
 
-  Directory& directory_entry(Oid oid) const {
+  static std::uint64_t product_of(Oid oid) noexcept {
+    return (oid.value >> kNeighbourBits) * std::uint64_t{0x9E3779B97F4A7C15};
+  }
+  /// The first `bits` bits of an oid's place among all places of its stripe.
+  static std::uint64_t place_of(Oid oid, unsigned bits) noexcept {
+    std::uint64_t group = product_of(oid) << kStripeBits >> (64 - (bits - kNeighbourBits));
+    return group << kNeighbourBits | (oid.value & ((1u << kNeighbourBits) - 1));
+  }
+  static std::uint32_t home_of(Oid oid, unsigned bits) noexcept {
+    return static_cast<std::uint32_t>(place_of(oid, bits));
+  }
+  static std::uint64_t tag_of(Oid oid) noexcept {
+    std::uint64_t place = place_of(oid, kTagBits);
+    return place >> kAlignmentBits << kAddressBits | (place & ((1u << kAlignmentBits) - 1));
+  }
+  static StateHeader* state_in(std::uint64_t cell) noexcept {
+    return reinterpret_cast<StateHeader*>(cell & kAddressMask);
+  }
+  /// The home of what a cell holds. REQUIRES: the stripe's lock, so that the state is alive.
+  static std::uint32_t home_in(std::uint64_t cell, unsigned bits) noexcept {
+    if (bits > kTagBits) return home_of(state_in(cell)->oid(), bits);
+    std::uint64_t place = cell >> kAddressBits << kAlignmentBits | (cell & ((1u << kAlignmentBits) - 1));
+    std::uint64_t group = place >> kNeighbourBits >> (kTagBits - bits);
+    return static_cast<std::uint32_t>(group << kNeighbourBits | (place & ((1u << kNeighbourBits) - 1)));
+  }
+
+  const Stripe& checked_stripe(Oid oid) const {
     if (oid > kMaxOid || oid == Oid{}) throw OidRangeError(oid);
-    return directory_[oid.value / kCellsPerPage];
+    return stripes_[stripe_of(oid)];
+  }
+  Stripe& checked_stripe(Oid oid) { return const_cast<Stripe&>(std::as_const(*this).checked_stripe(oid)); }
+
+  // Under the lock nobody else writes cells, so what follows reads them relaxed.
+
+  static Cell* locate(Stripe& stripe, Oid oid) noexcept {
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed), mask = (1u << bits) - 1;
+    std::uint64_t tag = tag_of(oid);
+    for (std::uint32_t i = home_of(oid, bits);; i = (i + 1) & mask) {
+      std::uint64_t cell = stripe.cells[i].load(std::memory_order_relaxed);
+      if (cell == 0) return nullptr;
+      if ((cell & kTagMask) == tag && state_in(cell)->oid() == oid) return &stripe.cells[i];
+    }
   }
 
-  Page& make_page(Directory& entry) {
-    std::scoped_lock lock(pages_mutex_);
-    if (Page* page = entry.load(std::memory_order_relaxed)) return *page;  // another thread was first, under this mutex
-    Page& page = *pages_.emplace_back(std::make_unique<Page>());
-    entry.store(&page, std::memory_order_release);  // pairs with the acquire loads in `find` and `cell`
-    return page;
+  static void insert(Stripe& stripe, std::uint64_t content, std::uint32_t home, unsigned bits) noexcept {
+    std::uint32_t mask = (1u << bits) - 1, i = home;
+    while (stripe.cells[i].load(std::memory_order_relaxed) != 0) i = (i + 1) & mask;
+    stripe.cells[i].store(content, std::memory_order_release);
   }
 
-  Directory* directory_ = nullptr;
-  mutable std::mutex pages_mutex_;
-  std::vector<std::unique_ptr<Page>> pages_;
+  /// Removes a cell and moves back what had to step aside for it (Knuth, TAOCP 3, 6.4, algorithm R).
+  static void close_gap(Stripe& stripe, std::uint32_t gap) noexcept {
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed), mask = (1u << bits) - 1;
+    for (std::uint32_t i = (gap + 1) & mask;; i = (i + 1) & mask) {
+      std::uint64_t cell = stripe.cells[i].load(std::memory_order_relaxed);
+      if (cell == 0) break;
+      std::uint32_t from_home = (i - home_in(cell, bits)) & mask, from_gap = (i - gap) & mask;
+      if (from_home < from_gap) continue;  // it would come to lie before its home
+      stripe.cells[gap].store(cell, std::memory_order_release);
+      gap = i;
+    }
+    stripe.cells[gap].store(0, std::memory_order_release);
+  }
+
+  /// In place, by way of the scratch half of the range, so it cannot fail. Searches meanwhile may miss.
+  void resize(Stripe& stripe, std::uint32_t bits) noexcept {
+    std::uint32_t old_capacity = 1u << stripe.capacity_bits.load(std::memory_order_relaxed);
+    auto* scratch = reinterpret_cast<std::uint64_t*>(stripe.cells + (std::size_t{1} << kMostBits));
+    std::uint32_t moving = 0;
+    for (std::uint32_t i = 0; i < old_capacity; ++i) {
+      std::uint64_t cell = stripe.cells[i].load(std::memory_order_relaxed);
+      if (cell == 0) continue;
+      scratch[moving++] = cell;
+      stripe.cells[i].store(0, std::memory_order_release);
+    }
+    stripe.capacity_bits.store(bits, std::memory_order_release);  // pairs with the acquire in `find`
+    for (std::uint32_t i = 0; i < moving; ++i) insert(stripe, scratch[i], home_in(scratch[i], bits), bits);
+    give_back(scratch, moving * sizeof(Cell));
+    if (std::uint32_t capacity = 1u << bits; capacity < old_capacity) {
+      give_back(stripe.cells + capacity, (old_capacity - capacity) * sizeof(Cell));
+      bytes_.fetch_sub((old_capacity - capacity) * sizeof(Cell), std::memory_order_relaxed);  // a mere figure
+    } else {
+      bytes_.fetch_add((capacity - old_capacity) * sizeof(Cell), std::memory_order_relaxed);
+    }
+  }
+
+  /// Whole pages, all zeros or of no more use. Failure only costs memory, and cells are zero already.
+  static void give_back(void* start, std::size_t bytes) noexcept { (void)::madvise(start, bytes, MADV_DONTNEED); }
+
+  std::array<Stripe, kStripes> stripes_;
+  std::atomic<std::size_t> bytes_{kStripes * (sizeof(Cell) << kFewestBits)};
 };
 
 }  // namespace cow

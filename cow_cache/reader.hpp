@@ -159,7 +159,7 @@ class SharedCache::Reader {
   StateHeader& find(Oid oid, const TypeOperations& operations) {
     for (;;) {
       StateHeader* found = nullptr;
-      if (StateHeader* head = cache_->table_.find(oid).state()) {
+      if (StateHeader* head = cache_->table_.find(oid)) {
         Look look = Look::too_new;
         for (StateHeader* state = head; state != nullptr && look == Look::too_new;) {
           // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
@@ -186,34 +186,30 @@ class SharedCache::Reader {
 
   /// Loads the current revision, or waits for whoever does. Null: look again.
   StateHeader* load_current(Oid oid, const TypeOperations& operations) {
-    auto ticket = std::make_shared<LoadTicket>();
-    OidTable::Cell& cell = cache_->table_.cell(oid);
+    auto ticket = std::make_shared<LoadTicket>(oid);
+    LoadTickets& tickets = cache_->tickets_of(oid);
     {
-      std::unique_lock lock(cache_->stripe_of(oid));
-      CellContent content(cell.load(std::memory_order_relaxed));
-      if (content.state() != nullptr) return nullptr;
-      if (LoadTicket* others = content.ticket()) {
-        std::shared_ptr<LoadTicket> shared = others->shared_from_this();
+      std::unique_lock lock(cache_->table_.mutex_of(oid));
+      if (cache_->table_.find(oid) != nullptr) return nullptr;
+      if (std::shared_ptr<LoadTicket> others = tickets.find(oid)) {
         lock.unlock();
-        shared->wait();
+        others->wait();
         return nullptr;
       }
-      cell.store(CellContent(*ticket).bits(), std::memory_order_release);
+      tickets.add(ticket);
     }
-    // From here on the cell must not keep the ticket, whatever happens.
+    // From here on the ticket must not stay, whatever happens.
     StateHeader* state = nullptr;
     bool installed = false;
     auto settle = [&] {
       {
-        std::scoped_lock lock(cache_->stripe_of(oid));
-        if (cell.load(std::memory_order_relaxed) == CellContent(*ticket).bits()) {
-          if (state != nullptr) {
-            // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
-            log_.add(handle_of(state));
-            cache_->install(*state, oid, Tid{state->begin.load(std::memory_order_relaxed)}, kInfinity);
-            installed = true;
-          }
-          cell.store(installed ? CellContent(*state).bits() : 0, std::memory_order_release);
+        std::scoped_lock lock(cache_->table_.mutex_of(oid));
+        if (tickets.withdraw(*ticket) && state != nullptr) {
+          // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
+          log_.add(handle_of(state));
+          cache_->install(*state, oid, Tid{state->begin.load(std::memory_order_relaxed)}, kInfinity);
+          cache_->table_.set(oid, *state);
+          installed = true;
         }
       }
       ticket->finish();
@@ -231,7 +227,7 @@ class SharedCache::Reader {
     }
     settle();
     if (!installed) {
-      destroy_state(*state);  // a commit replaced the ticket
+      destroy_state(*state);  // a commit withdrew the ticket
       return nullptr;
     }
     bool visible = state->begin.load(std::memory_order_relaxed) <= snapshot_;
@@ -256,8 +252,8 @@ class SharedCache::Reader {
     log_.add(handle_of(&state));  // before anybody else can reach it
     bool has_place, is_taken;
     {
-      std::scoped_lock lock(cache_->stripe_of(oid));
-      StateHeader* newer = CellContent(cache_->table_.cell(oid).load(std::memory_order_relaxed)).state();
+      std::scoped_lock lock(cache_->table_.mutex_of(oid));
+      StateHeader* newer = cache_->table_.find(oid);
       auto older_of = [](StateHeader* of) { return of->older.load(std::memory_order_relaxed); };
       auto begin_of = [](StateHeader* of) { return of->begin.load(std::memory_order_relaxed); };
       while (newer != nullptr && older_of(newer) != nullptr && begin_of(older_of(newer)) > revision->begin.value) {

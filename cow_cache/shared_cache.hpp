@@ -5,7 +5,8 @@
 //
 // Invariants:
 //  1. A hit writes nothing shared but the visited bit when it is unset: no lock, no reference count, no read-modify-write.
-//  2. A cell, the chain behind it and the life and death of their states change only under the lock of the oid's stripe.
+//  2. An entry of the oid table, the chain behind it and the life and death of their states change only under the lock of
+//     the oid's stripe.
 //     Readers take no lock: they log a state, then look at its key (reader.hpp).
 //  3. The head of a chain is current (`end` is infinity) or superseded by a commit that is being published right now; the
 //     older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
@@ -81,9 +82,8 @@ class SharedCache {
     std::vector<StateHeader*> retired;
     for (WriteSetEntry& entry : writes) {
       StateHeader& fresh = *entry.state;
-      std::scoped_lock lock(stripe_of(entry.oid));
-      OidTable::Cell& cell = table_.cell(entry.oid);
-      if (StateHeader* head = CellContent(cell.load(std::memory_order_relaxed)).state()) {
+      std::scoped_lock lock(table_.mutex_of(entry.oid));
+      if (StateHeader* head = table_.find(entry.oid)) {
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
           fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -93,9 +93,10 @@ class SharedCache {
           head->end.store(tid.value, std::memory_order_release);  // invariant 4
         }
         prune(fresh, retired);
-      }  // A ticket is replaced: its loader will find that it lost (LoadTicket, invariant 1).
+      }
+      tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
-      cell.store(CellContent(fresh).bits(), std::memory_order_release);
+      table_.set(entry.oid, fresh);
     }
     writes.clear();
     retire(retired);
@@ -135,12 +136,8 @@ class SharedCache {
   Reclaimer& reclaimer() noexcept { return reclaimer_; }
 
  private:
-  struct alignas(64) Stripe {
-    std::mutex mutex;
-  };
-  static constexpr std::size_t kStripes = 256;
-
-  std::mutex& stripe_of(Oid oid) noexcept { return stripes_[(std::hash<Oid>{}(oid) >> 32) % kStripes].mutex; }
+  /// REQUIRES, to be used: the stripe's lock.
+  LoadTickets& tickets_of(Oid oid) noexcept { return tickets_[OidTable::stripe_of(oid)]; }
 
   /// Brings a complete private state to life. REQUIRES: the stripe's lock; the caller then links it.
   void install(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
@@ -223,16 +220,15 @@ class SharedCache {
     Oid oid{key & kMaxOid.value};
     std::vector<StateHeader*> retired;
     {
-      std::scoped_lock lock(stripe_of(oid));
+      std::scoped_lock lock(table_.mutex_of(oid));
       if (state.key.load(std::memory_order_relaxed) != key) return;  // died meanwhile; deaths need this lock
-      OidTable::Cell& cell = table_.cell(oid);
-      StateHeader* head = CellContent(cell.load(std::memory_order_relaxed)).state();
+      StateHeader* head = table_.find(oid);
       if (head == &state) {
         // With the newest goes the chain: a head must be current (invariant 3).
+        table_.remove(oid);
         for (StateHeader* dead = head; dead != nullptr; dead = dead->older.load(std::memory_order_relaxed)) {
           kill(*dead, retired);
         }
-        cell.store(0, std::memory_order_release);
       } else {
         StateHeader* newer = head;
         while (newer->older.load(std::memory_order_relaxed) != &state)
@@ -252,7 +248,7 @@ class SharedCache {
   TransactionRegistry registry_;
   Reclaimer reclaimer_;
   OidTable table_;
-  std::array<Stripe, kStripes> stripes_;
+  std::array<LoadTickets, OidTable::kStripes> tickets_;
 
   alignas(64) std::atomic<std::size_t> resident_bytes_{0};
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere

@@ -155,11 +155,11 @@ class BlockingCache {
     if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
   }
 
-  StateHeader* lookup(Oid oid) const { return table_.find(oid).state(); }
+  StateHeader* lookup(Oid oid) const { return table_.find(oid); }
 
   /// One thread loads, the others wait.
   StateHeader& load(Oid oid, const TypeOperations& operations, Tid snapshot) {
-    std::scoped_lock lock(stripes_[(std::hash<Oid>{}(oid) >> 32) % kStripes].mutex);
+    std::scoped_lock lock(table_.mutex_of(oid));
     if (StateHeader* state = lookup(oid)) return *state;
     std::optional<Revision> revision = store_.load(oid, snapshot);
     loads_.fetch_add(1, std::memory_order_relaxed);
@@ -171,10 +171,10 @@ class BlockingCache {
 
   void insert(StateHeader& state, Oid oid) {
     try {
-      OidTable::Cell& cell = table_.cell(oid);
       state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);  // pairs with the acquire of a hit
-      cell.store(CellContent(state).bits(), std::memory_order_release);
+      table_.set(oid, state);
     } catch (...) {
+      state.key.store(0, std::memory_order_relaxed);  // nobody has found it yet
       destroy_state(state);
       throw;
     }
@@ -183,7 +183,7 @@ class BlockingCache {
 
   /// REQUIRES: the caller is alone, here and in what follows.
   void remove(StateHeader& state) noexcept {
-    table_.cell(state.oid()).store(0, std::memory_order_relaxed);  // its page exists, so this cannot throw
+    table_.remove(state.oid());
     state.key.store(0, std::memory_order_relaxed);
     adjust_bytes(-std::int64_t{state.charge.load(std::memory_order_relaxed)});
   }
@@ -220,18 +220,12 @@ class BlockingCache {
     });
   }
 
-  struct alignas(64) Stripe {
-    std::mutex mutex;
-  };
-  static constexpr std::size_t kStripes = 256;
-
   const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_;
   TransactionLock lock_;
   OidTable table_;
-  std::array<Stripe, kStripes> stripes_;
   alignas(64) std::atomic<std::size_t> resident_bytes_{0};
   std::atomic<std::uint64_t> loads_{0}, evictions_{0};  // statistics: relaxed everywhere
   std::size_t clock_hand_ = 0;                          // of whoever is alone
