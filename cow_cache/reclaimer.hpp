@@ -14,20 +14,24 @@
 //     Proof: a reader announces a state in its log before it looks at the key (detail/asymmetric_fence.hpp). The state was
 //     marked dead before the fence, the log is read after it. So either the scan finds the state, or the look found it dead
 //     and the reader never used it.
-//  4. After a deep scan that kept k bytes, the next one waits until limbo exceeds max(budget, 2 k): the work per retired
-//     byte stays constant however much sleepers hold.
+//  4. After a deep scan that kept k bytes, the next one waits until limbo exceeds k + max(budget, min(k, 2 MiB)): limbo
+//     stays within what sleepers hold and a constant, and a sleeper that holds much does not make every batch scan.
 //  5. Frees are amortised: a call frees a bounded number of states, but more when more wait, so limbo cannot run away.
+//  6. Limbo never exceeds that of invariant 4 by more than 1 MiB and what each thread retires at once: beyond it
+//     retiring threads wait for the scan under way. REQUIRES: `retire` is called without a lock that a scan needs; it
+//     needs none but those of logs.
 //
 // Sources: epochs, Fraser (2004); hazard pointers, Michael (2004); the hybrid follows Brown (DEBRA, PODC 2015) and Hyaline
 // (Nikolaev, Ravindran, PODC 2019) in purpose; small frees, Kim, Brown, Singh (Token-EBR, PPoPP 2024).
 #pragma once
+
+#include <tsl/robin_set.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <unordered_set>
 #include <vector>
 
 #include "detail/asymmetric_fence.hpp"
@@ -73,7 +77,8 @@ class Reclaimer {
       collect_expired(freeable);
     }
     destroy(freeable);
-    if (limbo_bytes() > deep_scan_above_.load(std::memory_order_relaxed)) deep_scan();
+    std::size_t limbo = limbo_bytes(), above = deep_scan_above_.load(std::memory_order_relaxed);
+    if (limbo > above) deep_scan(limbo > above + kMostOvershoot ? WhenBusy::wait : WhenBusy::leave);
   }
 
   /// Frees what can be freed now, whatever the budget: advances the epoch, then scans logs if something is left.
@@ -85,7 +90,7 @@ class Reclaimer {
       collect_expired(freeable, limbo_.size());
     }
     destroy(freeable);
-    if (limbo_bytes() > 0) deep_scan();
+    if (limbo_bytes() > 0) deep_scan(WhenBusy::leave);
   }
 
   /// Bytes of states that are retired and not yet freed.
@@ -103,6 +108,7 @@ class Reclaimer {
     std::uint32_t charge;
   };
 
+  static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{1} << 20;
   static constexpr std::size_t kBatch = detail::kSmallBatches ? 1 : 32;
 
   /// Tier 0. Under the mutex. Limbo is in the order of stamps, so the expired ones are in front.
@@ -118,10 +124,18 @@ class Reclaimer {
     limbo_.pop_front();
   }
 
-  /// Tier 1. One thread at a time; others go on, their next retirement tries again.
-  void deep_scan() {
+  /// What a thread does that finds another one scanning.
+  enum class WhenBusy { leave, wait };
+
+  /// Tier 1. One thread at a time. Others go on, their next retirement tries again; but who retires faster than the
+  /// scanner frees must wait for it (invariant 6).
+  void deep_scan(WhenBusy when_busy) {
     std::unique_lock scanning(scan_mutex_, std::try_to_lock);
-    if (!scanning) return;
+    if (!scanning) {
+      if (when_busy == WhenBusy::leave) return;
+      scanning.lock();
+      if (limbo_bytes() <= deep_scan_above_.load(std::memory_order_relaxed)) return;  // the other has done it
+    }
     std::deque<Retired> candidates;
     {
       std::scoped_lock lock(mutex_);
@@ -132,7 +146,7 @@ class Reclaimer {
     deep_scans_.fetch_add(1, std::memory_order_relaxed);
     std::uint64_t newest_stamp = candidates.back().stamp;
     detail::heavy_fence();
-    std::unordered_set<StateHandle> held;
+    tsl::robin_set<StateHandle> held;
     registry_.for_each_logged(newest_stamp, [&](StateHandle handle) { held.insert(handle); });
 
     std::vector<StateHeader*> freeable;
@@ -152,7 +166,8 @@ class Reclaimer {
       // In front: what was retired meanwhile has later stamps.
       limbo_.insert(limbo_.begin(), kept.begin(), kept.end());
     }
-    deep_scan_above_.store(std::max(limbo_budget_, 2 * kept_bytes), std::memory_order_relaxed);
+    std::size_t fresh = std::max(limbo_budget_, std::min(kept_bytes, kMostFresh));  // invariant 4
+    deep_scan_above_.store(kept_bytes + fresh, std::memory_order_relaxed);
     destroy(freeable);
   }
 

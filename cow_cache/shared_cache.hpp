@@ -36,7 +36,7 @@ namespace cow {
 
 /// Sizes of a cache.
 struct CacheOptions {
-  std::size_t cache_bytes = std::size_t{256} << 20;  ///< budget of the resident states
+  std::size_t cache_bytes = std::size_t{256} << 20;  ///< budget of resident states, oid table and limbo's own budget
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
 };
 
@@ -57,6 +57,7 @@ class SharedCache {
       : store_(store),
         frontier_(frontier),
         budget_(options.cache_bytes),
+        limbo_budget_(options.limbo_bytes),
         registry_(frontier),
         reclaimer_(registry_, options.limbo_bytes) {}
 
@@ -192,11 +193,11 @@ class SharedCache {
 
   /// Evicts until the budget is kept: CLOCK (Corbató, 1968) over the slots of the state memory. New states start unvisited.
   void make_room() {
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget_) return;
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget_of_states()) return;
     std::unique_lock lock(evict_mutex_, std::try_to_lock);
     if (!lock) return;  // somebody is at it
     StateMemory& memory = StateMemory::instance();
-    std::size_t goal = budget_ - budget_ / 64;
+    std::size_t goal = budget_of_states() / 64 * 63;
     auto enough = [&] { return resident_bytes_.load(std::memory_order_relaxed) <= goal; };
     // Twice round: the first round may have to clear every visited bit.
     for (std::size_t slots = 2 * memory.slot_count() + 1; slots > 0 && !enough();) {
@@ -213,6 +214,13 @@ class SharedCache {
       });
       slots -= step;
     }
+  }
+
+  /// What the table and the ordinary limbo leave of the budget. What sleepers hold does not count: evicting more would
+  /// not free it, and the evictor would go round in circles.
+  std::size_t budget_of_states() const noexcept {
+    std::size_t others = table_.bytes() + std::min(limbo_budget_, budget_ / 16);
+    return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
   void evict(StateHeader& state, std::uint64_t key) {
@@ -244,7 +252,7 @@ class SharedCache {
   const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
-  const std::size_t budget_;
+  const std::size_t budget_, limbo_budget_;
   TransactionRegistry registry_;
   Reclaimer reclaimer_;
   OidTable table_;

@@ -185,6 +185,32 @@ TEST_F(ReclaimerTest, ASleeperThatHoldsALotDoesNotMakeEveryRetirementScan) {
   EXPECT_LE(reclaimer_->limbo_bytes(), 2 * states * charge + kBudget);
 }
 
+// A scan takes a while when much is held; threads that go on retiring meanwhile must not outrun it.
+TEST_F(ReclaimerTest, LimboStaysBoundedWhileManyThreadsRetireBehindASleeperThatHoldsMuch) {
+  const std::uint64_t held = detail::kSmallBatches ? 2000 : 20'000, states = detail::kSmallBatches ? 5000 : 300'000;
+  Sleeper sleeper(registry_);
+  std::uint32_t charge = 0;
+  for (std::uint64_t i = 1; i <= held; ++i) {
+    StateHeader& state = make_probe(i);
+    charge = state.charge;
+    sleeper.log.add(handle_of(&state));
+    retire(state);
+  }
+  std::atomic<std::size_t> most{0};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&] {
+      for (std::uint64_t i = 1; i <= states; ++i) {
+        retire(make_probe(i));
+        std::size_t now = reclaimer_->limbo_bytes();
+        if (now > most.load()) most = now;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_LE(most.load(), held * charge + kBudget + (std::size_t{4} << 20));
+}
+
 TEST_F(ReclaimerTest, ASlotSurvivesTheThreadThatBeganOnIt) {
   Sleeper* sleeper = nullptr;
   StateHeader& state = make_probe(1);

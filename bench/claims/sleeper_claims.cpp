@@ -1,0 +1,270 @@
+// What sleepers and crowds cost: sleeper-limbo, sleepers-limbo, sleeper-throughput, oversubscribed, open-transactions,
+// budget. All on a store that makes its records up, so that nothing but the cache takes memory or time.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "bench/paired.hpp"
+#include "bench/process_memory.hpp"
+#include "claim.hpp"
+#include "cow_cache/cow_cache.hpp"
+
+namespace cow::bench {
+namespace {
+
+/// 256 bytes in the state itself, and a text on the heap.
+struct Item {
+  static constexpr std::string_view cow_type_name = "claims.Item";
+  std::int64_t value = 0;
+  std::string text;
+  std::array<char, 216> padding{};
+  MSGPACK_DEFINE(value, text, padding);
+};
+
+/// A store of any number of equal objects that remembers only its tids: what is read back has the first value. Nothing
+/// here asks for a value that it wrote.
+class GeneratedStore final : public Store {
+ public:
+  explicit GeneratedStore(std::size_t text_bytes) {
+    Item item;
+    item.text.assign(text_bytes, 'x');
+    encode_record(item, record_);
+  }
+
+  std::optional<Revision> load(Oid, Tid) override { return Revision{.begin = Tid{1}, .record = record_}; }
+  Tid last_tid() override { return Tid{last_.load()}; }
+  OidBlock allocate_oids(std::uint64_t count) override { return {Oid{next_oid_.fetch_add(count)}, count}; }
+  void commit(std::span<const TransactionWrite> group) override { last_ = group.back().tid.value; }
+
+ private:
+  std::string record_;
+  std::atomic<std::uint64_t> last_{1}, next_oid_{std::uint64_t{1} << 39};
+};
+
+constexpr std::uint64_t kFirst = 2;  // behind the root
+constexpr double kMegabyte = 1 << 20;
+
+Ref<Item> item(std::uint64_t number) { return Ref<Item>(Oid{kFirst + number}); }
+
+/// Threads that run `step(random)` again and again until they are stopped; counts the steps.
+class Crowd {
+ public:
+  template <class Step>
+  Crowd(int threads, Step step) {
+    for (int i = 0; i < threads; ++i) {
+      threads_.emplace_back([this, step, i] {
+        std::mt19937_64 random(static_cast<std::uint64_t>(i));
+        std::uint64_t done = 0;
+        for (; !stopped_.load(std::memory_order_relaxed); ++done) step(random);
+        steps_ += done;
+      });
+    }
+  }
+  std::uint64_t stop() {
+    stopped_ = true;
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+    return steps_;
+  }
+  ~Crowd() { stop(); }
+
+ private:
+  std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> steps_{0};
+  std::vector<std::thread> threads_;
+};
+
+void sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
+
+// ---- limbo
+
+struct Limbo {
+  double most = 0, late_most = 0;  ///< bytes: over the whole run, and over its second half
+  double logged = 0;               ///< bytes of the states that sleepers have logged
+  std::uint64_t commits = 0, evictions = 0;
+};
+
+/// `sleepers` transactions read `objects` each and go on sleeping, while one thread writes and one reads, both at full
+/// speed, over four times as many objects as the budget holds.
+Limbo measure_limbo(int sleepers, int objects, double seconds, std::size_t limbo_bytes) {
+  constexpr std::uint64_t kItems = 200'000;
+  constexpr std::size_t kTextBytes = 40;
+  GeneratedStore store(kTextBytes);
+  Database database(store, {.cache_bytes = 24 << 20, .limbo_bytes = limbo_bytes});
+  std::vector<Transaction> sleeping;
+  std::mt19937_64 random(1);
+  double bytes_each = 0;
+  {
+    Transaction txn = database.begin();
+    for (std::uint64_t i = 0; i < 1000; ++i) (void)txn.read(item(i));
+    bytes_each = static_cast<double>(database.statistics().cache_bytes) / 1000;
+  }
+  for (int i = 0; i < sleepers; ++i) {
+    sleeping.push_back(database.begin());
+    for (int k = 0; k < objects; ++k) (void)sleeping.back().read(item(random() % kItems));
+  }
+  Limbo limbo{.logged = bytes_each * sleepers * objects};
+  Statistics before = database.statistics();
+  Crowd writer(1, [&](std::mt19937_64& dice) {
+    Transaction txn = database.begin();
+    for (int i = 0; i < 20; ++i) ++txn.write(item(dice() % kItems)).value;
+    txn.commit();
+  });
+  Crowd reader(1, [&](std::mt19937_64& dice) {
+    Transaction txn = database.begin();
+    for (int i = 0; i < 20; ++i) (void)txn.read(item(dice() % kItems));
+  });
+  double start = seconds_now();
+  for (double now = 0; now < seconds; now = seconds_now() - start) {
+    auto bytes = static_cast<double>(database.statistics().limbo_bytes);
+    limbo.most = std::max(limbo.most, bytes);
+    if (now > seconds / 2) limbo.late_most = std::max(limbo.late_most, bytes);
+    sleep(0.005);
+  }
+  limbo.commits = writer.stop();
+  reader.stop();
+  limbo.evictions = database.statistics().evictions - before.evictions;
+  return limbo;
+}
+
+template <int kSleepers, int kObjects>
+Measured measure_sleepers() {
+  Limbo hybrid = measure_limbo(kSleepers, kObjects, 10, CacheOptions{}.limbo_bytes);
+  Limbo epochs = measure_limbo(kSleepers, kObjects, 2, std::numeric_limits<std::size_t>::max() / 4);
+  return {
+      (hybrid.most - hybrid.logged) / kMegabyte,
+      fmt::format("limbo at most {:.2f} MiB, in the second half {:.2f}; logged {:.2f} MiB; {} commits of 20 objects, "
+                  "{} evictions in 10 s; epochs only: {:.0f} MiB after 2 s",
+                  hybrid.most / kMegabyte, hybrid.late_most / kMegabyte, hybrid.logged / kMegabyte, hybrid.commits,
+                  hybrid.evictions, epochs.most / kMegabyte)};
+}
+
+// ---- throughput
+
+constexpr std::uint64_t kHotItems = 20'000;
+
+/// One transaction in twenty writes.
+void mixed_step(Database& database, std::mt19937_64& dice) {
+  Transaction txn = database.begin();
+  for (int i = 0; i < 20; ++i) (void)txn.read(item(dice() % kHotItems));
+  if (dice() % 20 != 0) return;
+  ++txn.write(item(dice() % kHotItems)).value;
+  try {
+    txn.commit();
+  } catch (const ConflictError&) {  // rare, and an end like any other
+  }
+}
+
+double steps_per_second(Database& database, int threads, double seconds) {
+  Crowd crowd(threads, [&](std::mt19937_64& dice) { mixed_step(database, dice); });
+  double start = seconds_now();
+  sleep(seconds);
+  std::uint64_t steps = crowd.stop();
+  return static_cast<double>(steps) / (seconds_now() - start);
+}
+
+Measured measure_sleeper_throughput() {
+  GeneratedStore store(40);
+  Database database(store, {.cache_bytes = 256 << 20});
+  Paired paired = measure_paired(
+      15,
+      [&] {
+        Transaction sleeper = database.begin();
+        for (std::uint64_t i = 0; i < 1000; ++i) (void)sleeper.read(item(i));
+        return steps_per_second(database, 2, 0.5);
+      },
+      [&] { return steps_per_second(database, 2, 0.5); });
+  return {paired.ratio, fmt::format("{:.0f} / {:.0f} thousand transactions/s of 20 reads, 5% with a write, 2 threads",
+                                    paired.first / 1e3, paired.second / 1e3)};
+}
+
+Measured measure_oversubscribed() {
+  GeneratedStore store(40);
+  Database database(store, {.cache_bytes = 256 << 20});
+  Paired paired = measure_paired(
+      9, [&] { return steps_per_second(database, 64, 1); }, [&] { return steps_per_second(database, 2, 1); });
+  return {paired.ratio, fmt::format("{:.0f} / {:.0f} thousand transactions/s of 20 reads, 5% with a write, on {} cores",
+                                    paired.first / 1e3, paired.second / 1e3, std::thread::hardware_concurrency())};
+}
+
+// ---- memory
+
+Measured measure_open_transactions() {
+  constexpr int kTransactions = 10'000, kObjects = 100;
+  GeneratedStore store(40);
+  Database database(store, {.cache_bytes = 256 << 20});
+  std::mt19937_64 random(1);
+  auto read_some = [&](Transaction& txn) {
+    for (int i = 0; i < kObjects; ++i) (void)txn.read(item(random() % kHotItems));
+  };
+  {
+    Transaction txn = database.begin();
+    for (std::uint64_t i = 0; i < kHotItems; ++i) (void)txn.read(item(i));  // the cache is there already
+  }
+  std::vector<Transaction> open;
+  open.reserve(kTransactions);
+  double before = static_cast<double>(process_memory().anonymous);
+  for (int i = 0; i < kTransactions; ++i) {
+    open.push_back(database.begin());
+    read_some(open.back());
+  }
+  double after = static_cast<double>(process_memory().anonymous);
+  return {(after - before) / kTransactions, fmt::format("{} transactions, {} reads each", kTransactions, kObjects)};
+}
+
+Measured measure_budget() {
+  constexpr std::size_t kBudget = std::size_t{64} << 20;
+  GeneratedStore store(200);
+  double before = static_cast<double>(process_memory().anonymous);
+  Database database(store, {.cache_bytes = kBudget});
+  double most = 0, bytes_read = 0;
+  std::uint64_t number = 0;
+  Statistics last;
+  while (bytes_read < 50.0 * kBudget) {
+    std::uint64_t first = number;
+    for (int batch = 0; batch < 1000; ++batch) {
+      Transaction txn = database.begin();
+      for (int i = 0; i < 100; ++i) (void)txn.read(item(number++));
+    }
+    last = database.statistics();
+    most = std::max(most, static_cast<double>(process_memory().anonymous) - before);
+    bytes_read += static_cast<double>(number - first) * 560;  // a slot of 320 bytes, a text of 224, shares of the rest
+  }
+  return {
+      (most - 1.1 * kBudget) / kMegabyte,
+      fmt::format("budget {} MiB; {:.1f} million objects read once; resident at most {:.1f} MiB; states {:.1f}, table "
+                  "{:.1f}, limbo {:.1f}, transactions {:.1f} MiB at the end",
+                  kBudget >> 20, static_cast<double>(number) / 1e6, most / kMegabyte,
+                  static_cast<double>(last.cache_bytes) / kMegabyte, static_cast<double>(last.table_bytes) / kMegabyte,
+                  static_cast<double>(last.limbo_bytes) / kMegabyte,
+                  static_cast<double>(last.transaction_bytes) / kMegabyte)};
+}
+
+}  // namespace
+
+std::vector<Claim> sleeper_claims() {
+  using enum Claim::Comparison;
+  return {
+      {"sleeper-limbo", "limbo beyond what one sleeper has logged (1,000 objects), writes and evictions at full speed",
+       at_most, 1, "MiB", measure_sleepers<1, 1000>},
+      {"sleepers-limbo", "the same with 1,000 sleepers of 100 objects each", at_most, 4, "MiB",
+       measure_sleepers<1000, 100>},
+      {"sleeper-throughput", "throughput with one sleeper against without", at_least, 0.95, "x",
+       measure_sleeper_throughput},
+      {"oversubscribed", "throughput of 64 runnable threads against 2, read-mostly", at_least, 0.95, "x",
+       measure_oversubscribed},
+      {"open-transactions", "memory of an open transaction that has read 100 objects, beyond the cache", at_most, 1824,
+       "B", measure_open_transactions},
+      {"budget", "resident memory beyond 1.1 x the budget over a run through 50 x the budget", at_most, 16, "MiB",
+       measure_budget},
+  };
+}
+
+}  // namespace cow::bench
