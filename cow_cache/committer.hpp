@@ -26,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "detail/pause.hpp"
 #include "errors.hpp"
 #include "record.hpp"
 #include "state_memory.hpp"
@@ -112,7 +113,7 @@ class Committer {
 
  private:
   static constexpr std::size_t kRecentObjects = 1 << 15;
-  static constexpr int kSpins = 2000;  // some microseconds: an unsynced group takes not much longer
+  static constexpr int kSpins = 256;  // some microseconds: an unsynced group takes not much longer
 
   /// True: this thread leads the next group, which holds its request. False: the request is done.
   bool lead_or_wait(CommitRequest& request) {
@@ -129,7 +130,7 @@ class Committer {
       if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::kWaiting) {
         return progress == CommitRequest::kLeading;
       }
-      if (spin % 64 == 63) std::this_thread::yield();
+      detail::pause();
     }
     request.progress_.wait(CommitRequest::kWaiting, std::memory_order_acquire);
     return request.progress_.load(std::memory_order_acquire) == CommitRequest::kLeading;
