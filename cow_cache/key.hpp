@@ -31,6 +31,9 @@ inline constexpr std::uint64_t kDeadMark = std::uint64_t{1} << 63;
 /// The bits of a key that name the type.
 inline constexpr std::uint64_t kTypeMask = ((std::uint64_t{1} << kTypeBits) - 1) << kOidBits;
 
+/// The oid in a key, or in the part of a key that a reference holds.
+constexpr Oid oid_in(std::uint64_t key) noexcept { return Oid{key & kMaxOid.value}; }
+
 /// What types share that come after the first two thousand: they are found by oid only.
 inline constexpr std::uint64_t kUnnumberedType = kTypeMask;
 

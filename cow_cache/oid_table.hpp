@@ -20,7 +20,6 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstdint>
 #include <mutex>
 #include <new>
@@ -53,27 +52,14 @@ class OidTable {
   std::mutex& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
 
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
-  StateHeader* find(Oid oid) const {
-    const Stripe& stripe = checked_stripe(oid);
-    // Acquire: pairs with the release in `resize`. An older capacity only makes the search miss.
-    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_acquire), capacity = 1u << bits;
-    std::uint64_t tag = tag_of(oid);
-    for (std::uint32_t i = home_of(oid, bits), probes = 0; probes < capacity; i = (i + 1) & (capacity - 1), ++probes) {
-      std::uint64_t cell = stripe.cells[i].load(std::memory_order_acquire);  // pairs with invariant 4
-      if (cell == 0) return nullptr;
-      if ((cell & kTagMask) != tag) continue;
-      StateHeader* state = state_in(cell);
-      if (state->oid() == oid) return state;
-    }
-    return nullptr;
-  }
+  StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state; }
 
   /// Makes `state` the newest of its object. REQUIRES: the stripe's lock; the state's key names the object.
-  /// Throws std::bad_alloc when a stripe has some 16 million objects; OidRangeError.
+  /// Throws std::bad_alloc when a stripe has some ten million objects; OidRangeError.
   void set(Oid oid, StateHeader& state) {
-    Stripe& stripe = checked_stripe(oid);
+    Stripe& stripe = stripes_[checked_stripe_of(oid)];
     std::uint64_t content = reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
-    if (Cell* cell = locate(stripe, oid)) {
+    if (Cell* cell = search(stripe, oid).cell) {
       cell->store(content, std::memory_order_release);
       return;
     }
@@ -88,8 +74,8 @@ class OidTable {
 
   /// Forgets an object, if it is there. REQUIRES: the stripe's lock.
   void remove(Oid oid) {
-    Stripe& stripe = checked_stripe(oid);
-    Cell* found = locate(stripe, oid);
+    Stripe& stripe = stripes_[checked_stripe_of(oid)];
+    Cell* found = search(stripe, oid).cell;
     if (found == nullptr) return;
     close_gap(stripe, static_cast<std::uint32_t>(found - stripe.cells));
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);
@@ -150,23 +136,33 @@ class OidTable {
     return static_cast<std::uint32_t>(group << kNeighbourBits | (place & ((1u << kNeighbourBits) - 1)));
   }
 
-  const Stripe& checked_stripe(Oid oid) const {
+  static std::size_t checked_stripe_of(Oid oid) {
     if (oid > kMaxOid || oid == Oid{}) throw OidRangeError(oid);
-    return stripes_[stripe_of(oid)];
+    return stripe_of(oid);
   }
-  Stripe& checked_stripe(Oid oid) { return const_cast<Stripe&>(std::as_const(*this).checked_stripe(oid)); }
+
+  /// Where an object's entry is, and the state in it; nulls: not found.
+  struct Entry {
+    Cell* cell = nullptr;
+    StateHeader* state = nullptr;
+  };
+
+  /// Exact under the lock; without it, see invariant 3. Bounded, for a table that is being moved may show no empty cell.
+  static Entry search(const Stripe& stripe, Oid oid) noexcept {
+    // Acquire: pairs with the release in `resize`. An older capacity only makes the search miss.
+    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_acquire), capacity = 1u << bits;
+    std::uint64_t tag = tag_of(oid);
+    for (std::uint32_t i = home_of(oid, bits), probes = 0; probes < capacity; i = (i + 1) & (capacity - 1), ++probes) {
+      std::uint64_t content = stripe.cells[i].load(std::memory_order_acquire);  // pairs with invariant 4
+      if (content == 0) break;
+      if ((content & kTagMask) != tag) continue;
+      StateHeader* state = state_in(content);
+      if (state->oid() == oid) return {&stripe.cells[i], state};
+    }
+    return {};
+  }
 
   // Under the lock nobody else writes cells, so what follows reads them relaxed.
-
-  static Cell* locate(Stripe& stripe, Oid oid) noexcept {
-    std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed), mask = (1u << bits) - 1;
-    std::uint64_t tag = tag_of(oid);
-    for (std::uint32_t i = home_of(oid, bits);; i = (i + 1) & mask) {
-      std::uint64_t cell = stripe.cells[i].load(std::memory_order_relaxed);
-      if (cell == 0) return nullptr;
-      if ((cell & kTagMask) == tag && state_in(cell)->oid() == oid) return &stripe.cells[i];
-    }
-  }
 
   static void insert(Stripe& stripe, std::uint64_t content, std::uint32_t home, unsigned bits) noexcept {
     std::uint32_t mask = (1u << bits) - 1, i = home;

@@ -99,6 +99,7 @@ class Reclaimer {
     std::scoped_lock lock(mutex_);
     return limbo_.size();
   }
+  std::size_t limbo_budget() const noexcept { return limbo_budget_; }
   std::uint64_t deep_scans() const noexcept { return deep_scans_.load(std::memory_order_relaxed); }
 
  private:

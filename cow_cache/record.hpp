@@ -172,7 +172,7 @@ inline constexpr TypeOperations erased_operations{
     .name = "(erased)",
     .schema = 0,
     .state_bytes = sizeof(StateHeader),
-    .type_bits = [] { return type_bits<void>(); },
+    .type_bits = type_bits<void>,
     .destroy = [](StateHeader&) noexcept {},
     .copy = [](StateHeader&, const StateHeader&) {},
     .encode = [](const StateHeader&, std::string&) {},

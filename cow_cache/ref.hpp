@@ -41,7 +41,7 @@ class Ref {
     return *this;
   }
 
-  Oid oid() const noexcept { return Oid{identity_ & kMaxOid.value}; }
+  Oid oid() const noexcept { return oid_in(identity_); }
   explicit operator bool() const noexcept { return identity_ != 0; }
 
   friend bool operator==(const Ref& a, const Ref& b) noexcept { return a.identity_ == b.identity_; }

@@ -6,8 +6,7 @@
 // Invariants:
 //  1. A hit writes nothing shared but the visited bit when it is unset: no lock, no reference count, no read-modify-write.
 //  2. An entry of the oid table, the chain behind it and the life and death of their states change only under the lock of
-//     the oid's stripe.
-//     Readers take no lock: they log a state, then look at its key (reader.hpp).
+//     the oid's stripe. Readers take no lock: they log a state, then look at its key (reader.hpp).
 //  3. The head of a chain is current (`end` is infinity) or superseded by a commit that is being published right now; the
 //     older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
 //  4. A superseded state gets its `end` before the frontier reaches that tid: `publish` returns before it moves.
@@ -57,7 +56,6 @@ class SharedCache {
       : store_(store),
         frontier_(frontier),
         budget_(options.cache_bytes),
-        limbo_budget_(options.limbo_bytes),
         registry_(frontier),
         reclaimer_(registry_, options.limbo_bytes) {}
 
@@ -219,13 +217,13 @@ class SharedCache {
   /// What the table and the ordinary limbo leave of the budget. What sleepers hold does not count: evicting more would
   /// not free it, and the evictor would go round in circles.
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = table_.bytes() + std::min(limbo_budget_, budget_ / 16);
+    std::size_t others = table_.bytes() + std::min(reclaimer_.limbo_budget(), budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
   void evict(StateHeader& state, std::uint64_t key) {
     if (!tag_.owns(key)) return;
-    Oid oid{key & kMaxOid.value};
+    Oid oid = oid_in(key);
     std::vector<StateHeader*> retired;
     {
       std::scoped_lock lock(table_.mutex_of(oid));
@@ -252,7 +250,7 @@ class SharedCache {
   const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
-  const std::size_t budget_, limbo_budget_;
+  const std::size_t budget_;
   TransactionRegistry registry_;
   Reclaimer reclaimer_;
   OidTable table_;

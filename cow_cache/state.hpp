@@ -54,7 +54,7 @@ struct alignas(16) StateHeader {
   std::atomic<bool> visited{false};      ///< read since the replacement policy last looked
   std::uint8_t size_class = 0;           ///< constant for ever at this address
 
-  Oid oid() const noexcept { return Oid{key.load(std::memory_order_relaxed) & kMaxOid.value}; }
+  Oid oid() const noexcept { return oid_in(key.load(std::memory_order_relaxed)); }
   /// The key of this state as that object in that cache.
   std::uint64_t key_as(Oid oid, std::uint64_t cache_bits) const {
     return cache_bits | operations->type_bits() | oid.value;

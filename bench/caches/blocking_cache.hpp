@@ -17,7 +17,6 @@
 //     one transaction at a time.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -174,8 +173,7 @@ class BlockingCache {
       state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);  // pairs with the acquire of a hit
       table_.set(oid, state);
     } catch (...) {
-      state.key.store(0, std::memory_order_relaxed);  // nobody has found it yet
-      destroy_state(state);
+      destroy_state(state);  // its key too: nobody has found it yet
       throw;
     }
     adjust_bytes(state.charge.load(std::memory_order_relaxed));

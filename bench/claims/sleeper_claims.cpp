@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
+#include <chrono>
 #include <limits>
+#include <optional>
 #include <random>
+#include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -49,9 +52,17 @@ class GeneratedStore final : public Store {
 };
 
 constexpr std::uint64_t kFirst = 2;  // behind the root
-constexpr double kMegabyte = 1 << 20;
+constexpr std::size_t kShortText = 40, kLongText = 200;
+
+double mebibytes(double bytes) { return bytes / (1 << 20); }
 
 Ref<Item> item(std::uint64_t number) { return Ref<Item>(Oid{kFirst + number}); }
+
+/// A database of short items in which all hot ones stay.
+struct HotDatabase {
+  GeneratedStore store{kShortText};
+  Database database{store, {.cache_bytes = 256 << 20}};
+};
 
 /// Threads that run `step(random)` again and again until they are stopped; counts the steps.
 class Crowd {
@@ -95,8 +106,7 @@ struct Limbo {
 /// speed, over four times as many objects as the budget holds.
 Limbo measure_limbo(int sleepers, int objects, double seconds, std::size_t limbo_bytes) {
   constexpr std::uint64_t kItems = 200'000;
-  constexpr std::size_t kTextBytes = 40;
-  GeneratedStore store(kTextBytes);
+  GeneratedStore store(kShortText);
   Database database(store, {.cache_bytes = 24 << 20, .limbo_bytes = limbo_bytes});
   std::vector<Transaction> sleeping;
   std::mt19937_64 random(1);
@@ -139,11 +149,11 @@ Measured measure_sleepers() {
   Limbo hybrid = measure_limbo(kSleepers, kObjects, 10, CacheOptions{}.limbo_bytes);
   Limbo epochs = measure_limbo(kSleepers, kObjects, 2, std::numeric_limits<std::size_t>::max() / 4);
   return {
-      (hybrid.most - hybrid.logged) / kMegabyte,
+      mebibytes(hybrid.most - hybrid.logged),
       fmt::format("limbo at most {:.2f} MiB, in the second half {:.2f}; logged {:.2f} MiB; {} commits of 20 objects, "
                   "{} evictions in 10 s; epochs only: {:.0f} MiB after 2 s",
-                  hybrid.most / kMegabyte, hybrid.late_most / kMegabyte, hybrid.logged / kMegabyte, hybrid.commits,
-                  hybrid.evictions, epochs.most / kMegabyte)};
+                  mebibytes(hybrid.most), mebibytes(hybrid.late_most), mebibytes(hybrid.logged), hybrid.commits,
+                  hybrid.evictions, mebibytes(epochs.most))};
 }
 
 // ---- throughput
@@ -171,25 +181,23 @@ double steps_per_second(Database& database, int threads, double seconds) {
 }
 
 Measured measure_sleeper_throughput() {
-  GeneratedStore store(40);
-  Database database(store, {.cache_bytes = 256 << 20});
+  HotDatabase hot;
   Paired paired = measure_paired(
       15,
       [&] {
-        Transaction sleeper = database.begin();
+        Transaction sleeper = hot.database.begin();
         for (std::uint64_t i = 0; i < 1000; ++i) (void)sleeper.read(item(i));
-        return steps_per_second(database, 2, 0.5);
+        return steps_per_second(hot.database, 2, 0.5);
       },
-      [&] { return steps_per_second(database, 2, 0.5); });
+      [&] { return steps_per_second(hot.database, 2, 0.5); });
   return {paired.ratio, fmt::format("{:.0f} / {:.0f} thousand transactions/s of 20 reads, 5% with a write, 2 threads",
                                     paired.first / 1e3, paired.second / 1e3)};
 }
 
 Measured measure_oversubscribed() {
-  GeneratedStore store(40);
-  Database database(store, {.cache_bytes = 256 << 20});
+  HotDatabase hot;
   Paired paired = measure_paired(
-      9, [&] { return steps_per_second(database, 64, 1); }, [&] { return steps_per_second(database, 2, 1); });
+      9, [&] { return steps_per_second(hot.database, 64, 1); }, [&] { return steps_per_second(hot.database, 2, 1); });
   return {paired.ratio, fmt::format("{:.0f} / {:.0f} thousand transactions/s of 20 reads, 5% with a write, on {} cores",
                                     paired.first / 1e3, paired.second / 1e3, std::thread::hardware_concurrency())};
 }
@@ -198,22 +206,18 @@ Measured measure_oversubscribed() {
 
 Measured measure_open_transactions() {
   constexpr int kTransactions = 10'000, kObjects = 100;
-  GeneratedStore store(40);
-  Database database(store, {.cache_bytes = 256 << 20});
+  HotDatabase hot;
   std::mt19937_64 random(1);
-  auto read_some = [&](Transaction& txn) {
-    for (int i = 0; i < kObjects; ++i) (void)txn.read(item(random() % kHotItems));
-  };
   {
-    Transaction txn = database.begin();
+    Transaction txn = hot.database.begin();
     for (std::uint64_t i = 0; i < kHotItems; ++i) (void)txn.read(item(i));  // the cache is there already
   }
   std::vector<Transaction> open;
   open.reserve(kTransactions);
   double before = static_cast<double>(process_memory().anonymous);
   for (int i = 0; i < kTransactions; ++i) {
-    open.push_back(database.begin());
-    read_some(open.back());
+    open.push_back(hot.database.begin());
+    for (int k = 0; k < kObjects; ++k) (void)open.back().read(item(random() % kHotItems));
   }
   double after = static_cast<double>(process_memory().anonymous);
   return {(after - before) / kTransactions, fmt::format("{} transactions, {} reads each", kTransactions, kObjects)};
@@ -221,30 +225,29 @@ Measured measure_open_transactions() {
 
 Measured measure_budget() {
   constexpr std::size_t kBudget = std::size_t{64} << 20;
-  GeneratedStore store(200);
+  constexpr std::size_t kItemBytes = 560;  // a slot of 320 bytes, a text of 224, shares of the rest
+  GeneratedStore store(kLongText);
   double before = static_cast<double>(process_memory().anonymous);
   Database database(store, {.cache_bytes = kBudget});
-  double most = 0, bytes_read = 0;
+  double most = 0;
   std::uint64_t number = 0;
   Statistics last;
-  while (bytes_read < 50.0 * kBudget) {
-    std::uint64_t first = number;
+  while (number * kItemBytes < 50 * kBudget) {
     for (int batch = 0; batch < 1000; ++batch) {
       Transaction txn = database.begin();
       for (int i = 0; i < 100; ++i) (void)txn.read(item(number++));
     }
     last = database.statistics();
     most = std::max(most, static_cast<double>(process_memory().anonymous) - before);
-    bytes_read += static_cast<double>(number - first) * 560;  // a slot of 320 bytes, a text of 224, shares of the rest
   }
   return {
-      (most - 1.1 * kBudget) / kMegabyte,
+      mebibytes(most - 1.1 * kBudget),
       fmt::format("budget {} MiB; {:.1f} million objects read once; resident at most {:.1f} MiB; states {:.1f}, table "
                   "{:.1f}, limbo {:.1f}, transactions {:.1f} MiB at the end",
-                  kBudget >> 20, static_cast<double>(number) / 1e6, most / kMegabyte,
-                  static_cast<double>(last.cache_bytes) / kMegabyte, static_cast<double>(last.table_bytes) / kMegabyte,
-                  static_cast<double>(last.limbo_bytes) / kMegabyte,
-                  static_cast<double>(last.transaction_bytes) / kMegabyte)};
+                  kBudget >> 20, static_cast<double>(number) / 1e6, mebibytes(most),
+                  mebibytes(static_cast<double>(last.cache_bytes)), mebibytes(static_cast<double>(last.table_bytes)),
+                  mebibytes(static_cast<double>(last.limbo_bytes)),
+                  mebibytes(static_cast<double>(last.transaction_bytes)))};
 }
 
 }  // namespace
