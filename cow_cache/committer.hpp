@@ -17,6 +17,7 @@
 #include <tsl/robin_map.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <mutex>
@@ -75,6 +76,7 @@ class CommitRequest {
   std::string records_;
   std::vector<ObjectWrite> objects_;
   Tid tid_{};
+  std::vector<StateHeader*> superseded_;  // for the cache's `settle`
   std::exception_ptr error_;
   std::atomic<int> progress_{kWaiting};
 };
@@ -87,18 +89,13 @@ class Committer {
   /// The tid of the last published commit. Begins read it with acquire; that pairs with the release after publishing.
   const std::atomic<std::uint64_t>& frontier() const noexcept { return frontier_; }
 
-  /// Commits; the write set is empty afterwards. `cache.publish` runs on the leader's thread. Throws ConflictError or what
-  /// the store throws; the write set is untouched then. Returns the transaction's tid.
+  /// Commits; the write set is empty afterwards. `cache.publish` runs on the leader's thread, `cache.settle` on this one.
+  /// Throws ConflictError or what the store throws; the write set is untouched then. Returns the transaction's tid.
   template <class Cache>
   Tid commit(CommitRequest& request, Cache& cache) {
-    if (!lead_or_wait(request)) {
-      if (request.error_) std::rethrow_exception(request.error_);
-      return request.tid_;
-    }
-    std::vector<CommitRequest*> group = take_group();
-    run(group, cache);
-    hand_over(group, request);
+    if (lead_or_wait(request)) lead(request, cache);
     if (request.error_) std::rethrow_exception(request.error_);
+    cache.settle(request.superseded_);
     return request.tid_;
   }
 
@@ -114,6 +111,7 @@ class Committer {
  private:
   static constexpr std::size_t kRecentObjects = 1 << 15;
   static constexpr int kSpins = 256;  // some microseconds: an unsynced group takes not much longer
+  static constexpr std::chrono::microseconds kLongestLead{50};
 
   /// True: this thread leads the next group, which holds its request. False: the request is done.
   bool lead_or_wait(CommitRequest& request) {
@@ -136,26 +134,35 @@ class Committer {
     return request.progress_.load(std::memory_order_acquire) == CommitRequest::kLeading;
   }
 
+  /// Commits groups, first the one that holds its own request, until nobody waits. Who waits may be asleep, and waking it
+  /// to lead would cost more than a short group: with more threads than cores every commit would then wait for the
+  /// scheduler. After kLongestLead, though, the next one leads: with a slow store a leader would never come back.
+  template <class Cache>
+  void lead(CommitRequest& own, Cache& cache) {
+    auto start = std::chrono::steady_clock::now();
+    for (bool leading = true; leading;) {
+      std::vector<CommitRequest*> group = take_group();
+      run(group, cache);
+      CommitRequest* next = nullptr;
+      {
+        std::scoped_lock lock(queue_mutex_);
+        if (queue_.empty()) {
+          leading = led_ = false;
+        } else if (std::chrono::steady_clock::now() - start > kLongestLead) {
+          leading = false;
+          next = queue_.front();
+        }
+      }
+      if (next != nullptr) signal(*next, CommitRequest::kLeading);
+      for (CommitRequest* request : group) {
+        if (request != &own) signal(*request, CommitRequest::kDone);  // and is gone from then on
+      }
+    }
+  }
+
   std::vector<CommitRequest*> take_group() {
     std::scoped_lock lock(queue_mutex_);
     return std::exchange(queue_, {});
-  }
-
-  /// Wakes the group, whose requests are gone from then on, and the leader of the next one.
-  void hand_over(const std::vector<CommitRequest*>& group, CommitRequest& own) {
-    CommitRequest* next = nullptr;
-    {
-      std::scoped_lock lock(queue_mutex_);
-      if (queue_.empty()) {
-        led_ = false;
-      } else {
-        next = queue_.front();
-      }
-    }
-    if (next != nullptr) signal(*next, CommitRequest::kLeading);
-    for (CommitRequest* request : group) {
-      if (request != &own) signal(*request, CommitRequest::kDone);
-    }
   }
 
   static void signal(CommitRequest& request, CommitRequest::Progress progress) {
@@ -195,7 +202,7 @@ class Committer {
       return;
     }
     last_tid_ = tid;
-    for (CommitRequest* request : valid) cache.publish(request->writes_, request->tid_);
+    for (CommitRequest* request : valid) request->superseded_ = cache.publish(request->writes_, request->tid_);
     // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SharedCache::refresh_snapshots.
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(valid.size(), std::memory_order_relaxed);

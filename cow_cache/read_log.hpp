@@ -108,10 +108,20 @@ class ReadLog {
   /// Number of distinct states logged.
   std::uint32_t size() const noexcept { return count_; }
 
+  /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
+  template <class Visitor>
+  static void for_each(LogTable& table, Visitor&& visit) {
+    for (std::uint32_t lane = 0; lane < table.lanes; ++lane) {
+      // Seq_cst: the scanner's side of "log before look" (detail/asymmetric_fence.hpp, invariant 3).
+      StateHandle entry = table.entries()[lane].load(std::memory_order_seq_cst);
+      if (entry != 0) visit(handle_in(entry));
+    }
+  }
+
+ private:
   /// The handle of an entry, marked or not.
   static constexpr StateHandle handle_in(StateHandle entry) noexcept { return entry | 1; }
 
- private:
   static constexpr std::uint32_t kLanes = LogTable::kLanesPerBucket;
   // A vector load of atomics that this thread alone writes, while scanners only load, cannot tear.
   using Lanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));

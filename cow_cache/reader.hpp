@@ -37,7 +37,15 @@ class SharedCache::Reader {
     slot_ = std::exchange(other.slot_, nullptr);
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
+    parked_ = other.parked_;
     return *this;
+  }
+
+  /// See BasicTransaction::park. REQUIRES: active.
+  void park() {
+    if (parked_) return;
+    cache_->registry_.park(*slot_);
+    parked_ = true;
   }
 
   bool active() const noexcept { return slot_ != nullptr; }
@@ -93,6 +101,7 @@ class SharedCache::Reader {
   template <class T>
   void erase(const Ref<T>& reference, WriteSet& writes) {
     divert(reference, writes);
+    resume();
     log_.reserve_one();
     StateHeader& tombstone = new_tombstone();
     WriteSetEntry& entry = *writes.find(reference.oid());
@@ -100,7 +109,7 @@ class SharedCache::Reader {
     entry.erased = true;
     // The caller may hold a reference to the clone, which is promised to last: logged, it is freed when the log goes.
     log_.add(handle_of(&clone));
-    cache_->reclaimer_.retire(clone);
+    cache_->retire(clone);
   }
 
  private:
@@ -110,6 +119,7 @@ class SharedCache::Reader {
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
     }
+    resume();
     if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
       return *state;
     StateHeader& found = find(reference.oid(), operations);
@@ -119,6 +129,14 @@ class SharedCache::Reader {
       reference.set_hint(found);
     }
     return found;
+  }
+
+  /// After a park, before anything new is logged. What was logged before needs no announcement: it may be read meanwhile.
+  void resume() noexcept {
+    if (!parked_) [[likely]]
+      return;
+    cache_->registry_.resume(*slot_);
+    parked_ = false;
   }
 
   enum class Look { visible, dead, too_new, too_old };
@@ -270,8 +288,10 @@ class SharedCache::Reader {
     if (has_place && !is_taken) {
       cache_->make_room();
     } else {
-      // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log.
-      cache_->reclaimer_.retire(state);
+      // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log. Born
+      // dead, so that only this transaction knows it again (log_and_look).
+      state.key.store(state.key_as(oid, cache_bits_) | kDeadMark, std::memory_order_seq_cst);
+      cache_->retire(state);
     }
     return state;
   }
@@ -291,6 +311,7 @@ class SharedCache::Reader {
   TransactionSlot* slot_ = nullptr;
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
+  bool parked_ = false;
 };
 
 }  // namespace cow

@@ -18,8 +18,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
+#include "hybrid_reclaimer.hpp"
 #include "load_ticket.hpp"
 #include "oid_table.hpp"
 #include "reclaimer.hpp"
@@ -37,6 +40,7 @@ namespace cow {
 struct CacheOptions {
   std::size_t cache_bytes = std::size_t{256} << 20;  ///< budget of resident states, oid table and limbo's own budget
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
+  MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
 };
 
 class SharedCache {
@@ -56,8 +60,10 @@ class SharedCache {
       : store_(store),
         frontier_(frontier),
         budget_(options.cache_bytes),
+        limbo_budget_(options.limbo_bytes),
         registry_(frontier),
-        reclaimer_(registry_, options.limbo_bytes) {}
+        reclaimer_(options.reclaimer ? options.reclaimer(registry_, limbo_budget_)
+                                     : std::make_unique<HybridReclaimer>(registry_, limbo_budget_)) {}
 
   SharedCache(const SharedCache&) = delete;
   SharedCache& operator=(const SharedCache&) = delete;
@@ -75,10 +81,11 @@ class SharedCache {
   }
 
   /// Makes the private states of a write set the newest shared ones. Called by one committer at a time, after the store
-  /// has the transaction and before the frontier reaches `tid`. Not undone by anything: running out of memory here
-  /// terminates the program, for the store already has what the cache would have lost.
-  void publish(WriteSet& writes, Tid tid) noexcept {
-    std::vector<StateHeader*> retired;
+  /// has the transaction and before the frontier reaches `tid`. Returns what it has unlinked, for `settle`: all others
+  /// wait, so what can be done later is done later. Not undone by anything: running out of memory here terminates the
+  /// program, for the store already has what the cache would have lost.
+  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
+    std::vector<StateHeader*> superseded;
     for (WriteSetEntry& entry : writes) {
       StateHeader& fresh = *entry.state;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
@@ -86,19 +93,24 @@ class SharedCache {
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
           fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
-          kill(*head, retired);
+          kill(*head, superseded);
         } else {
           fresh.older.store(head, std::memory_order_relaxed);
           head->end.store(tid.value, std::memory_order_release);  // invariant 4
         }
-        prune(fresh, retired);
+        prune(fresh, superseded);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
       table_.set(entry.oid, fresh);
     }
     writes.clear();
-    retire(retired);
+    return superseded;
+  }
+
+  /// After a commit, on the thread that asked for it: gives back what was superseded, and makes room for what is new.
+  void settle(std::span<StateHeader* const> superseded) noexcept {
+    reclaimer_->retire(superseded);
     make_room();
   }
 
@@ -116,23 +128,23 @@ class SharedCache {
       evict(state, state.key.load(std::memory_order_acquire));
       return true;
     });
-    reclaimer_.reclaim_all();
+    reclaimer_->reclaim_all();
   }
 
   void add_statistics(Statistics& statistics) {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);
-    statistics.limbo_bytes += reclaimer_.limbo_bytes();
+    statistics.limbo_bytes += reclaimer_->limbo_bytes();
     statistics.table_bytes += table_.bytes();
     statistics.transaction_bytes += registry_.bytes();
     statistics.active_transactions += registry_.active_count();
     statistics.loads += loads_.load(std::memory_order_relaxed);
     statistics.old_loads += old_loads_.load(std::memory_order_relaxed);
     statistics.evictions += evictions_.load(std::memory_order_relaxed);
-    statistics.deep_scans += reclaimer_.deep_scans();
+    statistics.deep_scans += reclaimer_->deep_scans();
   }
 
   std::size_t active_transactions() const noexcept { return registry_.active_count(); }
-  Reclaimer& reclaimer() noexcept { return reclaimer_; }
+  Reclaimer& reclaimer() noexcept { return *reclaimer_; }
 
  private:
   /// REQUIRES, to be used: the stripe's lock.
@@ -154,9 +166,9 @@ class SharedCache {
     retired.push_back(&state);
   }
 
-  /// Outside of any stripe's lock: retiring may scan logs.
-  void retire(const std::vector<StateHeader*>& retired) {
-    for (StateHeader* state : retired) reclaimer_.retire(*state);
+  void retire(StateHeader& state) noexcept {
+    StateHeader* const one = &state;
+    reclaimer_->retire({&one, 1});
   }
 
   /// Drops the superseded states behind `head` that no active snapshot sees. (Steam: Böttcher, Leis, Neumann, Kemper,
@@ -181,12 +193,15 @@ class SharedCache {
   }
 
   /// Snapshots taken after the list was made are not below `snapshots_frontier_`, so an old list stays good. Only the
-  /// committer calls this; it scans the slots less often when there are many.
+  /// committer calls this; it looks at the slots less often when there are many.
   void refresh_snapshots() {
-    if (snapshots_uses_-- > 0) return;
+    if (snapshots_uses_ > 0) {
+      --snapshots_uses_;
+      return;
+    }
     snapshots_frontier_ = frontier_.load(std::memory_order_seq_cst);  // before the scan: registry, active_snapshots
     snapshots_ = registry_.active_snapshots();
-    snapshots_uses_ = snapshots_.size() / 16;
+    snapshots_uses_ = registry_.slot_count() / 16;
   }
 
   /// Evicts until the budget is kept: CLOCK (Corbató, 1968) over the slots of the state memory. New states start unvisited.
@@ -217,7 +232,7 @@ class SharedCache {
   /// What the table and the ordinary limbo leave of the budget. What sleepers hold does not count: evicting more would
   /// not free it, and the evictor would go round in circles.
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = table_.bytes() + std::min(reclaimer_.limbo_budget(), budget_ / 16);
+    std::size_t others = table_.bytes() + std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
@@ -244,15 +259,15 @@ class SharedCache {
       }
     }
     evictions_.fetch_add(retired.size(), std::memory_order_relaxed);
-    retire(retired);
+    reclaimer_->retire(retired);
   }
 
   const CacheTag tag_;
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
-  const std::size_t budget_;
+  const std::size_t budget_, limbo_budget_;
   TransactionRegistry registry_;
-  Reclaimer reclaimer_;
+  const std::unique_ptr<Reclaimer> reclaimer_;
   OidTable table_;
   std::array<LoadTickets, OidTable::kStripes> tickets_;
 

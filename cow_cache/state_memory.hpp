@@ -39,6 +39,11 @@ inline StateHandle handle_of(const StateHeader* state) noexcept {
   return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state + 1) >> 5);
 }
 
+/// For hash tables of handles, which come as arithmetic progressions: a multiplicative hash (Knuth, TAOCP 3, 6.4).
+struct StateHandleHash {
+  std::size_t operator()(StateHandle handle) const noexcept { return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32; }
+};
+
 namespace size_classes {
 
 /// Slots of 64, 128, ..., 512 bytes, then four sizes per doubling up to 1 MiB.

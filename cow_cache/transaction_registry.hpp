@@ -4,15 +4,24 @@
 // threads.
 //
 // Invariants:
-//  1. Epoch rule. Whoever unlinks a state marks it dead, then stamps it with the epoch inside `retire_stamp`, whose lock
-//     also guards every advance of the epoch. A state may be freed once `oldest_announced()` is above its stamp.
-//     Proof: let a transaction T have announced e. If e <= stamp, the scan sees T and keeps the state, or sees T idle: then
-//     all reads of T happen before (release in `end`, acquire in the scan). If the scan missed T's announcement (an
-//     exchange, seq_cst), the scan's load precedes it in the total order S; the epoch's advance precedes the scan in S, so
-//     T's later load of the epoch in `begin` (seq_cst) reads that advance or a later one and synchronises with it; the dead
-//     mark happens before the advance, so every look of T reads dead. If e > stamp the same holds by the load that read e.
+//  1. Epoch rule. Whoever retires states marks them dead and unlinks them, then draws a stamp, which is the present epoch,
+//     and in the same atomic step moves the epoch on. A state stamped s is out of reach of every transaction that has
+//     announced an epoch above s, and so of all once `safe_below()` is above s.
+//     Proof: let a transaction T announce e > s. It read e from the step that drew s or from a later one; those steps are
+//     read-modify-writes, so T's acquire load synchronises with the one that drew s, and the dead mark happens before every
+//     look of T. Now let `safe_below` return more than s. It first reads the epoch (above s, so the step that drew s
+//     happened before), then the announcements. If it finds T idle, all reads of T happened before (release in `end`,
+//     acquire in the scan). If it missed T's announcement (an exchange, seq_cst), the scan's load precedes it in the total
+//     order S; the step that drew s precedes the scan in S, so T's second load of the epoch in `begin` (seq_cst) reads that
+//     step or a later one and synchronises with it: every look of T reads dead.
 //  2. Slots are never unmapped before the registry; each is used by one transaction at a time.
 //  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
+//  4. Parking. A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
+//     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So who
+//     has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
+//     (Taking states out when a transaction goes on would be wrong: a reclaimer may have seen it parked, and look for its
+//     states in `held()` only now.)
+
 #pragma once
 
 #include <sys/mman.h>
@@ -20,11 +29,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
+#include "held_states.hpp"
 #include "read_log.hpp"
 #include "transaction_slot.hpp"
 #include "types.hpp"
@@ -60,18 +72,31 @@ class TransactionRegistry {
   /// Announces a transaction; its snapshot is in the slot. Throws std::bad_alloc when kMostSlots are in use.
   TransactionSlot& begin() {
     TransactionSlot& slot = idle_slot();
-    // Relaxed: the epoch may be an old one, which only protects more.
-    std::uint64_t epoch = epoch_.load(std::memory_order_relaxed);
     // Acquire: pairs with the committer's release of the frontier, so all that it published is seen.
     slot.snapshot.store(frontier_.load(std::memory_order_acquire), std::memory_order_relaxed);
-    slot.announced.exchange(epoch, std::memory_order_seq_cst);  // the one real fence of a transaction
-    (void)epoch_.load(std::memory_order_seq_cst);               // see invariant 1
+    announce(slot);
     return slot;
   }
+
+  /// Takes a transaction out of everybody's way for as long as it sleeps (invariant 4). Throws std::bad_alloc, and changes
+  /// nothing then. REQUIRES: it is not parked. It logs no state until `resume`; what it has logged it may go on reading.
+  void park(TransactionSlot& slot) {
+    std::vector<StateHandle> fresh = not_held_yet(slot);
+    slot.held.reserve(slot.held.size() + fresh.size());
+    held_.add(fresh);
+    auto middle = slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
+    std::inplace_merge(slot.held.begin(), middle, slot.held.end());
+    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+  }
+
+  /// REQUIRES: the transaction is parked.
+  void resume(TransactionSlot& slot) noexcept { announce(slot); }
 
   /// REQUIRES: the slot's log is closed and none of its states is used any more.
   void end(TransactionSlot& slot) noexcept {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
+    if (!slot.held.empty()) [[unlikely]]
+      let_go(slot);
     slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the scans' acquire
     if (!owned_by_thread) {
       std::scoped_lock lock(free_mutex_);
@@ -79,20 +104,22 @@ class TransactionRegistry {
     }
   }
 
-  /// The epoch of a state that is dead and unlinked now. REQUIRES: the caller holds the lock that `advance_epoch` needs.
-  std::uint64_t retire_stamp() const noexcept {
-    return epoch_.load(std::memory_order_relaxed);  // ordered by the caller's lock
+  /// The stamp for states that are dead and unlinked by now (invariant 1). One such step for a whole batch of them: every
+  /// transaction reads this word when it begins.
+  std::uint64_t stamp() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst); }
+
+  /// Above every stamp drawn so far.
+  std::uint64_t epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
+
+  /// States with stamps below this are out of reach, but for those in `held()`, which must be asked afterwards.
+  std::uint64_t safe_below() const noexcept {
+    std::uint64_t safe = epoch();  // first: what is stamped later than this is not covered by the announcements below
+    for_each_slot([&](const TransactionSlot&, std::uint64_t announced) { safe = std::min(safe, announced); });
+    return safe;
   }
 
-  /// REQUIRES: the lock of `retire_stamp`.
-  void advance_epoch() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
-
-  /// The lowest announced epoch; kIdle if nobody is active.
-  std::uint64_t oldest_announced() const noexcept {
-    std::uint64_t oldest = TransactionSlot::kIdle;
-    for_each_slot([&](const TransactionSlot&, std::uint64_t announced) { oldest = std::min(oldest, announced); });
-    return oldest;
-  }
+  /// The states of parked transactions.
+  const HeldStates& held() const noexcept { return held_; }
 
   /// The snapshots in use, ascending, without repetition. One that begins meanwhile may be missing. Its snapshot may
   /// even lie below the frontier, if its thread was preempted in the middle of `begin`; pruning what it would have seen
@@ -115,13 +142,10 @@ class TransactionRegistry {
     std::uint32_t count = slot_count();
     for (std::uint32_t i = 0; i < count; ++i) {
       TransactionSlot& slot = slots_[i];
-      if (slot.announced.load(std::memory_order_seq_cst) > epoch) continue;  // idle ones too: kIdle is the maximum
+      // Idle and parked ones too: these compare greater than any epoch.
+      if (slot.announced.load(std::memory_order_seq_cst) > epoch) continue;
       slot.lock_log();
-      LogTable& table = *slot.log.load(std::memory_order_seq_cst);
-      for (std::uint32_t lane = 0; lane < table.lanes; ++lane) {
-        StateHandle entry = table.entries()[lane].load(std::memory_order_seq_cst);
-        if (entry != 0) visit(ReadLog::handle_in(entry));
-      }
+      ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), visit);
       slot.unlock_log();
     }
   }
@@ -146,9 +170,37 @@ class TransactionRegistry {
     return bytes;
   }
 
+  /// The most transactions that were active at once so far: what one look at all announcements costs.
+  std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
+
   static constexpr std::uint32_t kMostSlots = 1u << 20;
 
  private:
+  /// Begins or goes on at the present epoch: what the transaction logs from here on is protected by it.
+  void announce(TransactionSlot& slot) noexcept {
+    // Acquire: invariant 1. The epoch may be an old one by the time it is announced, which only protects more.
+    std::uint64_t epoch = epoch_.load(std::memory_order_acquire);
+    slot.announced.exchange(epoch, std::memory_order_seq_cst);  // the one real fence of a transaction
+    (void)epoch_.load(std::memory_order_seq_cst);               // for those who missed the announcement: invariant 1
+  }
+
+  /// Takes back what `park` has added.
+  void let_go(TransactionSlot& slot) noexcept {
+    std::vector<StateHandle> held = std::exchange(slot.held, {});
+    held_.remove(held);
+  }
+
+  /// The states in a slot's log that are not in its `held`, ascending.
+  static std::vector<StateHandle> not_held_yet(const TransactionSlot& slot) {
+    std::vector<StateHandle> logged;
+    ReadLog::for_each(*slot.log.load(std::memory_order_relaxed),  // the caller is the log's owner
+                      [&](StateHandle state) { logged.push_back(state); });
+    std::sort(logged.begin(), logged.end());
+    std::vector<StateHandle> fresh;
+    std::set_difference(logged.begin(), logged.end(), slot.held.begin(), slot.held.end(), std::back_inserter(fresh));
+    return fresh;
+  }
+
   /// A thread keeps a slot for its next transaction, for the few registries that it used last.
   struct ThreadSlots {
     struct Entry {
@@ -227,8 +279,6 @@ class TransactionRegistry {
     for (std::uint32_t i = 0; i < count; ++i) visit(slots_[i], slots_[i].announced.load(std::memory_order_seq_cst));
   }
 
-  std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
-
   static std::mutex& living_mutex() {
     static std::mutex* const mutex = new std::mutex;  // outlives every thread
     return *mutex;
@@ -245,6 +295,7 @@ class TransactionRegistry {
   TransactionSlot* slots_ = nullptr;
   std::atomic<std::uint32_t> slot_count_{0};
   alignas(64) std::atomic<std::uint64_t> epoch_{1};
+  HeldStates held_;
   alignas(64) std::mutex free_mutex_;
   std::vector<TransactionSlot*> free_;
   std::vector<TransactionSlot*> orphans_;  // of threads that ended; some may still be active elsewhere

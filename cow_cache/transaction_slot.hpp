@@ -3,8 +3,8 @@
 // Thread safety: the transaction's thread writes, any thread reads.
 //
 // Invariants:
-//  1. `announced` is the epoch at which the transaction began, or kIdle. A state retired at an epoch below every announced
-//     one is out of reach.
+//  1. `announced` is the epoch at which the transaction began or went on, or kIdle, or kParked. What that means for
+//     reclaimers stands in transaction_registry.hpp.
 //  2. `snapshot` is valid whenever `announced` is not kIdle: it is written before.
 //  3. `log` always points at a table; it is freed only while `log_lock` is free of scanners.
 #pragma once
@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <new>
 #include <thread>
+#include <vector>
 
 namespace cow {
 
@@ -42,13 +43,14 @@ struct alignas(64) LogTable {
 
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
 struct alignas(128) TransactionSlot {
-  static constexpr std::uint64_t kIdle = ~std::uint64_t{0};
+  static constexpr std::uint64_t kIdle = ~std::uint64_t{0}, kParked = kIdle - 1;  // above every epoch
 
   std::atomic<std::uint64_t> announced{kIdle};
   std::atomic<std::uint64_t> snapshot{0};
   std::atomic<LogTable*> log{nullptr};
   std::atomic<bool> log_lock{false};
-  bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
+  std::vector<std::uint32_t> held;  ///< the owner's: what it has in TransactionRegistry::held(), ascending
+  bool owned_by_thread = false;     ///< waits for its thread's next transaction, rather than in the free list
 
   /// Held by a scanner for one table, by the owner for an instant: so a spin lock, that yields when it must wait.
   void lock_log() noexcept {

@@ -6,6 +6,8 @@
 #include <tsl/robin_map.h>
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "state.hpp"
@@ -25,29 +27,28 @@ struct WriteSetEntry {
 class WriteSet {
  public:
   WriteSetEntry* find(Oid oid) noexcept {
-    if (entries_.size() <= kLinear) {
+    if (index_ == nullptr) {
       for (WriteSetEntry& entry : entries_) {
         if (entry.oid == oid) return &entry;
       }
       return nullptr;
     }
-    auto found = index_.find(oid);
-    return found == index_.end() ? nullptr : &entries_[found->second];
+    auto found = index_->find(oid);
+    return found == index_->end() ? nullptr : &entries_[found->second];
   }
 
   /// REQUIRES: the oid is not in the set. Throws std::bad_alloc, and is then unchanged.
   WriteSetEntry& add(WriteSetEntry entry) {
-    std::size_t position = entries_.size();
+    auto position = static_cast<std::uint32_t>(entries_.size());
+    if (position == kLinear && index_ == nullptr) make_index();
     entries_.push_back(entry);
-    try {
-      if (position == kLinear) {
-        for (std::size_t i = 0; i < position; ++i) index_.emplace(entries_[i].oid, static_cast<std::uint32_t>(i));
+    if (index_ != nullptr) {
+      try {
+        index_->emplace(entry.oid, position);
+      } catch (...) {
+        entries_.pop_back();
+        throw;
       }
-      if (position >= kLinear) index_.emplace(entry.oid, static_cast<std::uint32_t>(position));
-    } catch (...) {
-      entries_.pop_back();
-      index_.erase(entry.oid);
-      throw;
     }
     return entries_.back();
   }
@@ -59,13 +60,23 @@ class WriteSet {
 
   void clear() noexcept {
     entries_.clear();
-    index_.clear();
+    index_.reset();
   }
 
  private:
+  using Index = tsl::robin_map<Oid, std::uint32_t>;
+
   static constexpr std::size_t kLinear = 8;
+
+  void make_index() {
+    auto index = std::make_unique<Index>();
+    for (std::uint32_t i = 0; const WriteSetEntry& entry : entries_) index->emplace(entry.oid, i++);
+    index_ = std::move(index);
+  }
+
   std::vector<WriteSetEntry> entries_;
-  tsl::robin_map<Oid, std::uint32_t> index_;
+  std::unique_ptr<Index>
+      index_;  // none for few entries: most transactions write nothing, and begin and end all the time
 };
 
 }  // namespace cow

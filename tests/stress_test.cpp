@@ -176,6 +176,7 @@ TEST_F(StressTest, TheSumOfAllAccountsNeverChanges) {
   start(2, [&](Random& random) {
     Transaction txn = db_->begin();
     sum(txn);
+    if (random() % 2 == 0) txn.park();
     if (random() % 4 == 0) std::this_thread::sleep_for(2ms);  // an old snapshot by now
     sum(txn);
   });
@@ -279,6 +280,7 @@ TEST_F(StressTest, WhatALongTransactionHasReadStaysWhateverHappens) {
       Ref<Cell> cell = any_cell(random);
       mine.held.emplace_back(cell.oid(), &mine.txn.read(cell));
     }
+    if (random() % 2 == 0) mine.txn.park();
     if (mine.held.size() < 60) {
       lock.lock();
       waiting.push_back(std::move(mine));

@@ -344,5 +344,53 @@ TEST_F(TransactionTest, ALoadThatFailsFailsThatReadOnly) {
   EXPECT_EQ(balance(account), 2);
 }
 
+// Parking.
+
+TEST_F(TransactionTest, AParkedTransactionGoesOnWhereItStopped) {
+  Ref<Account> first = make("first", 1), second = make("second", 2), third = make("third", 3);
+  Transaction txn = db_.begin();
+  const Account& seen = txn.read(first);
+  const Ref<Account> as_seen = first;  // with a hint that nobody else repairs
+  txn.write(second).balance = 20;
+  txn.park();
+  txn.park();  // harmless
+  for (int i = 0; i < 5; ++i) {
+    set_balance(first, 100 + i);
+    db_.cache().evict_all();
+  }
+  EXPECT_EQ(seen.balance, 1);
+  EXPECT_EQ(&txn.read(as_seen), &seen) << "what was read before is still there";
+  EXPECT_EQ(txn.read(first).balance, 1);
+  EXPECT_EQ(txn.read(second).balance, 20);
+  set_balance(third, 30);
+  EXPECT_EQ(txn.read(third).balance, 3) << "the snapshot stays";
+  Transaction moved = std::move(txn);
+  moved.park();
+  EXPECT_EQ(moved.read(first).owner, "first");
+  moved.commit();
+  EXPECT_EQ(balance(second), 20);
+  EXPECT_THROW(moved.park(), TransactionEndedError);
+  EXPECT_THROW(txn.park(), TransactionEndedError);
+  db_.cache().evict_all();
+  EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
+}
+
+TEST_F(TransactionTest, AParkedTransactionMayEraseCommitOrJustEnd) {
+  Ref<Account> account = make("account", 1);
+  {
+    Transaction txn = db_.begin();
+    (void)txn.read(account);
+    txn.park();
+  }
+  Transaction txn = db_.begin();
+  (void)txn.read(account);
+  txn.park();
+  txn.erase(account);
+  txn.park();
+  EXPECT_THROW(txn.read(account), DanglingReferenceError);
+  txn.commit();
+  EXPECT_THROW(balance(account), DanglingReferenceError);
+}
+
 }  // namespace
 }  // namespace cow

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -57,13 +58,15 @@ class LockedCache {
   LockedCache(const LockedCache&) = delete;
   LockedCache& operator=(const LockedCache&) = delete;
 
-  void publish(WriteSet& writes, Tid tid) noexcept {
+  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       entry.state->begin.store(tid.value, std::memory_order_relaxed);  // published by the entry's lock
       current_.put(entry.oid, [&] { return share(*entry.state); });
     }
     writes.clear();
+    return {};  // nothing that others could still read
   }
+  void settle(std::span<StateHeader* const>) noexcept {}
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += current_.bytes();

@@ -32,6 +32,7 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -121,11 +122,13 @@ class PrivateCache {
     std::terminate();
   }
 
-  void publish(WriteSet& writes, Tid tid) noexcept {
+  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
     publish_in_place(writes, tid);
     log_.append(writes, tid);
     writes.clear();
+    return {};  // nothing that others could still read
   }
+  void settle(std::span<StateHeader* const>) noexcept {}
 
   void add_statistics(Statistics& statistics) const;
   std::size_t active_transactions() const;
