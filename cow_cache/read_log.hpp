@@ -108,6 +108,9 @@ class ReadLog {
   /// Number of distinct states logged.
   std::uint32_t size() const noexcept { return count_; }
 
+  /// The handle of an entry, marked or not.
+  static constexpr StateHandle handle_in(StateHandle entry) noexcept { return entry | 1; }
+
   /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
@@ -119,9 +122,6 @@ class ReadLog {
   }
 
  private:
-  /// The handle of an entry, marked or not.
-  static constexpr StateHandle handle_in(StateHandle entry) noexcept { return entry | 1; }
-
   static constexpr std::uint32_t kLanes = LogTable::kLanesPerBucket;
   // A vector load of atomics that this thread alone writes, while scanners only load, cannot tear.
   using Lanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));

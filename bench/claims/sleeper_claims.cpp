@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <limits>
-#include <optional>
 #include <random>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bench/crowd.hpp"
+#include "bench/generated_items.hpp"
 #include "bench/paired.hpp"
 #include "bench/process_memory.hpp"
 #include "claim.hpp"
@@ -22,74 +20,12 @@
 namespace cow::bench {
 namespace {
 
-/// 256 bytes in the state itself, and a text on the heap.
-struct Item {
-  static constexpr std::string_view cow_type_name = "claims.Item";
-  std::int64_t value = 0;
-  std::string text;
-  std::array<char, 216> padding{};
-  MSGPACK_DEFINE(value, text, padding);
-};
-
-/// A store of any number of equal objects that remembers only its tids: what is read back has the first value. Nothing
-/// here asks for a value that it wrote.
-class GeneratedStore final : public Store {
- public:
-  explicit GeneratedStore(std::size_t text_bytes) {
-    Item item;
-    item.text.assign(text_bytes, 'x');
-    encode_record(item, record_);
-  }
-
-  std::optional<Revision> load(Oid, Tid) override { return Revision{.begin = Tid{1}, .record = record_}; }
-  Tid last_tid() override { return Tid{last_.load()}; }
-  OidBlock allocate_oids(std::uint64_t count) override { return {Oid{next_oid_.fetch_add(count)}, count}; }
-  void commit(std::span<const TransactionWrite> group) override { last_ = group.back().tid.value; }
-
- private:
-  std::string record_;
-  std::atomic<std::uint64_t> last_{1}, next_oid_{std::uint64_t{1} << 39};
-};
-
-constexpr std::uint64_t kFirst = 2;  // behind the root
-constexpr std::size_t kShortText = 40, kLongText = 200;
-
 double mebibytes(double bytes) { return bytes / (1 << 20); }
-
-Ref<Item> item(std::uint64_t number) { return Ref<Item>(Oid{kFirst + number}); }
 
 /// A database of short items in which all hot ones stay.
 struct HotDatabase {
-  GeneratedStore store{kShortText};
+  GeneratedStore store;
   Database database{store, {.cache_bytes = 256 << 20}};
-};
-
-/// Threads that run `step(random)` again and again until they are stopped; counts the steps.
-class Crowd {
- public:
-  template <class Step>
-  Crowd(int threads, Step step) {
-    for (int i = 0; i < threads; ++i) {
-      threads_.emplace_back([this, step, i] {
-        std::mt19937_64 random(static_cast<std::uint64_t>(i));
-        std::uint64_t done = 0;
-        for (; !stopped_.load(std::memory_order_relaxed); ++done) step(random);
-        steps_ += done;
-      });
-    }
-  }
-  std::uint64_t stop() {
-    stopped_ = true;
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-    return steps_;
-  }
-  ~Crowd() { stop(); }
-
- private:
-  std::atomic<bool> stopped_{false};
-  std::atomic<std::uint64_t> steps_{0};
-  std::vector<std::thread> threads_;
 };
 
 void sleep(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
@@ -106,7 +42,7 @@ struct Limbo {
 /// speed, over four times as many objects as the budget holds.
 Limbo measure_limbo(int sleepers, int objects, double seconds, std::size_t limbo_bytes) {
   constexpr std::uint64_t kItems = 200'000;
-  GeneratedStore store(kShortText);
+  GeneratedStore store;
   Database database(store, {.cache_bytes = 24 << 20, .limbo_bytes = limbo_bytes});
   std::vector<Transaction> sleeping;
   std::mt19937_64 random(1);
@@ -226,7 +162,7 @@ Measured measure_open_transactions() {
 Measured measure_budget() {
   constexpr std::size_t kBudget = std::size_t{64} << 20;
   constexpr std::size_t kItemBytes = 560;  // a slot of 320 bytes, a text of 224, shares of the rest
-  GeneratedStore store(kLongText);
+  GeneratedStore store(GeneratedStore::kLongText);
   double before = static_cast<double>(process_memory().anonymous);
   Database database(store, {.cache_bytes = kBudget});
   double most = 0;

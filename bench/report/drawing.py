@@ -94,6 +94,30 @@ def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log
     return canvas
 
 
+def curves(title: str, x_label: str, y_label: str, series: list[Series], *, y_log=False, y_base=10, y_format=None):
+    """One curve per system over a continuous x, too many points for markers."""
+    with pyplot.rc_context(STYLE):
+        canvas, axes = frame(title)
+        for one in series:
+            style = look(one.system)
+            xs = sorted(one.points)
+            axes.plot(xs, [one.points[x].median for x in xs], color=style.colour, marker=style.marker, label=one.system,
+                      markevery=max(1, len(xs) // 8), markeredgecolor=style.colour if style.marker == "x" else PAPER,
+                      markeredgewidth=1.2 if style.marker == "x" else 0.6, clip_on=False)
+        if y_log:
+            axes.set_yscale("log", base=y_base)
+        else:
+            axes.set_ylim(bottom=0)
+        axes.set_xlim(left=0)
+        if y_format:
+            axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda y, _: y_format(y)))
+            axes.yaxis.set_minor_formatter(ticker.NullFormatter())
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        legend(axes, [one.system for one in series])
+    return canvas
+
+
 def readable_ticks(axis, values: list[float], base: int = 10) -> None:
     """A logarithmic axis over less than two decades needs ticks between the powers of ten to be readable."""
     axis.set_minor_locator(ticker.NullLocator())
@@ -155,7 +179,7 @@ def legend(axes, names: list[str]) -> None:
     """Between title and axes, in rows as long as the width allows; a system that was drawn in several strokes shows once."""
     handles, labels = axes.get_legend_handles_labels()
     # The first part of an error bar is its marker and line: the bar itself says nothing in a legend.
-    by_label = {label: handle[0] for label, handle in zip(labels, handles)}
+    by_label = {label: handle[0] if isinstance(handle, tuple) else handle for label, handle in zip(labels, handles)}
     shown = list(dict.fromkeys(name for name in names if name in by_label))
     columns = len(shown)
     while columns > 1 and row_width(shown, columns) > LEGEND_CHARACTERS:

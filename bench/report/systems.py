@@ -29,14 +29,27 @@ SYSTEMS = {
         System("raw", "plain C++ pointers, no database: the physical limit", "#5f6670", "#a3abb6", "x"),
     )
 }
+# Ways to give memory back, compared under the shared cache.
+RECLAIMERS = {
+    system.name: system
+    for system in (
+        System("hybrid", "epochs, and read logs for those who sleep: this design", "#0072b2", "#56b4f5", "o"),
+        System("epochs", "epochs only", "#d55e00", "#ff8a45", "s"),
+        System("scan", "read logs only, scanned for every 64 KiB of garbage", "#e69f00", "#f5bb3d", "^"),
+        System("urcu-memb", "liburcu, membarrier flavour", "#009e73", "#35cfa3", "D"),
+        System("urcu-qsbr", "liburcu, quiescent-state flavour", "#b0578d", "#e18fc0", "v"),
+        System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
+    )
+}
+LOOKS = {**SYSTEMS, **RECLAIMERS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 
 def in_order(names) -> list[str]:
-    """Known systems in the order of SYSTEMS, unknown ones after them."""
-    known = [name for name in SYSTEMS if name in names]
-    return known + sorted(name for name in names if name not in SYSTEMS)
+    """Known systems in the order in which they stand above, unknown ones after them."""
+    known = [name for name in LOOKS if name in names]
+    return known + sorted(name for name in names if name not in LOOKS)
 
 
 def look(name: str) -> System:
-    return SYSTEMS.get(name, System(name, "", "#333334", "#cccccd", "*"))
+    return LOOKS.get(name, System(name, "", "#333334", "#cccccd", "*"))

@@ -1,11 +1,12 @@
 """One module per subject: what it asks, what it runs, and how it presents what came out."""
-from . import cold_start, memory, oo7, read_cost, throughput, zodbshootout
+from . import cold_start, memory, oo7, read_cost, reclaimers, throughput, zodbshootout
 
 ALL = (
     memory.Memory(),
     read_cost.ReadCost(),
     throughput.Sessions(),
     throughput.WriteShare(),
+    reclaimers.Reclaimers(),
     cold_start.ColdStart(),
     oo7.Oo7(),
     zodbshootout.Zodbshootout(),

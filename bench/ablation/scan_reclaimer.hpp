@@ -1,0 +1,94 @@
+// ScanReclaimer: read logs as hazard lists, always; epochs are never asked.
+//
+// Thread safety: as Reclaimer.
+//
+// Invariants:
+//  1. A list is scanned when it holds twice what its last scan had to keep, and kLeast at least: so a scan's cost is
+//     spread over as much garbage as it may find held (Michael, "Hazard Pointers", 2004).
+//  2. Freed is only what was marked dead before a heavy fence and found in no log after it (HybridReclaimer, invariant 3).
+#pragma once
+
+#include <tsl/robin_set.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "cow_cache/detail/asymmetric_fence.hpp"
+#include "cow_cache/detail/thread_number.hpp"
+#include "cow_cache/reclaimer.hpp"
+#include "cow_cache/retire_list.hpp"
+#include "cow_cache/state_factory.hpp"
+#include "cow_cache/transaction_registry.hpp"
+
+namespace cow::bench {
+
+class ScanReclaimer final : public Reclaimer {
+ public:
+  ScanReclaimer(TransactionRegistry& registry, std::size_t) : registry_(registry) {}
+  ~ScanReclaimer() override {
+    for (List& list : lists_) {
+      for (StateHeader* state : list.states) destroy_state(*state);
+    }
+  }
+
+  void retire(std::span<StateHeader* const> states) noexcept override {
+    List& list = lists_[detail::thread_number() % lists_.size()];
+    std::scoped_lock lock(list.mutex);
+    for (StateHeader* state : states) {
+      list.states.push_back(state);
+      list.bytes += charge_in(*state);
+      limbo_bytes_.fetch_add(charge_in(*state), std::memory_order_relaxed);  // a statistic
+    }
+    if (list.bytes > list.scan_above) scan(list);
+  }
+
+  void reclaim_all() noexcept override {
+    for (List& list : lists_) {
+      std::scoped_lock lock(list.mutex);
+      scan(list);
+    }
+  }
+
+  std::size_t limbo_bytes() const noexcept override { return limbo_bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t deep_scans() const noexcept override { return scans_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kLeast = 64 << 10;
+
+  struct alignas(64) List {
+    std::mutex mutex;
+    std::vector<StateHeader*> states;
+    std::size_t bytes = 0, scan_above = kLeast;
+  };
+
+  /// REQUIRES: the list's mutex.
+  void scan(List& list) {
+    scans_.fetch_add(1, std::memory_order_relaxed);
+    cow::detail::heavy_fence();
+    tsl::robin_set<StateHandle, StateHandleHash> logged;
+    registry_.for_each_logged(TransactionSlot::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
+    std::size_t before = list.bytes;
+    list.bytes = 0;
+    std::erase_if(list.states, [&](StateHeader* state) {
+      if (logged.contains(handle_of(state))) {
+        list.bytes += charge_in(*state);
+        return false;
+      }
+      destroy_state(*state);
+      return true;
+    });
+    limbo_bytes_.fetch_sub(before - list.bytes, std::memory_order_relaxed);
+    list.scan_above = std::max(kLeast, 2 * list.bytes);
+  }
+
+  TransactionRegistry& registry_;
+  std::array<List, 32> lists_;
+  std::atomic<std::size_t> limbo_bytes_{0};
+  std::atomic<std::uint64_t> scans_{0};
+};
+
+}  // namespace cow::bench
