@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import subprocess
@@ -12,32 +13,48 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import claims, experiments, machine, plan, publish
+from . import claims, experiments, machine, plan, publish, results
 from .formats import duration
 from .model import FULL, SMOKE
 from .progress import Progress
 from .runner import Runner
 
-SMOKE_BUDGET_S = 300.0  # from the end of the build to the report
+SMOKE_BUDGET_S = 600.0  # from the end of the build to the report
 DRAWING_S = 30.0  # kept back from the budget for figures and the report
+LOOK_S = 3.0  # how long a look at the machine's load takes
+MOST_BUSY_PERCENT = 20.0  # of all processors, by others
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     known = [e.name for e in experiments.ALL] + [claims.NAME]
     parser = argparse.ArgumentParser(
         prog="scripts/reproduce", description="From sources to figures: builds optimised, measures, draws, reports.",
-        epilog="Exit code: 0 every experiment ran, its figures are plausible and every claim holds; 1 not so; 2 bad usage.")
+        epilog="Exit code: 0 every experiment ran, its figures are plausible and every required claim holds; 1 not so; 2 bad "
+               "usage, or a machine too busy to measure on.")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true",
-                      help="one short run per point, at most 5 minutes once built; not for results (default)")
+                      help="one short run per point, at most 10 minutes once built; not for results (default)")
     size.add_argument("--full", action="store_true", help=f"{FULL.repetitions} runs per point, for results; takes hours")
     parser.add_argument("--only", metavar="NAME,...", help=f"some experiments only, of: {', '.join(known)}")
+    parser.add_argument("--resume", type=Path, metavar="DIR",
+                        help="go on with the run in DIR that was ended: with its size, seed and experiments, keeping its rows")
+    parser.add_argument("--force", action="store_true", help="measure with --full although the machine is busy")
+    parser.add_argument("--publish", action="store_true", help="also put findings, claims and figures into papers/")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: results/<UTC time>); must not exist")
     parser.add_argument("--seed", type=int, help="for the order of runs and the workloads (default: drawn, and recorded)")
     parser.add_argument("--repetitions", type=int, metavar="N", help="runs per point, in place of the size's own")
     parser.add_argument("--binaries", type=Path, metavar="DIR", help="measure the programs in DIR instead of building them")
     parser.add_argument("--list", action="store_true", help="name the experiments and leave")
     chosen = parser.parse_args(argv)
+    if chosen.resume:
+        if chosen.out or chosen.only or chosen.seed is not None or chosen.repetitions or chosen.full or chosen.smoke:
+            parser.error("--resume takes everything from the run that it resumes")
+        try:
+            was = json.loads((chosen.resume / publish.PLAN).read_text())
+        except (OSError, ValueError):
+            parser.error(f"{chosen.resume} holds no run that could be resumed")
+        chosen.full, chosen.only, chosen.seed = was["size"] == FULL.name, was["only"], was["seed"]
+        chosen.repetitions = was["repetitions"]
     chosen.names = chosen.only.split(",") if chosen.only else known
     unknown = [name for name in chosen.names if name not in known]
     if unknown:
@@ -59,11 +76,11 @@ def build(root: Path) -> Path:
 def preflight(scratch: Path) -> list[str]:
     """What makes figures doubtful; said at once and again in the report."""
     warnings = []
-    cores = len(os.sched_getaffinity(0))
-    load = os.getloadavg()[0]
-    # The build that has just ended is in the load of the last minute, so only what is clearly more than that counts.
-    if load > 1.5 * cores:
-        warnings.append(f"The machine was busy before the first run: load average {load:.1f} on {cores} cores.")
+    before = machine.moment()
+    time.sleep(LOOK_S)
+    busy = machine.busy_percent(before, machine.moment())
+    if busy is not None and busy > MOST_BUSY_PERCENT:
+        warnings.append(f"The machine was busy before the first run: {busy:.0f}% of its processors' time went to others.")
     stat = os.statvfs(scratch)
     free = stat.f_bavail * stat.f_frsize
     if free < 5 << 30:
@@ -81,8 +98,7 @@ def measure(options: argparse.Namespace, root: Path) -> int:
     binaries = options.binaries.resolve() if options.binaries else build(root)
     started = datetime.now(timezone.utc)
     begun = time.monotonic()
-    out = (options.out or root / "results" / started.strftime("%Y-%m-%dT%H%M%SZ")).resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    out = (options.resume or options.out or root / "results" / started.strftime("%Y-%m-%dT%H%M%SZ")).resolve()
     work = root / "build"
     work.mkdir(exist_ok=True)
 
@@ -90,14 +106,24 @@ def measure(options: argparse.Namespace, root: Path) -> int:
     jobs = plan.interleaved(chosen, size, seed)
     if claims.NAME in options.names:
         jobs += claims.jobs(binaries / "claims", size)
+    rows = []
+    if options.resume and (out / publish.ROWS).exists():
+        results.cut_torn_end(out / publish.ROWS)
+        rows = results.read(out / publish.ROWS)
     with tempfile.TemporaryDirectory(dir=work, prefix="measure-") as scratch:
         warnings = preflight(Path(scratch))
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
+        if warnings and options.full and not options.force:
+            print("scripts/reproduce: figures taken now would be worth nothing; wait, or say --force", file=sys.stderr)
+            return 2
+        out.mkdir(parents=True, exist_ok=True)
+        if not options.resume:
+            publish.note_plan(out, size, options, seed)
         progress = Progress(len(jobs), sum(job.estimate_s for job in jobs))
         progress.say(f"{size.name} run of {len(jobs)} jobs, seed {seed}, into {out}")
         deadline = begun + SMOKE_BUDGET_S - DRAWING_S if size.smoke else None
-        runner = Runner(binaries, out, Path(scratch), seed, deadline)
+        runner = Runner(binaries, out, Path(scratch), seed, deadline, rows=rows)
         facts = machine.describe(root, binaries)
         before = machine.moment()
         try:
@@ -114,6 +140,8 @@ def measure(options: argparse.Namespace, root: Path) -> int:
         "after": machine.moment(), "warnings": warnings, "command": publish.command_line(size.name, options),
     }
     doubts = publish.write(out, run, chosen, runner.rows, runner.gaps)
+    if options.publish:
+        publish.into_papers(out, root / "papers")
     return publish.verdict(out, runner.rows, runner.gaps, doubts, bool(warnings and "interrupted" in warnings[-1]))
 
 

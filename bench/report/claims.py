@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+from .intervals import Interval
 from .model import Job, Size
 
 NAME = "claims"
@@ -27,12 +29,41 @@ def jobs(program: Path, size: Size) -> list[Job]:
     names = [line.split()[0] for line in answer(program, "--list").splitlines() if line.strip()]
     if not names:
         raise RuntimeError(f"{program} --list names no claim")
-    return [Job(NAME, "shared", (("name", name),), "claims", (*quick, "--json", "{output}", name),
-                estimate_s=estimate, time_limit_s=120.0) for name in names]
+    return [Job(NAME, "shared", (("name", name),), "claims", (*quick, "--json", "{output}", name), estimate_s=estimate,
+                time_limit_s=300.0, repetition=repetition) for repetition in range(size.repetitions) for name in names]
 
 
-def verdict(row: dict) -> str:
-    """"holds", "fails", or "not testable" for what this machine cannot show."""
-    if row.get("holds") is None:
-        return "not testable"
-    return "holds" if row["holds"] else "fails"
+@dataclass(frozen=True)
+class Outcome:
+    """A claim over the repetitions of a run."""
+
+    name: str
+    row: dict  # the first: what it says besides the figure is the same in each
+    measured: Interval | None  # None: not testable here
+    ids: tuple[str, ...]
+
+    @property
+    def required(self) -> bool:
+        return self.row.get("required", True)
+
+    @property
+    def verdict(self) -> str:
+        """"holds", "fails", or "not testable" for what this machine cannot show. Of several runs the median counts."""
+        if self.measured is None:
+            return "not testable"
+        bound = self.row["bound"]
+        holds = self.measured.median <= bound if self.row["comparison"] == "<=" else self.measured.median >= bound
+        return "holds" if holds else "fails"
+
+
+def outcomes(rows: list[dict]) -> list[Outcome]:
+    """In the order in which the program names them first."""
+    by_name: dict[str, list[dict]] = {}
+    for row in rows:
+        if row["experiment"] == NAME:
+            by_name.setdefault(row["name"], []).append(row)
+    found = []
+    for name, own in by_name.items():
+        values = [row["measured"] for row in own if row.get("measured") is not None]
+        found.append(Outcome(name, own[0], Interval.of(values) if values else None, tuple(row["id"] for row in own)))
+    return found

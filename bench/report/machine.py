@@ -47,6 +47,13 @@ def steal_percent(before: dict, after: dict) -> float | None:
     return 100 * passed["steal"] / total if total else None
 
 
+def busy_percent(before: dict, after: dict) -> float | None:
+    """Of all processor time: what was not idle, stolen time included."""
+    passed = {key: after["cpu_ticks"][key] - before["cpu_ticks"][key] for key in before["cpu_ticks"]}
+    total = sum(passed.values())
+    return 100 * (total - passed["idle"] - passed["iowait"]) / total if total else None
+
+
 def memory_bytes() -> int:
     match = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
     return int(match.group(1)) * 1024 if match else 0

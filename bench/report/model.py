@@ -39,6 +39,10 @@ class Job:
     repetition: int = 0
     time_limit_s: float = 0.0  # 0: a generous multiple of the estimate
 
+    def key(self) -> str:
+        """Names this very run: what has a row with it need not run again."""
+        return f"{self.label()} #{self.repetition + 1}"
+
     def label(self) -> str:
         return " ".join([self.experiment, self.system, *(f"{key}={value}" for key, value in self.point)])
 

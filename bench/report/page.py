@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import claims, page_parts as parts
+from . import claims, page_parts as parts, published
 from .formats import duration, size as bytes_text
 from .machine import steal_percent
 from .model import Section
@@ -21,8 +21,8 @@ def style() -> str:
             + STYLE.read_text())
 
 
-def render(run: dict, sections: list[Section], rows: list[dict], claim_gaps: list[str]) -> str:
-    verdicts = [row for row in rows if row["experiment"] == claims.NAME]
+def render(run: dict, sections: list[Section], rows: list[dict], verdicts: list[claims.Outcome],
+           claim_gaps: list[str]) -> str:
     body = [head(run, verdicts), asked(run), verdict_section(verdicts, claim_gaps, run)]
     body += [parts.section(section) for section in sections]
     body += [machine_section(run), how_section(run), parts.raw_rows(rows)]
@@ -34,14 +34,14 @@ def render(run: dict, sections: list[Section], rows: list[dict], claim_gaps: lis
             + "\n".join(body) + "\n</body>\n</html>\n")
 
 
-def head(run: dict, verdicts: list[dict]) -> str:
+def head(run: dict, verdicts: list[claims.Outcome]) -> str:
     revision = run["machine"]["revision"]
     commit = (revision["commit"] or "")[:12] or "not committed"
     facts = [run["begun"].replace("T", " ").replace("+00:00", " UTC"),
              f"revision {commit}" + (" with changes" if revision["dirty"] else ""),
              f"{run['machine']['cores']} cores, {run['machine']['cpu']}", f"{run['runs']} runs in {duration(run['seconds'])}"]
-    holds = sum(claims.verdict(v) == "holds" for v in verdicts)
-    fails = sum(claims.verdict(v) == "fails" for v in verdicts)
+    holds = sum(v.verdict == "holds" for v in verdicts)
+    fails = sum(v.verdict == "fails" for v in verdicts)
     if verdicts:
         tally = f"<p class=tally><strong>{holds}</strong> of {len(verdicts)} claims hold" + (
             f", <strong class=fails>{fails}</strong> fail" if fails else "") + "</p>"
@@ -66,17 +66,21 @@ def asked(run: dict) -> str:
             f"<dl class=systems>{systems}</dl></section>")
 
 
-def verdict_section(verdicts: list[dict], gaps: list[str], run: dict) -> str:
+def verdict_section(verdicts: list[claims.Outcome], gaps: list[str], run: dict) -> str:
     lines = []
-    for row in verdicts:
-        verdict = claims.verdict(row)
+    for one in verdicts:
+        row, verdict = one.row, one.verdict
         sign = {"holds": "✓", "fails": "✗"}.get(verdict, "–")
+        goal = "" if one.required else "<span class=about>a goal, not required</span>"
+        known = published.CLAIMS.get(one.name)
+        beside = f"<span class=about>Published: {text(known)}</span>" if known else ""
         lines.append(
-            f"<tr><td><code>{text(row['name'])}</code><span class=about>{text(row.get('description', ''))}</span>"
-            f"{detail(row)}</td>"
-            f"<td class=number>{parts.measured(row)}</td><td class=number>{parts.bound(row)}</td>"
+            f"<tr><td><code>{text(one.name)}</code><span class=about>{text(row.get('description', ''))}</span>"
+            f"{detail(row)}{beside}</td>"
+            f"<td class=number>{parts.measured(one.measured, row.get('unit', ''))}</td>"
+            f"<td class=number>{parts.bound(row)}{goal}</td>"
             f"<td><span class=\"verdict {verdict.split()[0]}\">{sign} {text(verdict)}</span></td>"
-            f"<td class=rows>{parts.sources((row['id'],))}</td></tr>")
+            f"<td class=rows>{parts.sources(one.ids)}</td></tr>")
     table = ("<div class=scroll><table class=verdicts><thead><tr><th>claim</th><th class=number>measured</th>"
              "<th class=number>must be</th><th>verdict</th><th class=rows>rows</th></tr></thead>"
              f"<tbody>{''.join(lines)}</tbody></table></div>" if lines

@@ -6,6 +6,7 @@ import json
 
 from . import svg
 from .formats import NOT_MEASURED, significant
+from .intervals import Interval
 from .model import Section, Sources, Table
 from .results import flat
 from .systems import SYSTEMS, in_order
@@ -77,7 +78,8 @@ def section(one: Section) -> str:
         figures.append(
             f"<figure>{svg.inline(figure)}<figcaption>{text(figure.caption)} <span class=links>"
             f"<a href=\"figures/{figure.name}.svg\">SVG</a> "
-            f"<a href=\"figures/{figure.name}.png\">PNG</a></span></figcaption></figure>")
+            f"<a href=\"figures/{figure.name}.png\">PNG</a> "
+            f"<a href=\"figures/{figure.name}.pdf\">PDF</a></span></figcaption></figure>")
     # A single figure has the space beside it: what it says goes there.
     beside = reading(one.reading) if len(figures) == 1 else ""
     figure_block = f"<div class=figures>{''.join(figures)}{beside}</div>" if figures else ""
@@ -95,8 +97,11 @@ def with_unit(value, unit: str) -> str:
     return text(f"{number} {unit}".strip())
 
 
-def measured(row: dict) -> str:
-    return NOT_MEASURED if row.get("measured") is None else with_unit(row["measured"], row.get("unit", ""))
+def measured(value: Interval | None, unit: str) -> str:
+    if value is None:
+        return NOT_MEASURED
+    spread = "" if value.low is None else f"<span class=spread>{significant(value.low)} to {significant(value.high)}</span>"
+    return with_unit(value.median, unit) + spread
 
 
 def bound(row: dict) -> str:

@@ -43,8 +43,12 @@ class Progress:
         self.spent_s += spent_s
 
     def skip(self, planned_s: float) -> None:
-        self.total_jobs -= 1
+        """For lack of time."""
         self.skipped += 1
+        self.not_needed(planned_s)
+
+    def not_needed(self, planned_s: float) -> None:
+        self.total_jobs -= 1
         self.left_s -= planned_s
 
     def say(self, text: str) -> None:

@@ -14,3 +14,13 @@ ZODBSHOOTOUT = {
 # traversals of OO7 against the same program in C++ without a database.
 HAC_SOURCE = "HAC, SOSP 1997, table 3"
 HAC_HOT_RATIOS = {"T1": 1.89, "T6": 1.48}
+
+# Beside our claims, by the name of the claim.
+CLAIMS = {
+    "oo7-raw": "HAC (SOSP 1997): T1 1.89x, T6 1.48x of C++",
+    "memory-64": "ZODB: 692 B per object and connection, measured with 5.8",
+    "cold-loads": "ZODB: one load per object and connection",
+    "sleeper-limbo": "epochs: without bound; hazard pointers: what is announced",
+    "oversubscribed": "epochs on 72 cores, 90 threads: 0.5x (Hyaline, PODC 2019)",
+    "begin-end": "xenium's epochs: 9.2 ns for the guard alone",
+}

@@ -33,3 +33,12 @@ def write_csv(rows: list[dict], path: Path) -> None:
 
 def read(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+
+
+def cut_torn_end(path: Path) -> None:
+    """A run that was killed may have left half a line at the end. That is no row, and it would spoil the next one."""
+    if path.exists():
+        whole = path.read_bytes()
+        if not whole.endswith(b"\n"):
+            with path.open("r+b") as file:
+                file.truncate(whole.rfind(b"\n") + 1)

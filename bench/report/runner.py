@@ -56,12 +56,16 @@ class Runner:
         self.wordnet = path
 
     def run(self, jobs: list[Job], progress: Progress) -> None:
+        measured = {row.get("job") for row in self.rows}
         for job in jobs:
+            if job.key() in measured:  # before the run that this one resumes was ended
+                progress.not_needed(job.estimate_s)
+                continue
             if self.deadline is not None and time.monotonic() + job.estimate_s > self.deadline:
                 self.gaps.append(Gap(job, "left out: the time budget was used up", failed=False))
                 progress.skip(job.estimate_s)
                 continue
-            progress.start(f"{job.label()} #{job.repetition + 1}")
+            progress.start(job.key())
             begun = time.monotonic()
             reason = self._run_one(job)
             if reason:
@@ -144,7 +148,7 @@ class Runner:
 
     def _keep(self, row: dict, job: Job, command: list[str], started: str) -> None:
         row = {"start": started, **row}
-        row.update(id=f"r{len(self.rows) + 1}", experiment=job.experiment, repetition=job.repetition,
+        row.update(id=f"r{len(self.rows) + 1}", job=job.key(), experiment=job.experiment, repetition=job.repetition,
                    command=" ".join([Path(command[0]).name, *job.command]))
         row.setdefault("system", job.system)
         row["point"] = {**dict(job.point), **row.get("point", {})}

@@ -7,7 +7,7 @@ import time
 import unittest
 from pathlib import Path
 
-from report import experiments, microbenchmarks, plan, results, sections
+from report import claims, experiments, findings, microbenchmarks, plan, results, sections
 from report.formats import interval, significant, size
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
@@ -57,8 +57,8 @@ class RunnerTest(unittest.TestCase):
         program.write_text(PROGRAM)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
-    def run_jobs(self, *jobs, deadline=None):
-        runner = Runner(self.root, self.root, self.root, seed=7, deadline=deadline)
+    def run_jobs(self, *jobs, deadline=None, rows=()):
+        runner = Runner(self.root, self.root, self.root, seed=7, deadline=deadline, rows=list(rows))
         with (self.root / "progress.txt").open("w") as stream:
             runner.run(list(jobs), Progress(len(jobs), 1.0, stream))
         return runner
@@ -89,6 +89,50 @@ class RunnerTest(unittest.TestCase):
         memory = next(s for s in shown if s.name == "memory")
         self.assertIn("sessions=2", memory.gaps[0])
         self.assertIn("Not measured", render_section(memory))
+
+
+    def test_a_run_goes_on_where_it_was_ended(self):
+        first = self.run_jobs(self.job(), self.job(repetition=1))
+        rows = self.root / "rows.jsonl"
+        with rows.open("a") as file:
+            file.write('{"experiment": "mem')  # killed while it wrote
+        results.cut_torn_end(rows)
+        kept = results.read(rows)
+        self.assertEqual(kept, first.rows)
+        runner = self.run_jobs(self.job(), self.job(repetition=1), self.job(repetition=2), rows=kept)
+        self.assertEqual([row["id"] for row in runner.rows], ["r1", "r2", "r3"])
+        self.assertEqual(results.read(rows), runner.rows)
+        self.assertEqual(runner.rows[2]["repetition"], 2)
+
+
+class OutcomeTest(unittest.TestCase):
+    @staticmethod
+    def row(name, measured, **more):
+        return {"id": f"r{measured}", "experiment": "claims", "name": name, "measured": measured, "comparison": "<=", "bound": 2.0,
+                **more}
+
+    def test_the_median_decides(self):
+        one, = claims.outcomes([self.row("a", 1.0), self.row("a", 9.0), self.row("a", 1.5)])
+        self.assertEqual((one.verdict, one.measured.median, len(one.ids)), ("holds", 1.5, 3))
+        one, = claims.outcomes([self.row("a", 3.0)])
+        self.assertEqual((one.verdict, one.required), ("fails", True))
+
+    def test_what_cannot_be_tested_is_neither(self):
+        one, = claims.outcomes([self.row("a", None)])
+        self.assertEqual(one.verdict, "not testable")
+
+    def test_findings_name_what_failed_and_who_is_better(self):
+        run = {"machine": {"revision": {"commit": "c" * 40}, "cores": 2, "cpu": "a processor"}, "begun": "2026-01-01T00:00:00",
+               "size": "smoke", "command": "scripts/reproduce --smoke"}
+        rows = [{"experiment": "throughput-writes", "system": system, "point": {"write_share": 0.5}, "operations_per_s": rate}
+                for system, rate in (("shared", 100.0), ("private", 120.0), ("locked", 101.0), ("raw", 900.0))]
+        outcomes = claims.outcomes([self.row("good", 1.0), self.row("bad", 3.0), self.row("goal", 4.0, required=False)])
+        text = findings.findings(run, outcomes, rows, [])
+        self.assertIn("`bad`: 3.00", text.split("## What failed")[1])
+        self.assertIn("private 120 against 100", text)
+        self.assertNotIn("locked 101", text)
+        self.assertNotIn("raw 900", text)
+        self.assertIn("a goal, not required", findings.claims_table(run, outcomes))
 
 
 class FormatTest(unittest.TestCase):
