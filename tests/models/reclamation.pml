@@ -1,169 +1,355 @@
-/* Log, then look: cow_cache/reader.hpp, reclaimer.hpp, transaction_registry.hpp, detail/asymmetric_fence.hpp.
+/* When the memory of a retired state may be used again: cow_cache/reader.hpp, read_log.hpp, transaction_registry.hpp,
+ * reclaimer.hpp, detail/asymmetric_fence.hpp.
  *
- * Readers follow stale hints (any slot) under x86's total store order: the store of a log entry waits in the reader's
- * store buffer until it is flushed, at any time, or by a membarrier. One writer replaces the state of an object, retires
- * the old one, and frees it by epochs (tier 0) or by a scan of logs (tier 1); freed slots are used again.
+ * Readers follow hints, which may point at any slot: they log a state, then look at its key; or they load one, which
+ * needs no look. They park and resume. What they store waits in a store buffer (x86's total store order) until it drains,
+ * at any time; a membarrier waits for one CPU after the other. Writers bring states to life, retire them into a list
+ * each, stamp a list's new entries with the read-modify-write that advances the epoch, and free by epochs (tier 0: their
+ * own list, or what scans have kept) or take all lists and free by the readers' logs (tier 1, one writer at a time). A
+ * free slot is used again. All of them may do so any number of times: only the epoch ends, at EPOCHS.
  *
- * Abstracted: one object, one log entry per reader, no intervals (publish_begin.pml has them), logs that never grow.
+ * Abstracted: intervals and tables (publish_begin.pml); a log is a set that never grows; what a step decides about
+ * several states is decided at once, for states do not influence each other; the locks of stripes and of the multiset are
+ * atomic steps; what writers store is seen at once, as the code's seq_cst stores and locks are.
  *
  * Properties:
- *  1. A state that a transaction has found alive is not freed before that transaction ends (the assertions in `use`).
- *  2. No deadlock: the writer always gets a slot in the end.
+ *  1. No state is freed that a transaction has found alive, or loaded, and may use until its end (the assertion in free).
+ *  2. No deadlock.
  *
- * Variants that must fail: LOOK_BEFORE_LOG, NO_HEAVY_FENCE, NO_BEGIN_FENCE.
- * Sizes: READERS, SLOTS, TRANSACTIONS (of each reader), REPLACEMENTS.
+ * Variants that must fail: see check_models. Sizes: READERS, SLOTS, WRITERS, EPOCHS, PARKING (0 or 1), BUFFER (stores that
+ * a CPU holds back).
  */
 #ifndef READERS
 #define READERS 1
 #endif
 #ifndef SLOTS
-#define SLOTS 3
+#define SLOTS 2
 #endif
-#ifndef TRANSACTIONS
-#define TRANSACTIONS 2
+#ifndef WRITERS
+#define WRITERS 1
 #endif
-#ifndef REPLACEMENTS
-#define REPLACEMENTS 3
+#ifndef EPOCHS
+#define EPOCHS 4
 #endif
-#define NONE 255
-#define IDLE 0
+#ifndef PARKING
+#define PARKING 0
+#endif
+#ifndef BUFFER
+#define BUFFER 2
+#endif
+#define KEPT WRITERS                    /* the list of what scans have kept */
+#define LISTS (WRITERS + 1)
+#define IDLE 255
+#define PARKED 254
+#define bit(s) (1 << (s))
+#define holds(set, s) ((set) & bit(s))
+#define least(a, b) ((a) < (b) -> (a) : (b))
 
-mtype = { FREE, LIVE, DEAD };
-mtype key[SLOTS] = FREE;
-byte life[SLOTS];         /* which incarnation a slot is in: what no program can see */
-byte current;
+mtype = { FREE, LOADED, LIVE, DEAD };   /* LOADED: taken, and not to be found yet */
+mtype key[SLOTS] = LIVE;
+byte stamp[SLOTS];                      /* 0: none */
 byte epoch = 1;
+byte safe_below;                        /* cached: what the last look at the announcements allowed */
 
-byte announced[READERS];  /* memory, as everybody sees it */
-byte logged[READERS] = NONE;
-byte waiting_log[READERS] = NONE;       /* the reader's store buffer: an entry not yet in memory */
-byte waiting_announcement[READERS];     /* only without the fence of begin */
-bool has_waiting[READERS];
+byte retired[LISTS];                    /* sets of slots: not stamped yet, */
+byte stamped[LISTS];                    /* and stamped */
+bool locked[LISTS];
+bool scanning;                          /* the scan's lock */
 
-/* Buffers drain in order: the announcement is older than the entry. */
-inline flush(r) {
+byte announced[READERS] = IDLE;         /* memory, as everybody sees it */
+byte logged[READERS];                   /* sets of slots */
+byte held[SLOTS];                       /* the multiset: how many transactions hold a state */
+byte in_use[READERS];                   /* what a transaction may use: the truth, and what it knows of its own log */
+
+/* A store that waits: s: slot s enters the log; UNLOG + s: it leaves; ANNOUNCE + epoch; or PARK or END. */
+#define UNLOG 16
+#define PARK 32
+#define END 33
+#define ANNOUNCE 64
+chan buffer[READERS] = [BUFFER] of { byte };
+
+proctype drain(byte r) {
+  byte store;
+end:
+  do
+  :: d_step { buffer[r]?store;
+      if
+      :: store >= ANNOUNCE -> announced[r] = store - ANNOUNCE
+      :: store == END -> logged[r] = 0; announced[r] = IDLE
+      :: store == PARK -> announced[r] = PARKED
+      :: store >= UNLOG && store < PARK -> logged[r] = logged[r] & ~bit(store - UNLOG)
+      :: else -> logged[r] = logged[r] | bit(store)
+      fi;
+      store = 0 }
+  od
+}
+
+/* Chooses a slot that has a key. Executable if there is one. */
+#define has_room(r) (len(buffer[r]) < BUFFER)
+#define has_key(slot, wanted) (slot < SLOTS && key[(slot) % SLOTS] == wanted)
+inline pick(allowed, wanted) {
   if
-  :: waiting_announcement[r] != IDLE -> announced[r] = waiting_announcement[r]; waiting_announcement[r] = IDLE
-  :: else
-  fi;
-  if
-  :: has_waiting[r] -> logged[r] = waiting_log[r]; has_waiting[r] = false; waiting_log[r] = NONE
-  :: else
+  :: allowed && has_key(0, wanted) -> s = 0
+  :: allowed && has_key(1, wanted) -> s = 1
+  :: allowed && has_key(2, wanted) -> s = 2
+  :: allowed && has_key(3, wanted) -> s = 3
   fi
 }
 
-inline use(s, incarnation) { assert(key[s] != FREE && life[s] == incarnation) }
+/* TransactionRegistry::begin, and resume. The epoch may be old by the time it is announced. The second load of the epoch
+ * has nothing to show here: under total store order the exchange orders all looks after it (relacy/epochs.cpp has it). */
+inline announce(r) {
+  seen = epoch;
+#ifdef NO_BEGIN_FENCE
+  atomic { has_room(r) -> buffer[r]!ANNOUNCE + seen; seen = 0 }
+#else
+  atomic { empty(buffer[r]) -> announced[r] = seen; seen = 0 }
+#endif
+}
 
-proctype drain(byte r) {
+/* The log's handles into the multiset; those that were there already stay. */
+inline hold(r) {
+  atomic {
+    for (s : 0 .. SLOTS - 1) { held[s] = (holds(in_use[r] & ~handed_over, s) -> held[s] + 1 : held[s]) };
+    s = 0; handed_over = in_use[r]
+  }
+}
+#ifdef MULTISET_IS_A_SET
+#define less_one(count) 0
+#else
+#define less_one(count) (count) - 1
+#endif
+inline unhold() {
+  atomic {
+    for (s : 0 .. SLOTS - 1) { held[s] = (holds(handed_over, s) -> less_one(held[s]) : held[s]) };
+    s = 0; handed_over = 0
+  }
+}
+
+#ifdef LOADS_WHILE_PARKED
+#define may_load true
+#else
+#define may_load !parked
+#endif
+#define unlogged(r, slot) (!parked && slot < SLOTS && !holds(in_use[r], slot) && has_room(r))
+
+/* What is in the log is a hit, even if it died since, even if parked: the properties hold to the transaction's end. */
+proctype reader(byte r) {
+  byte s, seen, handed_over;
+  bool parked;
 end:
   do
-  :: d_step { (has_waiting[r] || waiting_announcement[r] != IDLE) -> flush(r) }
-  od
-}
-
-proctype reader(byte r) {
-  byte done, seen, hint, incarnation;
-  mtype look;
-  do
-  :: done == TRANSACTIONS -> break
-  :: else ->
-    seen = epoch;                       /* TransactionRegistry::begin: may be old by the time it is announced */
-#ifdef NO_BEGIN_FENCE
-    waiting_announcement[r] = seen;
-#else
-    announced[r] = seen;                /* exchange: a full fence */
-#endif
-    if                                  /* Ref::hint */
-    :: hint = current
-    :: hint = 0
-    :: hint = 1
-    fi;
-#ifdef LOOK_BEFORE_LOG
-    d_step { look = key[hint]; incarnation = life[hint] };
-    d_step { waiting_log[r] = hint; has_waiting[r] = true };
-#else
-    d_step { waiting_log[r] = hint; has_waiting[r] = true };      /* ReadLog::add */
-    d_step { look = key[hint]; incarnation = life[hint] };        /* detail::look */
-#endif
-    if
-    :: look == LIVE -> use(hint, incarnation); skip; use(hint, incarnation)
-    :: else
-    fi;
-    d_step { flush(r); logged[r] = NONE };   /* ReadLog::close: stores are seen in order */
-    announced[r] = IDLE;                     /* TransactionRegistry::end */
-    done++
-  od
-}
-
-byte retired[SLOTS] = 0;  /* the stamp of a state in limbo; 0: not there */
-
-inline free(s) { d_step { key[s] = FREE; life[s]++; retired[s] = 0 } }
-
-proctype writer() {
-  byte done, old, fresh, i, s;
-  bool held;
-  do
-  :: done == REPLACEMENTS -> break
-  :: else ->
-    d_step {                            /* nobody else frees or takes a slot */
-      fresh = NONE;
-      for (i : 0 .. SLOTS - 1) {
+  :: announce(r);
+    do
+    :: atomic {                         /* a hint at any slot */
         if
-        :: key[i] == FREE && fresh == NONE -> fresh = i
-        :: else
-        fi
+        :: unlogged(r, 0) -> s = 0
+        :: unlogged(r, 1) -> s = 1
+        :: unlogged(r, 2) -> s = 2
+        :: unlogged(r, 3) -> s = 3
+        fi;
+#ifndef LOOK_BEFORE_LOG
+        buffer[r]!s                     /* ReadLog::add */
+#endif
       };
-      i = 0
-    };
-    if
-    :: fresh != NONE ->
-      old = current;
-      key[fresh] = LIVE;                /* SharedCache::publish */
-      current = fresh;
-      key[old] = DEAD;                  /* Reclaimer::mark_dead */
-      d_step { retired[old] = epoch; epoch++ };   /* the stamp, and the advance */
-      done++
-    :: else
-    fi;
+      if                                /* the look; what fails it leaves the log */
+      :: atomic { key[s] == LIVE -> in_use[r] = in_use[r] | bit(s)
+#ifdef LOOK_BEFORE_LOG
+          }; atomic { has_room(r) -> buffer[r]!s
+#endif
+        }
+      :: atomic { key[s] != LIVE && has_room(r) -> buffer[r]!UNLOG + s }
+      fi;
+      s = 0
+    :: atomic { pick(may_load && has_room(r), FREE); key[s] = LOADED; buffer[r]!s };
+      atomic { key[s] = LIVE; in_use[r] = in_use[r] | bit(s); s = 0 }    /* logged before others can reach it */
+#if PARKING
+    :: !parked && has_room(r) ->
+#ifdef PARK_ANNOUNCES_FIRST
+      buffer[r]!PARK; hold(r);
+#else
+      hold(r); buffer[r]!PARK;
+#endif
+      parked = true
+    :: parked -> announce(r); parked = false;    /* at the next read at the latest */
+#ifdef RESUME_LEAVES_MULTISET
+      unhold()
+#endif
+#endif
+    :: break
+    od;
+    atomic { in_use[r] = 0; parked = false };
+#ifdef END_UNHOLDS_FIRST
+    unhold();
+#endif
+    buffer[r]!END;                      /* ReadLog::close, TransactionRegistry::end */
+#ifndef END_UNHOLDS_FIRST
+    unhold()
+#endif
+  od
+}
+
+#if defined(TIER0_IGNORES_MULTISET)
+#define held_in_tier0(s) false
+#elif defined(MULTISET_BEFORE_ANNOUNCEMENTS)
+#define held_in_tier0(s) holds(found, s)
+#else
+#define held_in_tier0(s) (held[s] > 0)
+#endif
+#ifdef SCAN_READS_MULTISET_FIRST
+#define held_in_scan(s) false
+#else
+#define held_in_scan(s) (held[s] > 0)
+#endif
+#ifdef FREES_AT_STAMP
+#define is_below(a, b) ((a) <= (b))
+#else
+#define is_below(a, b) ((a) < (b))
+#endif
+
+inline free() {
+  for (i : 0 .. READERS - 1) { assert(!holds(in_use[i], s)) };
+  i = 0; key[s] = FREE; stamp[s] = 0
+}
+
+inline stamp_all(entries, with) {
+  for (s : 0 .. SLOTS - 1) { stamp[s] = (holds(entries, s) -> with : stamp[s]) };
+  s = 0
+}
+
+#ifdef STAMP_WITHOUT_ADVANCE
+#define advance
+#else
+#define advance epoch++
+#endif
+
+inline read_multiset() {
+  atomic { for (s : 0 .. SLOTS - 1) { found = (held[s] > 0 -> found | bit(s) : found) }; s = 0 }
+}
+
+inline read_announcements() {
+#ifndef LIMIT_AFTER_ANNOUNCEMENTS
+  limit = epoch;
+#endif
+  oldest = IDLE;
+  do
+  :: atomic { i < READERS -> oldest = least(oldest, announced[i]); i++ }
+  :: i == READERS -> break
+  od;
+#ifdef LIMIT_AFTER_ANNOUNCEMENTS
+  limit = epoch;
+#endif
+#ifdef NO_LIMIT
+  limit = IDLE;
+#endif
+  atomic { oldest = least(limit, oldest); i = 0; limit = 0; safe_below = (oldest > safe_below -> oldest : safe_below) }
+}
+
+/* What is not below any stamp says nothing: later stamps are not below it either. Fewer states. */
+inline forget_cached() {
+#ifndef NO_LIMIT
+  i = 0;
+  for (s : 0 .. SLOTS - 1) { i = (stamp[s] > 0 && stamp[s] < safe_below -> 1 : i) };
+  safe_below = (i > 0 -> safe_below : 0);
+  i = 0
+#else
+  skip
+#endif
+}
+
+/* By epochs. The list's lock keeps others from adding entries or taking them away. */
+inline tier0() {
+#ifdef MULTISET_BEFORE_ANNOUNCEMENTS
+  read_multiset();
+#endif
+  if
+  :: read_announcements()
+  :: safe_below > 0 -> oldest = safe_below
+  fi;
+  atomic {
     for (s : 0 .. SLOTS - 1) {
       if
-      :: retired[s] != 0 ->
-        held = false;
-        if
-        :: true ->                      /* tier 0: collect_expired */
-          for (i : 0 .. READERS - 1) {
-            if
-            :: announced[i] != IDLE && announced[i] <= retired[s] -> held = true
-            :: else
-            fi
-          }
-        :: true ->                      /* tier 1: deep_scan */
-#ifndef NO_HEAVY_FENCE
-          d_step { for (i : 0 .. READERS - 1) { flush(i) } };   /* membarrier */
-#endif
-          for (i : 0 .. READERS - 1) {
-            if
-            :: announced[i] != IDLE && announced[i] <= retired[s] && logged[i] == s -> held = true
-            :: else
-            fi
-          }
-        fi;
-        if
-        :: !held -> free(s)
-        :: else
-        fi;
-        i = 0; held = false             /* fewer states that differ in nothing */
+      :: holds(stamped[list], s) && is_below(stamp[s], oldest) && !held_in_tier0(s) ->
+        free(); stamped[list] = stamped[list] & ~bit(s)
       :: else
       fi
-    }
+    };
+    forget_cached();
+    s = 0; oldest = 0; found = 0; locked[list] = false; list = 0
+  }
+}
+
+/* By logs. */
+inline deep_scan() {
+#ifdef STAMP_BEFORE_TAKING
+  atomic { newest = epoch; advance };
+#endif
+  do
+  :: atomic { i < LISTS && !locked[i] ->
+      candidates = candidates | retired[i] | stamped[i]; unstamped = unstamped | retired[i];
+      retired[i] = 0; stamped[i] = 0; i++ }
+  :: i == LISTS -> i = 0; break
+  od;
+#ifdef STAMP_BEFORE_TAKING
+  atomic { stamp_all(unstamped, newest); unstamped = 0 };
+#else
+  atomic { newest = epoch; advance; stamp_all(unstamped, newest); unstamped = 0 };
+#endif
+#ifndef NO_HEAVY_FENCE
+  do
+  :: atomic { i < READERS && empty(buffer[i]) -> i++ }
+  :: i == READERS -> i = 0; break
+  od;
+#endif
+#ifdef SCAN_READS_MULTISET_FIRST
+  read_multiset();
+#endif
+  do
+  :: i < READERS && announced[i] <= newest -> found = found | logged[i]; i++
+  :: i < READERS && announced[i] > newest -> i++
+  :: i == READERS -> i = 0; break
+  od;
+  atomic { !locked[KEPT] ->
+    for (s : 0 .. SLOTS - 1) {
+      if
+      :: holds(candidates, s) && !holds(found, s) && !held_in_scan(s) -> free(); candidates = candidates & ~bit(s)
+      :: else
+      fi
+    };
+    forget_cached();
+    stamped[KEPT] = stamped[KEPT] | candidates; candidates = 0; found = 0; newest = 0; s = 0; scanning = false }
+}
+
+proctype writer(byte w) {
+  byte s, i, list, limit, oldest, newest, candidates, unstamped, found;
+end:
+  do
+#ifdef STAMP_BEFORE_MARK
+  :: atomic { pick(epoch < EPOCHS, LIVE); newest = epoch; epoch++ };
+    atomic { !locked[w] -> key[s] = DEAD; stamp[s] = newest; stamped[w] = stamped[w] | bit(s); newest = 0; s = 0 }
+#else
+  :: atomic { pick(!locked[w], LIVE); key[s] = DEAD;               /* marked dead, unlinked, appended */
+      retired[w] = retired[w] | bit(s); s = 0 }
+#endif
+  :: atomic { pick(true, FREE); key[s] = LIVE; s = 0 }
+  :: atomic { retired[w] != 0 && !locked[w] && epoch < EPOCHS ->
+      stamp_all(retired[w], epoch); advance; stamped[w] = stamped[w] | retired[w]; retired[w] = 0 }
+  :: atomic {
+      if
+      :: stamped[w] != 0 && !locked[w] -> list = w
+      :: stamped[KEPT] != 0 && !locked[KEPT] -> list = KEPT
+      fi;
+      locked[list] = true };
+    tier0()
+  :: atomic { !scanning && epoch < EPOCHS -> scanning = true };
+    deep_scan()
   od
 }
 
 init {
   byte i;
   atomic {
-    key[0] = LIVE;
     for (i : 0 .. READERS - 1) { run drain(i); run reader(i) };
-    run writer()
+    for (i : 0 .. WRITERS - 1) { run writer(i) }
   }
 }
