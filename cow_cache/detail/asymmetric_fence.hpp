@@ -38,9 +38,10 @@ inline bool register_membarrier() noexcept {
 }
 inline const bool asymmetric_fences = register_membarrier();
 
-/// The reader's announcement, ordered before any later `look`.
-template <class Value>
-inline void store_before_look(std::atomic<Value>& entry, Value value) noexcept {
+/// The reader's announcement, ordered before any later `look`. (`Atomic` is std::atomic but where the protocol is checked:
+/// tests/models/relacy.)
+template <template <class> class Atomic, class Value>
+inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
     entry.store(value, std::memory_order_relaxed);
@@ -52,8 +53,8 @@ inline void store_before_look(std::atomic<Value>& entry, Value value) noexcept {
 
 /// The reader's look, ordered after `store_before_look`. Acquire at least: it pairs with the release that published the
 /// state, so that who sees a live key sees the value.
-template <class Value>
-inline Value look(const std::atomic<Value>& key) noexcept {
+template <template <class> class Atomic, class Value>
+inline Value look(const Atomic<Value>& key) noexcept {
   return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);
 }
 
