@@ -32,9 +32,13 @@ class Checker {
  public:
   /// REQUIRES: `Test` is an rl::test_suite.
   template <class Test>
-  void right(const char* name) { check<Test>(name, false); }
+  void right(const char* name) {
+    check<Test>(name, false);
+  }
   template <class Test>
-  void broken(const char* name) { check<Test>(name, true); }
+  void broken(const char* name) {
+    check<Test>(name, true);
+  }
 
   /// Prints the summary; the program's exit code.
   int finish() const {
@@ -64,7 +68,7 @@ class Checker {
     return params;
   }
 
-  static constexpr rl::iteration_t kIterations = 50'000;
+  static constexpr rl::iteration_t kIterations = 200'000;
   int passed_ = 0, failed_ = 0;
 };
 

@@ -21,7 +21,9 @@ struct Steps {
   static std::uint64_t look(const rl::atomic<std::uint64_t>& key) { return cow::detail::look(key); }
   static void unlog(rl::atomic<std::uint32_t>& entry) { entry.store(0, std::memory_order_release); }
   static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_seq_cst); }
-  static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) { return entry.load(std::memory_order_seq_cst); }
+  static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) {
+    return entry.load(std::memory_order_seq_cst);
+  }
   static void publish(rl::atomic<std::uint64_t>& key) { key.store(kKey, std::memory_order_release); }
   static constexpr bool kLooksFirst = false, kScansFirst = false;
 };
@@ -42,7 +44,9 @@ struct MarksReleased : Steps {
   static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_release); }
 };
 struct ScansAcquiring : Steps {
-  static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) { return entry.load(std::memory_order_acquire); }
+  static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) {
+    return entry.load(std::memory_order_acquire);
+  }
 };
 struct UnlogsRelaxed : Steps {
   static void unlog(rl::atomic<std::uint32_t>& entry) { entry.store(0, std::memory_order_relaxed); }

@@ -1,0 +1,249 @@
+// Epochs and parking under the C++ memory model: a transcription of TransactionRegistry::begin and end, of parking and
+// resuming, and of the reclaimer's tier 0, with their memory orders (the classes themselves need the machine's atomics).
+//
+// A transaction reads a state that a writer retires; whoever is allowed to frees it and uses the slot again. The value is
+// no atomic: to use it while it is freed or built is a data race, which relacy reports. A look is an acquire load, as in
+// the asymmetric mode: epochs do not rely on the heavy fence.
+//
+// Not to be seen here: that the limit must be read with seq_cst. relacy takes the order of execution for the total order of
+// the seq_cst operations, so a relaxed load is as good.
+#include "checking.hpp"
+
+namespace {
+
+constexpr unsigned kKey = 1, kDead = 2;
+constexpr unsigned kIdle = 1000, kParked = 999;
+
+/// The steps as the cache takes them; a variant replaces one.
+struct Steps {
+  static constexpr rl::memory_order kAnnounce = rl::mo_seq_cst, kSecondLoad = rl::mo_seq_cst, kEnd = rl::mo_release,
+                                    kMark = rl::mo_seq_cst, kStamp = rl::mo_seq_cst, kScan = rl::mo_seq_cst,
+                                    kCache = rl::mo_release, kCached = rl::mo_acquire;
+  static constexpr bool kLoadsTwice = true, kStampsFirst = false, kLimitLast = false, kHasLimit = true,
+                        kFreesAtStamp = false;
+  static constexpr bool kParksFirst = false, kUnholdsAtResume = false, kIgnoresMultiset = false, kMultisetFirst = false;
+};
+
+struct AnnouncesReleased : Steps {
+  static constexpr rl::memory_order kAnnounce = rl::mo_release;
+};
+struct LoadsOnce : Steps {
+  static constexpr bool kLoadsTwice = false;
+};
+struct SecondLoadRelaxed : Steps {
+  static constexpr rl::memory_order kSecondLoad = rl::mo_relaxed;
+};
+struct EndsRelaxed : Steps {
+  static constexpr rl::memory_order kEnd = rl::mo_relaxed;
+};
+struct StampsFirst : Steps {
+  static constexpr bool kStampsFirst = true;
+};
+struct StampsRelaxed : Steps {
+  static constexpr rl::memory_order kStamp = rl::mo_relaxed;
+};
+struct ScansRelaxed : Steps {
+  static constexpr rl::memory_order kScan = rl::mo_relaxed;
+};
+struct FreesAtStamp : Steps {
+  static constexpr bool kFreesAtStamp = true;
+};
+struct LimitLast : Steps {
+  static constexpr bool kLimitLast = true;
+};
+struct NoLimit : Steps {
+  static constexpr bool kHasLimit = false;
+};
+struct CachesRelaxed : Steps {
+  static constexpr rl::memory_order kCache = rl::mo_relaxed;
+};
+struct UsesCacheRelaxed : Steps {
+  static constexpr rl::memory_order kCached = rl::mo_relaxed;
+};
+struct ParksFirst : Steps {
+  static constexpr bool kParksFirst = true;
+};
+struct UnholdsAtResume : Steps {
+  static constexpr bool kUnholdsAtResume = true;
+};
+struct IgnoresMultiset : Steps {
+  static constexpr bool kIgnoresMultiset = true;
+};
+struct MultisetFirst : Steps {
+  static constexpr bool kMultisetFirst = true;
+};
+
+/// One slot of the registry, one state, and what tier 0 knows.
+template <class Variant>
+struct Protocol {
+  void set_up() {
+    epoch.store(1, rl::mo_relaxed, $);
+    announced.store(kIdle, rl::mo_relaxed, $);
+    safe_below.store(0, rl::mo_relaxed, $);
+    held($) = 0;
+    value($) = 1;
+    key.store(kKey, rl::mo_release, $);
+  }
+
+  /// TransactionRegistry::begin, and resume.
+  void announce() {
+    unsigned seen = epoch.load(rl::mo_relaxed, $);
+    announced.exchange(seen, Variant::kAnnounce, $);
+    if (Variant::kLoadsTwice) (void)epoch.load(Variant::kSecondLoad, $);
+  }
+
+  bool look() { return key.load(rl::mo_acquire, $) == kKey; }
+  void use() {
+    int seen = value($);
+    RL_ASSERT(seen == 1 || seen == 2);
+  }
+
+  void hold(int by) {
+    multiset.lock($);
+    held($) = held($) + by;
+    multiset.unlock($);
+  }
+  bool is_held() {
+    if (Variant::kIgnoresMultiset) return false;
+    multiset.lock($);
+    bool result = held($) > 0;
+    multiset.unlock($);
+    return result;
+  }
+  void park() {
+    if (Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
+    hold(1);
+    if (!Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
+  }
+
+  void retire() {
+    if (Variant::kStampsFirst) stamp = epoch.fetch_add(1, Variant::kStamp, $);
+    key.store(kDead, Variant::kMark, $);
+    if (!Variant::kStampsFirst) stamp = epoch.fetch_add(1, Variant::kStamp, $);
+  }
+
+  /// States stamped below the result, before the call, are free but for the multiset.
+  unsigned read_announcements() {
+    unsigned limit = kIdle;
+    if (Variant::kHasLimit && !Variant::kLimitLast) limit = epoch.load(rl::mo_seq_cst, $);
+    unsigned oldest = announced.load(Variant::kScan, $);
+    if (Variant::kHasLimit && Variant::kLimitLast) limit = epoch.load(rl::mo_seq_cst, $);
+    return oldest < limit ? oldest : limit;
+  }
+
+  void free_below(unsigned below, bool is_held) {
+    if (!(Variant::kFreesAtStamp ? stamp <= below : stamp < below) || is_held) return;
+    value($) = 0;  // freed
+    value($) = 2;  // and used again
+    key.store(kKey, rl::mo_release, $);
+  }
+
+  rl::atomic<unsigned> epoch, announced, key, safe_below;
+  rl::mutex multiset;
+  rl::var<int> held, value;
+  unsigned stamp = kIdle;  // the writer's own
+};
+
+/// A transaction against a writer that frees by its own look at the announcements.
+template <class Variant>
+class Epochs : public rl::test_suite<Epochs<Variant>, 2> {
+ public:
+  void before() { protocol_.set_up(); }
+  void thread(unsigned index) { index == 0 ? read() : reclaim(); }
+
+ private:
+  void read() {
+    for (int transaction = 0; transaction < 2; ++transaction) {
+      protocol_.announce();
+      if (protocol_.look()) protocol_.use();
+      protocol_.announced.store(kIdle, Variant::kEnd, $);
+    }
+  }
+  void reclaim() {
+    protocol_.retire();
+    protocol_.free_below(protocol_.read_announcements(), false);
+  }
+  Protocol<Variant> protocol_;
+};
+
+/// The announcements are read by a third thread, and the result is cached.
+template <class Variant>
+class CachedEpochs : public rl::test_suite<CachedEpochs<Variant>, 3> {
+ public:
+  void before() { protocol_.set_up(); }
+  void thread(unsigned index) {
+    if (index == 0) {
+      protocol_.announce();
+      if (protocol_.look()) protocol_.use();
+      protocol_.announced.store(kIdle, Variant::kEnd, $);
+    } else if (index == 1) {
+      protocol_.retire();
+      protocol_.free_below(protocol_.safe_below.load(Variant::kCached, $), false);
+    } else {
+      protocol_.safe_below.store(protocol_.read_announcements(), Variant::kCache, $);
+    }
+  }
+
+ private:
+  Protocol<Variant> protocol_;
+};
+
+/// A transaction that parks with a state in its log, uses it, resumes, uses it again and ends.
+template <class Variant>
+class Parking : public rl::test_suite<Parking<Variant>, 2> {
+ public:
+  void before() { protocol_.set_up(); }
+  void thread(unsigned index) { index == 0 ? read() : reclaim(); }
+
+ private:
+  void read() {
+    protocol_.announce();
+    if (protocol_.look()) {
+      protocol_.park();
+      protocol_.use();
+      protocol_.announce();
+      if (Variant::kUnholdsAtResume) protocol_.hold(-1);
+      protocol_.use();
+      protocol_.announced.store(kIdle, Variant::kEnd, $);
+      if (!Variant::kUnholdsAtResume) protocol_.hold(-1);
+    } else {
+      protocol_.announced.store(kIdle, Variant::kEnd, $);
+    }
+  }
+  void reclaim() {
+    protocol_.retire();
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      bool held = Variant::kMultisetFirst && protocol_.is_held();
+      unsigned below = protocol_.read_announcements();
+      if (!Variant::kMultisetFirst) held = protocol_.is_held();
+      if (protocol_.stamp < below && !held) return protocol_.free_below(below, held);
+    }
+  }
+  Protocol<Variant> protocol_;
+};
+
+}  // namespace
+
+int main() {
+  checking::Checker checker;
+  checker.right<Epochs<Steps>>("epochs");
+  checker.broken<Epochs<AnnouncesReleased>>("announce with release only");
+  checker.broken<Epochs<LoadsOnce>>("no second load of the epoch");
+  checker.broken<Epochs<SecondLoadRelaxed>>("the second load relaxed");
+  checker.broken<Epochs<EndsRelaxed>>("end relaxed");
+  checker.broken<Epochs<StampsFirst>>("stamp before mark");
+  checker.broken<Epochs<StampsRelaxed>>("stamp relaxed");
+  checker.broken<Epochs<ScansRelaxed>>("read the announcements relaxed");
+  checker.broken<Epochs<FreesAtStamp>>("free at the stamp, not below");
+  checker.right<CachedEpochs<Steps>>("cached announcements");
+  checker.broken<CachedEpochs<LimitLast>>("limit read after the announcements");
+  checker.broken<CachedEpochs<NoLimit>>("no limit");
+  checker.broken<CachedEpochs<CachesRelaxed>>("cache written relaxed");
+  checker.broken<CachedEpochs<UsesCacheRelaxed>>("cache read relaxed");
+  checker.right<Parking<Steps>>("parking");
+  checker.broken<Parking<ParksFirst>>("announce parked before the multiset holds");
+  checker.broken<Parking<UnholdsAtResume>>("leave the multiset at resume");
+  checker.broken<Parking<IgnoresMultiset>>("tier 0 without the multiset");
+  checker.broken<Parking<MultisetFirst>>("read the multiset before the announcements");
+  return checker.finish();
+}
