@@ -1,14 +1,19 @@
-/* One thread loads, the others wait, and a commit comes between: cow_cache/load_ticket.hpp, reader.hpp (load_current),
- * shared_cache.hpp (publish, evict).
+/* One thread loads, the others wait, and a commit, an eviction or an invalidation comes between: cow_cache/load_ticket.hpp,
+ * reader.hpp (load_current), shared_cache.hpp (publish, evict).
  *
- * Abstracted: one object; a state is its revision number; a lock is an atomic step.
+ * The objects share a stripe, so they share the list of tickets and its lock. Loaders come for any object, any number of
+ * times, and evictions and invalidations happen at any time; only commits are counted. An invalidation says that
+ * somebody else has changed an object in the store; it comes some time after the change.
+ *
+ * Abstracted: a state is its revision number; what happens under the stripe's lock is one atomic step. A finished ticket
+ * is known by its number, which is used again when nobody remembers it.
  *
  * Properties:
- *  1. What a loader installs is never older than what was published.
- *  2. At most one loader holds the ticket; nobody waits for ever (no deadlock).
+ *  1. What a loader installs is never older than what was published or invalidated.
+ *  2. A loader installs only what belongs to the object. At most one ticket an object stands.
+ *  3. Nobody waits for a ticket whose loader is gone and has not finished it. No deadlock.
  *
- * Variants that must fail: LOADER_IGNORES_TICKET, TICKET_SURVIVES_COMMIT, NO_WAKE_UP.
- * Sizes: LOADERS, COMMITS, EVICTIONS.
+ * Variants that must fail: see check_models. Sizes: LOADERS, COMMITS, OBJECTS.
  */
 #ifndef LOADERS
 #define LOADERS 3
@@ -16,78 +21,119 @@
 #ifndef COMMITS
 #define COMMITS 2
 #endif
-#ifndef EVICTIONS
-#define EVICTIONS 2
+#ifndef OBJECTS
+#define OBJECTS 2
 #endif
-#define TICKETS 24             /* more than there can be loads */
 #define ABSENT 255
 #define NOBODY 255
 
-byte stored, published;        /* revisions: in the store; the last that `publish` has put in place */
-byte resident = ABSENT;
-byte ticket = NOBODY;          /* the load that stands in the list */
-byte next;                     /* every load has a ticket of its own */
-bool finished[TICKETS];
+byte stored[OBJECTS], valid[OBJECTS];  /* revisions: in the store; the oldest that may be installed */
+byte resident[OBJECTS] = ABSENT;
+byte ticket[OBJECTS] = NOBODY;         /* the list: the loader whose ticket stands for the object */
+bool finished[LOADERS];                /* a loader has one ticket at a time */
+byte waiting_for[LOADERS] = NOBODY;    /* who waits holds a pointer to the ticket */
 
-proctype loader() {
-  byte me, record, other;
-  do
-  :: atomic { resident != ABSENT -> break }                      /* found under the lock */
-  :: atomic { resident == ABSENT && ticket == NOBODY ->
-      assert(next < TICKETS); me = next; next++; ticket = me };
-    record = stored;                                             /* Store::load */
-    atomic {                                                     /* settle */
-#ifdef LOADER_IGNORES_TICKET
-      resident = record; assert(record >= published);
-      if
-      :: ticket == me -> ticket = NOBODY
-      :: else
-      fi
+inline withdraw(o) {
+#ifdef WITHDRAWS_ANY_TICKET            /* the first of the stripe, whosever */
+  victim = (ticket[0] != NOBODY -> 0 : o); ticket[victim] = NOBODY; victim = 0
 #else
+  ticket[o] = NOBODY
+#endif
+}
+
+/* A ticket's number is free for its loader's next load once nobody waits for it. */
+inline nobody_waits_for(me) {
+  d_step {
+    for (i : 0 .. LOADERS - 1) { waits = (waits || waiting_for[i] == me) };
+    i = 0;
+    assert(!waits || finished[me])
+  }
+}
+
+proctype loader(byte me) {
+  byte o, record, i;
+  bool waits;
+end:
+  do
+  :: atomic {
+      select(o : 0 .. OBJECTS - 1);
       if
-      :: ticket == me -> ticket = NOBODY; resident = record; assert(record >= published)
-      :: else                                                    /* a commit withdrew it: again */
+      :: resident[o] != ABSENT -> o = 0; goto end                  /* found */
+      :: resident[o] == ABSENT && ticket[o] == NOBODY ->           /* under the lock: a ticket of one's own */
+        nobody_waits_for(me);
+        if
+        :: waits -> o = 0; waits = false; goto end
+        :: !waits -> finished[me] = false; ticket[o] = me
+        fi
+      :: resident[o] == ABSENT && ticket[o] != NOBODY -> waiting_for[me] = ticket[o]
       fi
-#endif
     };
-#ifndef NO_WAKE_UP
-    finished[me] = true
+    if
+    :: waiting_for[me] != NOBODY ->
+      atomic { finished[waiting_for[me]] -> waiting_for[me] = NOBODY }    /* LoadTicket::wait */
+    :: waiting_for[me] == NOBODY ->
+      record = stored[o];                                          /* Store::load */
+      atomic {                                                     /* settle */
+        if
+#if defined(LOADER_IGNORES_TICKET)
+        :: true -> resident[o] = record; ticket[o] = (ticket[o] == me -> NOBODY : ticket[o])
+#elif defined(SETTLES_BY_OID)          /* whoever's ticket stands for the object */
+        :: ticket[o] != NOBODY -> ticket[o] = NOBODY; resident[o] = record
+        :: ticket[o] == NOBODY
+#else
+        :: ticket[o] == me -> ticket[o] = NOBODY; resident[o] = record
+        :: ticket[o] != me                                         /* withdrawn: again */
 #endif
-  :: atomic { resident == ABSENT && ticket != NOBODY -> other = ticket };
-    finished[other]                                              /* LoadTicket::wait */
+        fi;
+        assert(resident[o] == ABSENT || resident[o] >= valid[o]);
+        record = 0; o = 0
+      };
+#ifndef NO_WAKE_UP
+      finished[me] = true
+#endif
+    fi
   od
 }
 
 proctype committer() {
-  byte done;
+  byte done, o;
+#ifdef WITHDRAWS_ANY_TICKET
+  byte victim;
+#endif
   do
   :: done == COMMITS -> break
-  :: else ->
-    stored++;                                                    /* Store::commit */
-    atomic {                                                     /* SharedCache::publish */
+  :: done < COMMITS ->
+    select(o : 0 .. OBJECTS - 1);
+    stored[o]++;                                                   /* Store::commit, or by another process */
+    if
+    :: atomic {                                                    /* SharedCache::publish */
 #ifndef TICKET_SURVIVES_COMMIT
-      ticket = NOBODY;
+        withdraw(o);
 #endif
-      resident = stored; published = stored
-    };
+        resident[o] = stored[o]; valid[o] = stored[o] }
+    :: atomic {                                                    /* invalidated: whatever is there goes */
+#ifndef TICKET_SURVIVES_INVALIDATION
+        withdraw(o);
+#endif
+        resident[o] = ABSENT; valid[o] = stored[o] }
+    fi;
+    o = 0;
     done++
   od
 }
 
 proctype evictor() {
-  byte done;
+end:
   do
-  :: done == EVICTIONS -> break
-  :: done < EVICTIONS ->
-end: /* may find nothing to evict any more */
-    atomic { resident != ABSENT -> resident = ABSENT }; done++
+  :: atomic { resident[0] != ABSENT -> resident[0] = ABSENT }
+  :: atomic { resident[OBJECTS - 1] != ABSENT -> resident[OBJECTS - 1] = ABSENT }
   od
 }
 
 init {
   byte i;
   atomic {
-    for (i : 0 .. LOADERS - 1) { run loader() };
+    for (i : 0 .. LOADERS - 1) { run loader(i) };
     run committer();
     run evictor()
   }
