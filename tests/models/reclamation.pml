@@ -16,8 +16,8 @@
  *  1. No state is freed that a transaction has found alive, or loaded, and may use until its end (the assertion in free).
  *  2. No deadlock.
  *
- * Variants that must fail: see check_models. Sizes: READERS, SLOTS, WRITERS, EPOCHS, PARKING (0 or 1), BUFFER (stores that
- * a CPU holds back).
+ * Variants that must fail: see check_models. Sizes: READERS, SLOTS, WRITERS, EPOCHS, PARKING and LOADING (0 or 1),
+ * BUFFER (stores that a CPU holds back).
  */
 #ifndef READERS
 #define READERS 1
@@ -33,6 +33,9 @@
 #endif
 #ifndef PARKING
 #define PARKING 0
+#endif
+#ifndef LOADING
+#define LOADING 1
 #endif
 #ifndef BUFFER
 #define BUFFER 2
@@ -161,8 +164,10 @@ end:
       :: atomic { key[s] != LIVE && has_room(r) -> buffer[r]!UNLOG + s }
       fi;
       s = 0
+#if LOADING
     :: atomic { pick(may_load && has_room(r), FREE); key[s] = LOADED; buffer[r]!s };
       atomic { key[s] = LIVE; in_use[r] = in_use[r] | bit(s); s = 0 }    /* logged before others can reach it */
+#endif
 #if PARKING
     :: !parked && has_room(r) ->
 #ifdef PARK_ANNOUNCES_FIRST
