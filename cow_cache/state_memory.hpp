@@ -1,32 +1,35 @@
 // State memory: where states live. Type-stable slabs in one reserved range of addresses.
 //
 // Thread safety: all functions may be called from any thread. `allocate` and `release` touch only the calling thread's
-// magazine in the normal case, and a mutex per size class every few dozen calls.
+// magazine in the normal case, and a mutex per size class every dozen calls or two.
 //
 // Invariants:
 //  1. Type stability: an address that ever was the header of a state of size class k is a header of class k for ever.
 //     Slots are reused, never merged, split or unmapped. So a stale hint always points at some header, and looking at it
 //     is defined. (Linux calls the pattern SLAB_TYPESAFE_BY_RCU; see include/linux/slab.h there.)
-//  2. A free slot has key 0, memory never used included: the system hands it out as zeros.
-//  3. Slots start on a cache line, and one address in 2^37 is never handed out, so `handle_of` is unique and neither 0 nor 1.
+//  2. A free slot has key 0, memory never used or given back to the system included: it reads as zeros.
+//  3. Slots start on a cache line, and none lies at a multiple of 2^37, so `handle_of` is unique and neither 0 nor 1.
 //
 // The design follows Bonwick's slabs and magazines (USENIX ATC 2001): a thread keeps a few free slots of each class for
-// itself and trades them with the class's depot in batches.
+// itself and trades them with the class's depot in batches. The depot (detail/state_depot.hpp) knows of each chunk which
+// slots are free, so it sees when one is empty and gives it back to the system.
+//
+// What a magazine holds keeps its chunk from being empty: an idle thread pins a chunk per slot at worst.
 #pragma once
-
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <new>
-#include <vector>
+#include <span>
+#include <utility>
 
 #include "detail/sanitizers.hpp"
+#include "detail/state_depot.hpp"
+#include "detail/state_range.hpp"
+#include "size_classes.hpp"
 #include "state.hpp"
 
 namespace cow {
@@ -41,34 +44,10 @@ inline StateHandle handle_of(const StateHeader* state) noexcept {
 
 /// For hash tables of handles, which come as arithmetic progressions: a multiplicative hash (Knuth, TAOCP 3, 6.4).
 struct StateHandleHash {
-  std::size_t operator()(StateHandle handle) const noexcept { return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32; }
+  std::size_t operator()(StateHandle handle) const noexcept {
+    return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32;
+  }
 };
-
-namespace size_classes {
-
-/// Slots of 64, 128, ..., 512 bytes, then four sizes per doubling up to 1 MiB.
-inline constexpr std::size_t kSmallest = 64, kLargestLinear = 512, kLargest = std::size_t{1} << 20;
-inline constexpr std::size_t kCount = 8 + 4 * 11;
-
-constexpr std::size_t bytes_of(std::size_t size_class) {
-  if (size_class < 8) return (size_class + 1) * kSmallest;
-  std::size_t doubling = (size_class - 8) / 4, step = (size_class - 8) % 4 + 1;
-  return (kLargestLinear << doubling) + step * (kLargestLinear << doubling) / 4;
-}
-
-/// The smallest class whose slots hold `bytes` (<= kLargest).
-constexpr std::uint8_t class_of(std::size_t bytes) {
-  if (bytes <= kLargestLinear) return static_cast<std::uint8_t>((bytes + kSmallest - 1) / kSmallest - 1);
-  std::size_t doubling = std::bit_width(bytes - 1) - std::bit_width(kLargestLinear);
-  std::size_t quarter = (kLargestLinear << doubling) / 4;
-  std::size_t steps = (bytes - (kLargestLinear << doubling) + quarter - 1) / quarter;
-  return static_cast<std::uint8_t>(8 + doubling * 4 + steps - 1);
-}
-static_assert(bytes_of(kCount - 1) == kLargest && class_of(kLargest) == kCount - 1);
-static_assert(class_of(513) == 8 && class_of(640) == 8 && class_of(641) == 9 && class_of(1024) == 11 &&
-              class_of(1025) == 12);
-
-}  // namespace size_classes
 
 /// The process-wide memory of states. One instance, never destroyed: hints may outlive every database.
 class StateMemory {
@@ -81,8 +60,11 @@ class StateMemory {
   /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc.
   StateHeader* allocate(std::uint8_t size_class) {
     Magazine& magazine = magazine_of(size_class);
-    if (magazine.count == 0) refill(size_class, magazine);
-    auto* state = static_cast<StateHeader*>(magazine.slots[--magazine.count]);
+    std::uint32_t count = magazine.count.load(std::memory_order_relaxed);  // this thread's; others read it as a figure
+    if (count == 0) [[unlikely]]
+      count = refill(size_class, magazine);
+    StateHeader* state = magazine.slots[--count];
+    magazine.count.store(count, std::memory_order_relaxed);
     detail::unpoison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     // Relaxed: the slot is dead, so nobody trusts these fields until the key is published with release.
     state->begin.store(kInfinity.value, std::memory_order_relaxed);
@@ -100,132 +82,122 @@ class StateMemory {
     state->key.store(0, std::memory_order_relaxed);  // it was dead to everybody already
     detail::poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     Magazine& magazine = magazine_of(size_class);
-    if (magazine.count == magazine_capacity(size_class)) spill(size_class, magazine);
-    magazine.slots[magazine.count++] = state;
+    std::uint32_t count = magazine.count.load(std::memory_order_relaxed);
+    if (count == magazine.capacity) [[unlikely]]
+      count = spill(size_class, magazine);
+    magazine.count.store(count + 1, std::memory_order_relaxed);
+    magazine.slots[count] = state;
   }
 
-  /// Calls `visit(StateHeader&)` for up to `slots` slots from position `hand` on, in address order, and returns where to
-  /// go on (wrapping at the end). The headers may be dead, or die and be reborn meanwhile.
+  /// Calls `visit(StateHeader&)` for the slots among the `slots` positions from position `hand` on, in address order, and
+  /// returns where to go on (wrapping at the end). Stops early when a visit returns false. The headers may be dead, or die
+  /// and be reborn meanwhile. Empty chunks are passed over, so memory that was given back stays so.
   template <class Visitor>
   std::size_t sweep(std::size_t hand, std::size_t slots, Visitor&& visit) {
-    std::size_t end = used_.load(std::memory_order_acquire);  // pairs with the release in new_chunk: its class is known
+    std::size_t end = range_.used();
     if (end == 0) return 0;
     while (slots > 0) {
       if (hand >= end) hand = 0;
-      std::size_t unit = hand / kUnit;
-      while (chunk_class_[unit] == kContinuation) --unit;  // the class stands at the first unit of a chunk
-      std::uint8_t size_class = chunk_class_[unit] - 1;
-      std::size_t slot_bytes = size_classes::bytes_of(size_class);
-      std::size_t chunk = unit * kUnit, chunk_end = chunk + chunk_bytes(size_class);
-      for (; hand + slot_bytes <= chunk_end && slots > 0; hand += slot_bytes, --slots) {
-        if (!visit(*reinterpret_cast<StateHeader*>(base_ + hand))) return hand + slot_bytes;
+      detail::Chunk* chunk = range_.chunk_at(hand);
+      if (chunk == nullptr) {
+        hand += size_classes::kUnit - hand % size_classes::kUnit;
+        continue;
       }
-      if (hand + slot_bytes > chunk_end) hand = chunk_end;
+      std::size_t slot_bytes = chunk->slot_bytes, start = static_cast<std::size_t>(chunk->start - range_.base());
+      std::size_t chunk_end = start + chunk->slots * slot_bytes;
+      if (chunk->empty()) {
+        std::size_t passed = std::min(slots, (chunk_end - hand) / slot_bytes);
+        hand += passed * slot_bytes;
+        slots -= passed;
+      } else {
+        for (; hand < chunk_end && slots > 0; hand += slot_bytes, --slots) {
+          if (!visit(*reinterpret_cast<StateHeader*>(range_.base() + hand))) return hand + slot_bytes;
+        }
+      }
+      if (hand == chunk_end) hand = start + chunk->bytes;
     }
     return hand;
   }
 
-  /// Number of slots that a full sweep visits.
-  std::size_t slot_count() const noexcept { return slot_count_.load(std::memory_order_relaxed); }
-  /// Bytes of address range in use, free slots included.
-  std::size_t used_bytes() const noexcept { return used_.load(std::memory_order_relaxed); }
+  /// Positions of a full sweep.
+  std::size_t slot_count() const noexcept { return range_.slot_count(); }
+
+  /// Where the memory is, in bytes; as of some time during the call.
+  struct Usage {
+    std::size_t resident = 0;      ///< chunks that were not given back
+    std::size_t in_depots = 0;     ///< of these: free slots, and ends of chunks
+    std::size_t in_magazines = 0;  ///< of these: free slots that threads keep for themselves
+    std::size_t in_use() const noexcept { return resident - std::min(resident, in_depots + in_magazines); }
+  };
+  Usage usage() {
+    Usage usage;
+    for (const detail::Depot& depot : depots_) {
+      std::size_t resident = depot.resident_bytes();
+      usage.resident += resident;
+      usage.in_depots += resident - std::min(resident, depot.out_bytes());
+    }
+    std::scoped_lock lock(threads_mutex_);
+    for (const Magazines* magazines = threads_; magazines != nullptr; magazines = magazines->next) {
+      for (std::size_t i = 0; i < size_classes::kCount; ++i) {
+        std::size_t count = magazines->of_class[i].count.load(std::memory_order_relaxed);
+        usage.in_magazines += count * size_classes::bytes_of(i);
+      }
+    }
+    return usage;
+  }
 
  private:
-  static constexpr std::size_t kMostBytes = std::size_t{1} << 37, kLeastBytes = std::size_t{1} << 30;
-  static constexpr std::size_t kUnit = 64 << 10;
-  static constexpr std::uint8_t kContinuation = 0xFF;
   static constexpr std::size_t kMagazineSlots = 32;
 
   struct Magazine {
-    std::array<void*, kMagazineSlots> slots;
-    std::size_t count = 0;
+    std::array<StateHeader*, kMagazineSlots> slots;
+    std::atomic<std::uint32_t> count{0};
+    std::uint32_t capacity;
   };
 
   /// A thread's free slots. They go back to the depots when the thread ends.
   struct Magazines {
     std::array<Magazine, size_classes::kCount> of_class;
-    ~Magazines() {
+    Magazines *previous = nullptr, *next = nullptr;
+
+    [[gnu::noinline]] Magazines() {
+      for (std::size_t i = 0; i < size_classes::kCount; ++i) {
+        // Fewer slots of the large classes: a thread should not sit on megabytes.
+        std::size_t slots = std::clamp<std::size_t>((32 << 10) / size_classes::bytes_of(i), 2, kMagazineSlots);
+        of_class[i].capacity = static_cast<std::uint32_t>(slots);
+      }
+      std::scoped_lock lock(instance().threads_mutex_);
+      next = std::exchange(instance().threads_, this);
+      if (next != nullptr) next->previous = this;
+    }
+    [[gnu::noinline]] ~Magazines() {
       for (std::size_t i = 0; i < size_classes::kCount; ++i) {
         Magazine& magazine = of_class[i];
-        if (magazine.count > 0) instance().give_back(static_cast<std::uint8_t>(i), magazine, magazine.count);
+        std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);
+        instance().depots_[i].put(instance().range_, std::span(magazine.slots).first(count));
       }
+      std::scoped_lock lock(instance().threads_mutex_);
+      (previous != nullptr ? previous->next : instance().threads_) = next;
+      if (next != nullptr) next->previous = previous;
     }
   };
 
-  struct alignas(64) Depot {
-    std::mutex mutex;
-    std::vector<void*> free;
-    std::size_t fresh = 0, fresh_end = 0;  // offsets of slots of the newest chunk that were never used
-  };
+  StateMemory() = default;
 
-  StateMemory() {
-    for (std::size_t bytes = kMostBytes; bytes >= kLeastBytes; bytes /= 2) {
-      void* range = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-      if (range == MAP_FAILED) continue;
-      base_ = static_cast<std::byte*>(range);
-      bytes_ = bytes;
-      // A random walk over many objects pays a TLB miss per step with 4 KiB pages. Failure only costs speed.
-      (void)::madvise(range, bytes, MADV_HUGEPAGE);
-      (void)::madvise(range, bytes, MADV_DONTDUMP);
-      chunk_class_ = static_cast<std::uint8_t*>(
-          ::mmap(nullptr, bytes / kUnit, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-      if (chunk_class_ != MAP_FAILED) return;
-      break;
-    }
-    throw std::bad_alloc();
+  /// Fills half of an empty magazine; returns its count.
+  [[gnu::noinline]] std::uint32_t refill(std::uint8_t size_class, Magazine& magazine) {
+    std::span<StateHeader*> half = std::span(magazine.slots).first((magazine.capacity + 1) / 2);
+    std::size_t taken = depots_[size_class].take(range_, size_class, half);
+    std::reverse(half.begin(), half.begin() + static_cast<std::ptrdiff_t>(taken));  // the lowest address goes out first
+    return static_cast<std::uint32_t>(taken);
   }
 
-  /// Larger classes have larger chunks, so that little is lost at their ends.
-  static constexpr std::size_t chunk_bytes(std::uint8_t size_class) {
-    return std::max(kUnit, (8 * size_classes::bytes_of(size_class) + kUnit - 1) / kUnit * kUnit);
-  }
-
-  /// Fewer slots of the large classes: a thread should not sit on megabytes.
-  static constexpr std::size_t magazine_capacity(std::uint8_t size_class) {
-    return std::clamp<std::size_t>((32 << 10) / size_classes::bytes_of(size_class), 2, kMagazineSlots);
-  }
-
-  void refill(std::uint8_t size_class, Magazine& magazine) {
-    Depot& depot = depots_[size_class];
-    std::size_t wanted = (magazine_capacity(size_class) + 1) / 2, slot_bytes = size_classes::bytes_of(size_class);
-    std::scoped_lock lock(depot.mutex);
-    while (magazine.count < wanted) {
-      if (!depot.free.empty()) {
-        magazine.slots[magazine.count++] = depot.free.back();
-        depot.free.pop_back();
-        continue;
-      }
-      if (depot.fresh + slot_bytes > depot.fresh_end) {
-        if (magazine.count > 0) return;  // enough to go on with
-        new_chunk(size_class, depot);
-      }
-      auto* state = reinterpret_cast<StateHeader*>(base_ + depot.fresh);
-      depot.fresh += slot_bytes;
-      if (handle_of(state) != 1) magazine.slots[magazine.count++] = state;
-    }
-  }
-
-  void new_chunk(std::uint8_t size_class, Depot& depot) {
-    std::size_t bytes = chunk_bytes(size_class);
-    std::scoped_lock lock(chunks_mutex_);
-    std::size_t offset = used_.load(std::memory_order_relaxed);  // written only under this mutex
-    if (offset + bytes > bytes_) throw std::bad_alloc();
-    chunk_class_[offset / kUnit] = size_class + 1;
-    for (std::size_t unit = 1; unit < bytes / kUnit; ++unit) chunk_class_[offset / kUnit + unit] = kContinuation;
-    slot_count_.fetch_add(bytes / size_classes::bytes_of(size_class), std::memory_order_relaxed);  // a mere count
-    used_.store(offset + bytes, std::memory_order_release);  // pairs with the acquire in sweep
-    depot.fresh = offset;
-    depot.fresh_end = offset + bytes;
-  }
-
-  void spill(std::uint8_t size_class, Magazine& magazine) noexcept {
-    give_back(size_class, magazine, (magazine.count + 1) / 2);
-  }
-
-  void give_back(std::uint8_t size_class, Magazine& magazine, std::size_t count) noexcept {
-    Depot& depot = depots_[size_class];
-    std::scoped_lock lock(depot.mutex);
-    for (; count > 0; --count) depot.free.push_back(magazine.slots[--magazine.count]);
+  /// Empties half of a full magazine; returns its count. The slots released last stay: they are in the processor's cache.
+  [[gnu::noinline]] std::uint32_t spill(std::uint8_t size_class, Magazine& magazine) noexcept {
+    std::uint32_t count = magazine.capacity, half = (count + 1) / 2;
+    depots_[size_class].put(range_, std::span(magazine.slots).first(half));
+    std::copy(magazine.slots.begin() + half, magazine.slots.begin() + count, magazine.slots.begin());
+    return count - half;
   }
 
   /// Used only inside allocate and release, which never suspend: safe under fibers and coroutines.
@@ -234,13 +206,10 @@ class StateMemory {
     return magazines.of_class[size_class];
   }
 
-  std::byte* base_ = nullptr;
-  std::size_t bytes_ = 0;
-  std::uint8_t* chunk_class_ = nullptr;  // per 64 KiB unit: 0 unused, class + 1, or kContinuation
-  std::mutex chunks_mutex_;
-  std::atomic<std::size_t> used_{0};
-  std::atomic<std::size_t> slot_count_{0};
-  std::array<Depot, size_classes::kCount> depots_;
+  detail::StateRange range_;
+  std::array<detail::Depot, size_classes::kCount> depots_;
+  std::mutex threads_mutex_;
+  Magazines* threads_ = nullptr;  // the magazines of all threads
 };
 
 }  // namespace cow

@@ -2,6 +2,8 @@
 #include "cow_cache/state_memory.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -134,18 +136,18 @@ TEST(StateMemory, HandlesAreUniqueOddAndNeitherZeroNorOne) {
 TEST(StateMemory, ReleasedSlotsAreUsedAgainBeforeNewMemory) {
   constexpr std::uint8_t kClass = 14;
   release_all(allocate_many(kClass, 1000));
-  std::size_t used = memory().used_bytes();
+  std::size_t slots = memory().slot_count();
   for (int round = 0; round < 50; ++round) release_all(allocate_many(kClass, 1000));
-  EXPECT_EQ(memory().used_bytes(), used);
+  EXPECT_EQ(memory().slot_count(), slots);
 }
 
 TEST(StateMemory, AThreadThatEndsReturnsItsMagazines) {
   constexpr std::uint8_t kClass = 17;  // used by no other test here
   auto work = [] { release_all(allocate_many(kClass, 24)); };
   std::thread(work).join();
-  std::size_t used = memory().used_bytes();
+  std::size_t slots = memory().slot_count();
   for (int i = 0; i < 300; ++i) std::thread(work).join();
-  EXPECT_EQ(memory().used_bytes(), used) << "slots were lost with their threads";
+  EXPECT_EQ(memory().slot_count(), slots) << "slots were lost with their threads";
 }
 
 TEST(StateMemory, SlotsReleasedByAnotherThreadComeBack) {
@@ -155,13 +157,13 @@ TEST(StateMemory, SlotsReleasedByAnotherThreadComeBack) {
     std::thread([&] { release_all(states); }).join();
   };
   round();
-  std::size_t used = memory().used_bytes();
+  std::size_t slots = memory().slot_count();
   for (int i = 0; i < 100; ++i) round();
   // The consumers' slots sit in the depot, not in magazines that the producer cannot reach.
-  EXPECT_EQ(memory().used_bytes(), used);
+  EXPECT_EQ(memory().slot_count(), slots);
 }
 
-TEST(StateMemory, AFullSweepVisitsEverySlotOnce) {
+TEST(StateMemory, AFullSweepVisitsEverySlotInUseOnce) {
   std::vector<StateHeader*> states;
   for (std::uint8_t size_class : {0, 7, 8, 13, 21, 33, 51}) {
     for (StateHeader* state : allocate_many(size_class, 70)) states.push_back(state);
@@ -171,30 +173,185 @@ TEST(StateMemory, AFullSweepVisitsEverySlotOnce) {
     ++visits[&state];
     return true;
   });
-  EXPECT_EQ(visits.size(), memory().slot_count());
   for (auto [state, count] : visits) ASSERT_EQ(count, 1);
   for (StateHeader* state : states) ASSERT_EQ(visits.count(state), 1u) << "class " << int{state->size_class};
   release_all(states);
 }
 
-TEST(StateMemory, ASweepInStepsWithInterruptionsVisitsEverySlotToo) {
-  std::unordered_set<const StateHeader*> visited;
-  std::size_t hand = 0, calls = 0, slots = memory().slot_count();
-  while (visited.size() < slots && calls < 10 * slots) {
-    std::size_t step = 1 + calls++ % 97;
-    hand = memory().sweep(hand, step, [&, left = step / 2 + 1](StateHeader& state) mutable {
-      visited.insert(&state);
-      return --left > 0;  // stops in the middle of chunks and at their ends
-    });
+TEST(StateMemory, ASweepInStepsWithInterruptionsVisitsEverySlotInUseToo) {
+  std::vector<StateHeader*> states;
+  for (std::uint8_t size_class : {1, 4, 9, 22, 40}) {
+    for (StateHeader* state : allocate_many(size_class, 70)) states.push_back(state);
   }
-  EXPECT_EQ(visited.size(), slots);
+  std::unordered_set<const StateHeader*> visited;
+  std::size_t hand = 0, passed = 0;
+  for (std::size_t calls = 0; passed < memory().slot_count(); ++calls) {
+    std::size_t step = 1 + calls % 97, stop_after = step / 2 + 1, seen = 0;
+    hand = memory().sweep(hand, step, [&](StateHeader& state) {
+      visited.insert(&state);
+      return ++seen < stop_after;  // stops in the middle of chunks and at their ends
+    });
+    passed += seen == stop_after ? seen : step;
+  }
+  for (StateHeader* state : states) ASSERT_EQ(visited.count(state), 1u) << "class " << int{state->size_class};
+  release_all(states);
 }
 
 TEST(StateMemory, ASweepFromTheMiddleWrapsAround) {
+  std::vector<StateHeader*> states = allocate_many(2, 2000);
   std::unordered_set<const StateHeader*> visited;
   std::size_t middle = memory().sweep(0, memory().slot_count() / 2, [](StateHeader&) { return true; });
   memory().sweep(middle, memory().slot_count(), [&](StateHeader& state) { return visited.insert(&state).second; });
-  EXPECT_EQ(visited.size(), memory().slot_count());
+  for (StateHeader* state : states) ASSERT_EQ(visited.count(state), 1u);
+  release_all(states);
+}
+
+// Giving back.
+
+/// Which of the pages that the states start in are resident.
+std::size_t resident_pages(const std::vector<StateHeader*>& states) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  std::size_t resident = 0;
+  for (StateHeader* state : states) {
+    unsigned char answer = 0;
+    EXPECT_EQ(::mincore(reinterpret_cast<void*>(address_of(state) / page * page), 1, &answer), 0);
+    resident += answer & 1;
+  }
+  return resident;
+}
+
+/// As many slots of a class as there are in so many megabytes.
+std::vector<StateHeader*> allocate_megabytes(std::uint8_t size_class, std::size_t megabytes) {
+  return allocate_many(size_class, (megabytes << 20) / size_classes::bytes_of(size_class));
+}
+
+/// What a depot keeps of empty chunks, at most, and what magazines may pin.
+constexpr std::size_t kKept = std::size_t{8} << 20;
+
+TEST(StateMemory, EmptyChunksGoBackToTheSystemAndStayReadable) {
+  for (std::uint8_t size_class : {4, 15, 30}) {
+    std::size_t before = memory().usage().resident;
+    std::vector<StateHeader*> states = allocate_megabytes(size_class, 64);
+    for (StateHeader* state : states) std::memset(static_cast<void*>(state + 1), 0xAB, 16);
+    EXPECT_EQ(resident_pages(states), states.size());
+    EXPECT_GE(memory().usage().resident, before + (std::size_t{60} << 20));
+    release_all(states);
+    EXPECT_LE(memory().usage().resident, before + kKept);
+    EXPECT_LE(resident_pages(states), states.size() / 8);
+    for (StateHeader* state : states) ASSERT_EQ(state->key.load(), 0u) << "what was given back must read as dead";
+  }
+}
+
+TEST(StateMemory, WhatWasGivenBackServesItsClassAgain) {
+  constexpr std::uint8_t kClass = 6;
+  std::vector<StateHeader*> states = allocate_megabytes(kClass, 32);
+  release_all(states);
+  std::size_t slots = memory().slot_count();
+  for (int round = 0; round < 3; ++round) {
+    std::unordered_set<StateHeader*> again;
+    for (StateHeader* state : allocate_megabytes(kClass, 32)) {
+      ASSERT_EQ(state->size_class, kClass);
+      std::memset(static_cast<void*>(state + 1), 0xCD, size_classes::bytes_of(kClass) - sizeof(StateHeader));
+      ASSERT_TRUE(again.insert(state).second);
+    }
+    EXPECT_EQ(memory().slot_count(), slots) << "new memory although there was some of this class";
+    release_all({again.begin(), again.end()});
+  }
+}
+
+TEST(StateMemory, ASweepLeavesAloneWhatWasGivenBack) {
+  std::vector<StateHeader*> states = allocate_megabytes(5, 32);
+  release_all(states);
+  std::size_t resident = resident_pages(states);
+  ASSERT_LT(resident, states.size() / 4);
+  memory().sweep(0, 2 * memory().slot_count(), [](StateHeader& state) { return state.key.load() == 0; });
+  EXPECT_EQ(resident_pages(states), resident);
+}
+
+TEST(StateMemory, AllocationFillsTheFullestChunksSoThatOthersEmpty) {
+  constexpr std::uint8_t kClass = 10;
+  constexpr std::size_t kChunk = size_classes::kHugePage;
+  std::vector<StateHeader*> states = allocate_megabytes(kClass, 64);
+  // Half of the chunks stay nearly full, of the others one slot in fifty stays.
+  std::vector<StateHeader*> kept, released;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    bool full = address_of(states[i]) / kChunk % 2 == 0;
+    (i % 50 == 0) != full ? kept.push_back(states[i]) : released.push_back(states[i]);
+  }
+  release_all(released);
+  std::size_t resident = memory().usage().resident, in_full = 0;
+  std::vector<StateHeader*> fresh = allocate_many(kClass, released.size() / 60);
+  for (StateHeader* state : fresh) in_full += address_of(state) / kChunk % 2 == 0;
+  EXPECT_GE(in_full, fresh.size() * 9 / 10) << "magazines apart";
+  EXPECT_EQ(memory().usage().resident, resident);
+  release_all(fresh);
+  release_all(kept);
+}
+
+TEST(StateMemory, ACacheAtItsBudgetKeepsItsMemory) {
+  std::vector<StateHeader*> states = allocate_megabytes(12, 64);
+  std::size_t resident = memory().usage().resident, part = states.size() / 64;
+  for (std::size_t from = 0; from + part <= states.size(); from += part) {
+    for (std::size_t i = from; i < from + part; ++i) memory().release(states[i]);
+    ASSERT_EQ(memory().usage().resident, resident) << "given back, to be taken again at once";
+    for (std::size_t i = from; i < from + part; ++i) states[i] = memory().allocate(12);
+    ASSERT_EQ(memory().usage().resident, resident);
+  }
+  release_all(states);
+}
+
+TEST(StateMemory, UsageKnowsWhatIsOutInMagazinesAndInDepots) {
+  constexpr std::uint8_t kClass = 3;
+  StateMemory::Usage before = memory().usage();
+  std::vector<StateHeader*> states = allocate_many(kClass, 1000);
+  StateMemory::Usage with = memory().usage();
+  EXPECT_EQ(with.in_use(), before.in_use() + 1000 * size_classes::bytes_of(kClass));
+  EXPECT_EQ(with.resident, with.in_use() + with.in_depots + with.in_magazines);
+  std::thread([] {
+    memory().release(memory().allocate(kClass));
+    EXPECT_GT(memory().usage().in_magazines, 0u);
+  }).join();
+  EXPECT_EQ(memory().usage().in_magazines, with.in_magazines) << "a thread that has ended has none";
+  release_all(states);
+  EXPECT_EQ(memory().usage().in_use(), before.in_use());
+}
+
+// Whole chunks come and go while others allocate of the same class, sweep, and look at what was given back.
+TEST(StateMemory, ChunksComeAndGoUnderManyThreads) {
+  constexpr int kThreads = 3, kRounds = 30;
+  constexpr std::uint8_t kClass = 25;  // 12 KiB: a chunk has 170 slots
+  std::atomic<bool> done = false;
+  std::atomic<int> broken = 0;
+  std::atomic<StateHeader*> stale = nullptr;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; ++round) {
+        std::vector<StateHeader*> mine = allocate_megabytes(kClass, 6 + static_cast<std::size_t>(t));
+        for (StateHeader* state : mine) ::new (state + 1) std::uintptr_t(address_of(state));
+        stale.store(mine[mine.size() / 2], std::memory_order_relaxed);
+        for (StateHeader* state : mine) {
+          if (*reinterpret_cast<std::uintptr_t*>(state + 1) != address_of(state)) ++broken;
+          memory().release(state);
+        }
+      }
+    });
+  }
+  std::thread reader([&] {
+    std::size_t hand = 0;
+    auto look = [&](StateHeader& state) {
+      if (state.key.load(std::memory_order_acquire) != 0) ++broken;  // nobody publishes here
+      return true;
+    };
+    while (!done.load()) {
+      if (StateHeader* state = stale.load(std::memory_order_relaxed)) look(*state);
+      hand = memory().sweep(hand, 500, look);
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  done = true;
+  reader.join();
+  EXPECT_EQ(broken.load(), 0);
 }
 
 // Threads allocate, fill, check and free (their own and each other's slots) while one sweeps over everything.

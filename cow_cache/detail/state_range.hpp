@@ -1,0 +1,111 @@
+// The range of addresses that all states live in, and which chunk an address belongs to.
+//
+// Thread safety: all functions may be called from any thread.
+//
+// Invariants:
+//  1. The range is reserved once and never unmapped; addresses become chunks from the bottom up and stay so.
+//  2. It lies between two neighbouring multiples of 2^37, both excluded: handles of states (state_memory.hpp) count on it.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <new>
+
+#include "../size_classes.hpp"
+#include "state_chunk.hpp"
+
+namespace cow::detail {
+
+class StateRange {
+ public:
+  /// Throws std::bad_alloc if not even a gigabyte of addresses can be had.
+  StateRange() {
+    for (std::size_t bytes = kMostBytes; bytes >= kLeastBytes; bytes /= 2) {
+      std::byte* range = reserve(2 * bytes);
+      if (range == nullptr) continue;
+      std::byte* aligned = range + (-reinterpret_cast<std::uintptr_t>(range) & (bytes - 1));
+      (void)::munmap(range, static_cast<std::size_t>(aligned - range));
+      (void)::munmap(aligned + bytes, static_cast<std::size_t>(range + bytes - aligned));
+      base_ = aligned + kHugePage;
+      bytes_ = bytes - kHugePage;
+      // A random walk over many objects pays a TLB miss per step with 4 KiB pages. Failure only costs speed.
+      (void)::madvise(base_, bytes_, MADV_HUGEPAGE);
+      (void)::madvise(base_, bytes_, MADV_DONTDUMP);
+      units_ = reinterpret_cast<std::atomic<Chunk*>*>(reserve(bytes_ / kUnit * sizeof(Chunk*)));
+      if (units_ != nullptr) return;
+      break;
+    }
+    throw std::bad_alloc();
+  }
+  StateRange(const StateRange&) = delete;
+  StateRange& operator=(const StateRange&) = delete;
+
+  std::byte* base() const noexcept { return base_; }
+
+  /// Bytes from the base on that may hold chunks.
+  std::size_t used() const noexcept { return used_.load(std::memory_order_acquire); }  // pairs with new_chunk
+
+  /// The chunk at an offset; null: none yet.
+  Chunk* chunk_at(std::size_t offset) const noexcept {
+    // Acquire: pairs with the release in new_chunk, so the chunk is complete. A large chunk is found at the start of the
+    // huge page, so that few lines are looked at.
+    Chunk* chunk = units_[offset / kHugePage * (kHugePage / kUnit)].load(std::memory_order_acquire);
+    if (chunk != nullptr && chunk->bytes < kHugePage) chunk = units_[offset / kUnit].load(std::memory_order_acquire);
+    return chunk;
+  }
+  Chunk& chunk_of(const StateHeader* slot) const noexcept {
+    return *chunk_at(static_cast<std::size_t>(reinterpret_cast<const std::byte*>(slot) - base_));
+  }
+
+  /// A chunk of a class, of a whole number of units. Throws std::bad_alloc.
+  Chunk& new_chunk(std::uint8_t size_class, std::size_t bytes) {
+    std::scoped_lock lock(mutex_);
+    bool small = bytes < kHugePage;
+    std::size_t end = used_.load(std::memory_order_relaxed);  // written only under this mutex
+    std::size_t offset = small && small_ < small_end_ ? small_ : end;
+    if (offset + bytes > bytes_) throw std::bad_alloc();
+    chunks_.emplace_back(base_ + offset, bytes, size_class);
+    for (std::size_t at = offset; at < offset + bytes; at += kHugePage) {
+      units_[at / kUnit].store(&chunks_.back(), std::memory_order_release);
+    }
+    slot_count_.fetch_add(chunks_.back().slots, std::memory_order_relaxed);  // a mere count
+    if (small) {                                                             // small chunks share a huge page
+      small_ = offset + bytes;
+      if (offset == end) small_end_ = end + kHugePage;
+    }
+    if (offset == end) used_.store(small ? small_end_ : end + bytes, std::memory_order_release);
+    return chunks_.back();
+  }
+
+  /// Gives a chunk's memory back to the system; it stays readable, as zeros. REQUIRES: it is empty and in no list.
+  static bool give_back(Chunk& chunk) noexcept { return ::madvise(chunk.start, chunk.bytes, MADV_DONTNEED) == 0; }
+
+  /// Slots of all chunks.
+  std::size_t slot_count() const noexcept { return slot_count_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kUnit = size_classes::kUnit, kHugePage = size_classes::kHugePage;
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 37, kLeastBytes = std::size_t{1} << 30;
+
+  static std::byte* reserve(std::size_t bytes) noexcept {
+    void* range = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return range == MAP_FAILED ? nullptr : static_cast<std::byte*>(range);
+  }
+
+  std::byte* base_ = nullptr;
+  std::size_t bytes_ = 0;
+  std::atomic<Chunk*>* units_ =
+      nullptr;  // the chunk at each, of large ones per huge page; zeros, where nothing was stored, are null pointers
+  std::mutex mutex_;
+  std::deque<Chunk> chunks_;
+  std::size_t small_ = 0, small_end_ = 0;  // offsets: where the next small chunks go
+  std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> slot_count_{0};
+};
+
+}  // namespace cow::detail
