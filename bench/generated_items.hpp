@@ -1,19 +1,16 @@
-// Items of a known size, and a store that makes their records up: nothing but the cache takes memory or time.
+// Items of a known size, and a store of any number of them.
 //
-// Thread safety: as Store demands.
+// Thread safety: as GeneratedStore.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "cow_cache/record.hpp"
 #include "cow_cache/ref.hpp"
-#include "cow_cache/store.hpp"
+#include "generated_store.hpp"
 
 namespace cow::bench {
 
@@ -26,26 +23,22 @@ struct Item {
   MSGPACK_DEFINE(value, text, padding);
 };
 
-/// A store of any number of equal items that remembers only its tids: what is read back has the first value. Nobody who
-/// uses it asks for a value that it wrote.
-class GeneratedStore final : public Store {
+/// Any number of equal items.
+class ItemStore final : public GeneratedStore {
  public:
   static constexpr std::size_t kShortText = 40, kLongText = 200;
 
-  explicit GeneratedStore(std::size_t text_bytes = kShortText) {
-    Item item;
-    item.text.assign(text_bytes, 'x');
-    encode_record(item, record_);
-  }
-
-  std::optional<Revision> load(Oid, Tid) override { return Revision{.begin = Tid{1}, .record = record_}; }
-  Tid last_tid() override { return Tid{last_.load()}; }
-  OidBlock allocate_oids(std::uint64_t count) override { return {Oid{next_oid_.fetch_add(count)}, count}; }
-  void commit(std::span<const TransactionWrite> group) override { last_ = group.back().tid.value; }
+  explicit ItemStore(std::size_t text_bytes = kShortText)
+      : GeneratedStore([record = record_of(text_bytes)](Oid) { return record; }) {}
 
  private:
-  std::string record_;
-  std::atomic<std::uint64_t> last_{1}, next_oid_{std::uint64_t{1} << 39};
+  static std::string record_of(std::size_t text_bytes) {
+    Item item;
+    item.text.assign(text_bytes, 'x');
+    std::string record;
+    encode_record(item, record);
+    return record;
+  }
 };
 
 /// The item of that number, from 0 on, by its oid alone.

@@ -19,13 +19,23 @@ extern "C" int mallctl(const char*, void*, std::size_t*, void*, std::size_t) __a
 namespace cow::bench {
 
 /// Asks the allocator to return what the program has freed, so that it is neither counted nor to be had for nothing by
-/// what is measured next.
+/// what is measured next. What other threads' caches of the allocator hold stays.
 inline void give_back_freed_memory() {
   if (mallctl != nullptr) {
+    (void)mallctl("thread.tcache.flush", nullptr, nullptr, nullptr, 0);
     (void)mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);  // 4096: all arenas (MALLCTL_ARENAS_ALL)
   } else {
     ::malloc_trim(0);
   }
+}
+
+/// What the allocator has resident, in bytes, by its own account; 0 without jemalloc.
+inline std::uint64_t allocator_resident_bytes() {
+  if (mallctl == nullptr) return 0;
+  std::uint64_t epoch = 1;  // refreshes the figures
+  (void)mallctl("epoch", nullptr, nullptr, &epoch, sizeof epoch);
+  std::size_t resident = 0, size = sizeof resident;
+  return mallctl("stats.resident", &resident, &size, nullptr, 0) == 0 ? resident : 0;
 }
 
 /// Of /proc/self/smaps_rollup, in bytes.

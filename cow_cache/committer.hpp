@@ -30,7 +30,7 @@
 #include "detail/pause.hpp"
 #include "errors.hpp"
 #include "record.hpp"
-#include "state_memory.hpp"
+#include "state_factory.hpp"
 #include "store.hpp"
 #include "write_set.hpp"
 
@@ -59,15 +59,6 @@ class CommitRequest {
 
  private:
   friend class Committer;
-
-  /// A private state has grown or shrunk under its transaction's hands; its record says by how much, about.
-  static void weigh(StateHeader& state, std::size_t record_bytes) noexcept {
-    std::size_t slot_bytes = size_classes::bytes_of(state.size_class);
-    std::size_t heap_bytes = state.charge.load(std::memory_order_relaxed) - slot_bytes;
-    std::size_t value_bytes = state.operations->state_bytes - sizeof(StateHeader);
-    std::size_t from_record = record_bytes > value_bytes ? record_bytes : 0;
-    state.charge.store(detail::charge_of(slot_bytes, std::max(heap_bytes, from_record)), std::memory_order_relaxed);
-  }
 
   enum Progress : int { kWaiting, kLeading, kDone };
 
@@ -105,6 +96,8 @@ class Committer {
     frontier_.store(tid.value, std::memory_order_seq_cst);
   }
 
+  /// Bytes of the tables of recent writes.
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t commits() const noexcept { return commits_.load(std::memory_order_relaxed); }
   std::uint64_t conflicts() const noexcept { return conflicts_.load(std::memory_order_relaxed); }
 
@@ -250,12 +243,15 @@ class Committer {
 
   /// Forgets the older half of the recent writes when there are many.
   void rotate_recent() {
+    std::size_t buckets = recent_.bucket_count() + less_recent_.bucket_count();
+    bytes_.store(buckets * kBucketBytes, std::memory_order_relaxed);  // a mere figure
     if (recent_.size() < kRecentObjects) return;
     less_recent_ = std::exchange(recent_, {});
     recent_since_ = std::exchange(recent_rotated_at_, last_tid_);
   }
 
   using Recent = tsl::robin_map<Oid, Tid>;
+  static constexpr std::size_t kBucketBytes = sizeof(Recent::value_type) + 8;  // and the distance from home
 
   Store& store_;
 
@@ -270,6 +266,7 @@ class Committer {
   std::vector<CommitRequest*> queue_;
   bool led_ = false;
   std::atomic<std::uint64_t> commits_{0}, conflicts_{0};
+  std::atomic<std::size_t> bytes_{0};
 };
 
 }  // namespace cow

@@ -118,6 +118,7 @@ class BasicDatabase {
     Statistics statistics;
     statistics.commits = committer_.commits();
     statistics.conflicts = committer_.conflicts();
+    statistics.commit_bytes = committer_.bytes();
     cache_.add_statistics(statistics);
     return statistics;
   }

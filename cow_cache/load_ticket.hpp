@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -18,8 +19,18 @@
 
 namespace cow {
 
-struct LoadTicket {
-  explicit LoadTicket(Oid of) noexcept : oid(of) {}
+class LoadTicket {
+ public:
+  /// What a ticket takes: itself, the count of its owners, and a place in the list of its stripe.
+  static constexpr std::size_t kBytes = 64;
+
+  /// Counts its bytes in `bytes` as long as anybody has it.
+  LoadTicket(Oid of, std::atomic<std::size_t>& bytes) noexcept : oid(of), bytes_(bytes) {
+    bytes_.fetch_add(kBytes, std::memory_order_relaxed);  // a mere figure
+  }
+  LoadTicket(const LoadTicket&) = delete;
+  LoadTicket& operator=(const LoadTicket&) = delete;
+  ~LoadTicket() { bytes_.fetch_sub(kBytes, std::memory_order_relaxed); }
 
   void finish() noexcept {
     finished_.store(true, std::memory_order_release);  // pairs with the acquire in wait
@@ -30,6 +41,7 @@ struct LoadTicket {
   const Oid oid;
 
  private:
+  std::atomic<std::size_t>& bytes_;
   std::atomic<bool> finished_{false};
 };
 

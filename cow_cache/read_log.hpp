@@ -235,6 +235,9 @@ class ReadLog {
     use(*table);
     slot_->lock_log();  // waits for a scanner of this very table
     slot_->unlock_log();
+    if (slot_->log_bytes != nullptr) {  // relaxed: a mere figure
+      slot_->log_bytes->fetch_add(table->bytes() - old.bytes(), std::memory_order_relaxed);
+    }
     LogTable::destroy(&old);
   }
 

@@ -204,7 +204,7 @@ class SharedCache::Reader {
 
   /// Loads the current revision, or waits for whoever does. Null: look again.
   StateHeader* load_current(Oid oid, const TypeOperations& operations) {
-    auto ticket = std::make_shared<LoadTicket>(oid);
+    auto ticket = std::make_shared<LoadTicket>(oid, cache_->ticket_bytes_);
     LoadTickets& tickets = cache_->tickets_of(oid);
     {
       std::unique_lock lock(cache_->table_.mutex_of(oid));

@@ -22,8 +22,8 @@
 #include <string_view>
 
 #include "codec.hpp"
-#include "detail/heap_meter.hpp"
 #include "errors.hpp"
+#include "heap_bytes.hpp"
 #include "state.hpp"
 
 namespace cow {
@@ -60,6 +60,9 @@ class ScratchZone {
   ScratchZone(const ScratchZone&) = delete;
   ScratchZone& operator=(const ScratchZone&) = delete;
   ~ScratchZone() { zone().clear(); }
+
+  /// Makes the thread's zone, if it has none yet: before allocations are counted.
+  static void prepare() { (void)zone(); }
 
   /// The MessagePack value at `offset`, which moves behind it. It refers to the bytes of `record`.
   static msgpack::object unpack(std::string_view record, std::size_t& offset) {
@@ -165,6 +168,7 @@ inline constexpr TypeOperations type_operations{
     .encode = [](const StateHeader& state, std::string& out) { encode_record(value_of<T>(state), out); },
     .decode = [](StateHeader& target, std::string_view record, Oid oid,
                  Tid tid) { ::new (&value_of<T>(target)) T(decode_record<T>(record, oid, tid)); },
+    .add_heap_bytes = [](const StateHeader& state, HeapSum& sum) { sum.add(value_of<T>(state)); },
 };
 
 /// The operations of a tombstone: a state without a value, for an object that was erased.
@@ -177,6 +181,7 @@ inline constexpr TypeOperations erased_operations{
     .copy = [](StateHeader&, const StateHeader&) {},
     .encode = [](const StateHeader&, std::string&) {},
     .decode = [](StateHeader&, std::string_view, Oid, Tid) {},
+    .add_heap_bytes = [](const StateHeader&, HeapSum&) {},
 };
 
 }  // namespace cow

@@ -38,7 +38,9 @@ namespace cow {
 
 /// Sizes of a cache.
 struct CacheOptions {
-  std::size_t cache_bytes = std::size_t{256} << 20;  ///< budget of resident states, oid table and limbo's own budget
+  /// Budget of resident states with their heap members, oid table, read logs, tickets, and limbo's own budget. States get
+  /// half of it at least, whatever the others take.
+  std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
   MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
 };
@@ -132,10 +134,17 @@ class SharedCache {
   }
 
   void add_statistics(Statistics& statistics) {
-    statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);
+    // The slots first: heap members that come or go meanwhile may not make their share negative.
+    std::uint64_t slots = slot_bytes_.load(std::memory_order_relaxed);
+    std::uint64_t resident = resident_bytes_.load(std::memory_order_relaxed);
+    statistics.cache_bytes += resident;
+    statistics.heap_bytes += resident - std::min(resident, slots);
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
     statistics.table_bytes += table_.bytes();
-    statistics.transaction_bytes += registry_.bytes();
+    statistics.transaction_bytes += registry_.bytes() + registry_.held().bytes();
+    statistics.ticket_bytes += ticket_bytes_.load(std::memory_order_relaxed);
+    StateMemory::Usage usage = StateMemory::instance().usage();
+    statistics.free_slot_bytes += usage.in_depots + usage.in_magazines;
     statistics.active_transactions += registry_.active_count();
     statistics.loads += loads_.load(std::memory_order_relaxed);
     statistics.old_loads += old_loads_.load(std::memory_order_relaxed);
@@ -155,6 +164,7 @@ class SharedCache {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
     resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot_bytes_.fetch_add(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
     // Release: pairs with every look, so the whole state is seen.
     state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
   }
@@ -163,6 +173,7 @@ class SharedCache {
   void kill(StateHeader& state, std::vector<StateHeader*>& retired) {
     Reclaimer::mark_dead(state);
     resident_bytes_.fetch_sub(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot_bytes_.fetch_sub(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
     retired.push_back(&state);
   }
 
@@ -229,10 +240,12 @@ class SharedCache {
     }
   }
 
-  /// What the table and the ordinary limbo leave of the budget. What sleepers hold does not count: evicting more would
-  /// not free it, and the evictor would go round in circles.
+  /// What the table, the logs, the tickets and the ordinary limbo leave of the budget, but half of it at least: evicting
+  /// more does not make logs shorter. For the same reason the states that sleepers hold do not count: it would not free
+  /// them, and the evictor would go round in circles.
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = table_.bytes() + std::min(limbo_budget_, budget_ / 16);
+    std::size_t others = table_.bytes() + registry_.bytes() + ticket_bytes_.load(std::memory_order_relaxed) +
+                         std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
@@ -271,7 +284,9 @@ class SharedCache {
   OidTable table_;
   std::array<LoadTickets, OidTable::kStripes> tickets_;
 
-  alignas(64) std::atomic<std::size_t> resident_bytes_{0};
+  alignas(64) std::atomic<std::size_t> resident_bytes_{0}, slot_bytes_{
+                                                               0};  // slot_bytes_: of these, without heap members
+  std::atomic<std::size_t> ticket_bytes_{0};
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
   std::mutex evict_mutex_;

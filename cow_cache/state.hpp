@@ -26,6 +26,7 @@
 namespace cow {
 
 struct StateHeader;
+class HeapSum;
 
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
@@ -40,6 +41,8 @@ struct TypeOperations {
   void (*encode)(const StateHeader& state, std::string& out);
   /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
   void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
+  /// Adds up what belongs to the value of `state` on the heap (heap_bytes.hpp).
+  void (*add_heap_bytes)(const StateHeader& state, HeapSum& sum);
 };
 
 inline constexpr std::size_t kStateAlignment = 64;

@@ -5,10 +5,11 @@
 // Invariants:
 //  1. What comes out of here is dead (key 0) and complete but for its key: the caller publishes it.
 //  2. When a function throws, the slot it took has gone back and the write set is unchanged.
-//  3. A state's charge is its slot plus its heap members: measured when it is built, weighed again when it is
-//     committed.
+//  3. A state's charge is its slot plus its heap members, as of when it was decoded or committed. It never changes while
+//     others know the state.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -51,24 +52,47 @@ inline void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
                      std::memory_order_relaxed);
 }
 
+inline HeapSum heap_bytes_of(const StateHeader& state) noexcept {
+  HeapSum sum;
+  state.operations->add_heap_bytes(state, sum);
+  return sum;
+}
+
+/// Charges a state that a program may have changed with what its value says that it has on the heap. Where that is not
+/// all: with the last charge at least, and with its record if that is more than the value itself holds.
+inline void weigh(StateHeader& state, std::size_t record_bytes) noexcept {
+  HeapSum sum = heap_bytes_of(state);
+  std::size_t heap_bytes = sum.bytes();
+  if (!sum.complete()) {
+    std::size_t slot_bytes = size_classes::bytes_of(state.size_class);
+    std::size_t charge = state.charge.load(std::memory_order_relaxed);
+    heap_bytes = std::max(heap_bytes, charge - slot_bytes);
+    if (record_bytes > state.operations->state_bytes - sizeof(StateHeader))
+      heap_bytes = std::max(heap_bytes, record_bytes);
+  }
+  set_charge(state, heap_bytes);
+}
+
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
 inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
+  detail::ScratchZone::prepare();
   detail::HeapMeter meter;
   StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
     raw.operations->decode(raw, revision.record, oid, revision.begin);
   });
-  set_charge(state, meter.kept(revision.record.size()));
+  HeapSum sum = heap_bytes_of(state);
+  // What was allocated is all, but for what the allocator adds; without a count the record must do for what is not known.
+  std::size_t at_least = meter.counts() ? meter.kept() : sum.complete() ? 0 : revision.record.size();
+  set_charge(state, std::max(sum.bytes(), at_least));
   state.begin.store(revision.begin.value, std::memory_order_relaxed);
   state.end.store(revision.end.value, std::memory_order_relaxed);
   return state;
 }
 
-/// A copy of a state's value in a state of its own.
+/// A copy of a state's value in a state of its own; its heap members are weighed when it is committed.
 inline StateHeader& clone_state(const StateHeader& base) {
-  detail::HeapMeter meter;
   StateHeader& clone = build_state(*base.operations, [&](StateHeader& raw) { raw.operations->copy(raw, base); });
-  std::size_t heap_of_base = base.charge.load(std::memory_order_relaxed) - size_classes::bytes_of(base.size_class);
-  set_charge(clone, meter.kept(heap_of_base));
+  clone.charge.store(base.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
   return clone;
 }
 

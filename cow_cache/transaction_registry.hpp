@@ -159,16 +159,7 @@ class TransactionRegistry {
   }
 
   /// Bytes of slots and read logs, of idle transactions too.
-  std::size_t bytes() noexcept {
-    std::size_t bytes = 0;
-    for (std::uint32_t i = 0, count = slot_count(); i < count; ++i) {
-      slots_[i].lock_log();
-      bytes += sizeof(TransactionSlot) + sizeof(LogTable) +
-               slots_[i].log.load(std::memory_order_acquire)->lanes * sizeof(StateHandle);
-      slots_[i].unlock_log();
-    }
-    return bytes;
-  }
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
   /// The most transactions that were active at once so far: what one look at all announcements costs.
   std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
@@ -263,6 +254,8 @@ class TransactionRegistry {
     LogTable* log = LogTable::make(LogTable::kFewestLanes);
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
     slot->log.store(log, std::memory_order_relaxed);
+    slot->log_bytes = &bytes_;
+    bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a mere figure
     slot_count_.store(index + 1, std::memory_order_seq_cst);  // a scan that misses the slot precedes its announcement
     return *slot;
   }
@@ -294,6 +287,7 @@ class TransactionRegistry {
   const std::atomic<std::uint64_t>& frontier_;
   TransactionSlot* slots_ = nullptr;
   std::atomic<std::uint32_t> slot_count_{0};
+  std::atomic<std::size_t> bytes_{0};
   alignas(64) std::atomic<std::uint64_t> epoch_{1};
   HeldStates held_;
   alignas(64) std::mutex free_mutex_;

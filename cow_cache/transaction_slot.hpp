@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <new>
@@ -29,6 +30,7 @@ struct alignas(64) LogTable {
   std::uint32_t lanes;
   std::uint32_t uses_far_too_large = 0;  // the owner's
 
+  std::size_t bytes() const noexcept { return sizeof(LogTable) + lanes * sizeof(std::uint32_t); }
   std::atomic<std::uint32_t>* entries() noexcept { return reinterpret_cast<std::atomic<std::uint32_t>*>(this + 1); }
 
   /// `lanes` is a power of two, at least two buckets. Throws std::bad_alloc.
@@ -50,7 +52,8 @@ struct alignas(128) TransactionSlot {
   std::atomic<LogTable*> log{nullptr};
   std::atomic<bool> log_lock{false};
   std::vector<std::uint32_t> held;  ///< the owner's: what it has in TransactionRegistry::held(), ascending
-  bool owned_by_thread = false;     ///< waits for its thread's next transaction, rather than in the free list
+  std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
+  bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
 
   /// Held by a scanner for one table, by the owner for an instant: so a spin lock, that yields when it must wait.
   void lock_log() noexcept {

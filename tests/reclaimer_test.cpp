@@ -46,6 +46,7 @@ constexpr TypeOperations kProbeOperations{
     .copy = nullptr,
     .encode = nullptr,
     .decode = nullptr,
+    .add_heap_bytes = nullptr,
 };
 
 StateHeader& make_probe(std::uint64_t id) {

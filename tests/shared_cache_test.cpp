@@ -239,6 +239,64 @@ TEST_F(SharedCacheTest, RewritingAnObjectDoesNotInflateTheCache) {
   EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
 }
 
+TEST_F(SharedCacheTest, TransactionBytesFollowTheReadLogs) {
+  std::vector<Ref<Account>> accounts;
+  db_.transact([&](Transaction& txn) {
+    for (int i = 0; i < 100'000; ++i) accounts.push_back(txn.create(Account{"a", i, {}}));
+  });
+  { Transaction txn = db_.begin(); }
+  std::uint64_t idle = db_.statistics().transaction_bytes;
+  {
+    Transaction txn = db_.begin();
+    for (const Ref<Account>& account : accounts) (void)txn.read(account);
+    EXPECT_GE(db_.statistics().transaction_bytes, idle + accounts.size() * sizeof(StateHandle));
+  }
+  EXPECT_EQ(db_.statistics().transaction_bytes, idle) << "a log as long as that is dropped";
+}
+
+TEST_F(SharedCacheTest, NothingIsLeftOfTheTicketsWhenNobodyLoads) {
+  Ref<Account> account = make("a", 1);
+  db_.cache().evict_all();
+  EXPECT_EQ(db_.begin().read(account).balance, 1);
+  EXPECT_EQ(db_.statistics().loads, 1u);
+  EXPECT_EQ(db_.statistics().ticket_bytes, 0u);
+}
+
+TEST_F(SharedCacheTest, ThePartsAddUp) {
+  for (int i = 0; i < 100; ++i) make("a name that is too long for the inside of a string", i);
+  Statistics statistics = db_.statistics();
+  EXPECT_GE(statistics.heap_bytes, 100 * 50u);
+  EXPECT_GE(statistics.slot_bytes(), 100 * size_classes::bytes_of(size_classes::class_of(sizeof(State<Account>))));
+  EXPECT_EQ(statistics.slot_bytes() + statistics.heap_bytes, statistics.cache_bytes);
+  EXPECT_EQ(statistics.total_bytes(), statistics.cache_bytes + statistics.limbo_bytes + statistics.table_bytes +
+                                          statistics.transaction_bytes + statistics.ticket_bytes +
+                                          statistics.commit_bytes + statistics.free_slot_bytes);
+}
+
+// However long the logs of those who sleep: the states keep half of the budget.
+TEST(CacheBudget, LogsTakeFromTheStatesButNotMoreThanHalf) {
+  MemoryStore store;
+  Database db(store, {.cache_bytes = 2 << 20});
+  std::vector<Ref<Account>> accounts;
+  db.transact([&](Transaction& txn) {
+    for (int i = 0; i < 12'000; ++i) accounts.push_back(txn.create(Account{"owner", i, {}}));
+  });
+  auto read_all = [&](Transaction& txn) {
+    for (const Ref<Account>& account : accounts) (void)txn.read(account);
+  };
+  db.transact(read_all);
+  std::uint64_t alone = db.statistics().cache_bytes;
+  std::vector<Transaction> sleepers;
+  for (int i = 0; i < 5; ++i) {
+    sleepers.push_back(db.begin());
+    read_all(sleepers.back());
+  }
+  ASSERT_GT(db.statistics().transaction_bytes, 512u << 10);
+  db.transact([](Transaction& txn) { txn.create(Account{"what comes in makes room", 0, {}}); });
+  EXPECT_LT(db.statistics().cache_bytes, alone - (256 << 10));
+  EXPECT_GE(db.statistics().cache_bytes, (1u << 20) - (64 << 10)) << "a cache that keeps nothing is of no use";
+}
+
 TEST(CacheBudget, RevisionsLoadedForAnOldSnapshotCountToo) {
   constexpr int kAccounts = 300;
   constexpr std::size_t kBudget = 128 << 10;  // enough for the newest revisions, not for two of each

@@ -68,7 +68,7 @@ struct Worker {
 
 Result measure(const Scheme& scheme, const Options& options) {
   Result result;
-  GeneratedStore store;
+  ItemStore store;
   Membership main_thread(scheme);
   Database database(store, {.cache_bytes = std::size_t{256} << 20, .reclaimer = scheme.make});
   // One critical section for all sleepers: they sleep in this thread.

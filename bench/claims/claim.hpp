@@ -27,7 +27,7 @@ struct Claim {
 
 // Grouped by what they measure; each in the file of that name.
 std::vector<Claim> read_claims();     // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, two-threads
-std::vector<Claim> memory_claims();   // memory_claims.cpp: memory-64, cold-loads
+std::vector<Claim> memory_claims();   // memory_claims.cpp: memory-64, cold-loads, statistics
 std::vector<Claim> sleeper_claims();  // sleeper_claims.cpp: limbo, oversubscription, budget
 std::vector<Claim> write_claims();    // write_claims.cpp: first-write, commit-raw
 

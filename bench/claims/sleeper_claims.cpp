@@ -24,7 +24,7 @@ double mebibytes(double bytes) { return bytes / (1 << 20); }
 
 /// A database of short items in which all hot ones stay.
 struct HotDatabase {
-  GeneratedStore store;
+  ItemStore store;
   Database database{store, {.cache_bytes = 256 << 20}};
 };
 
@@ -42,7 +42,7 @@ struct Limbo {
 /// speed, over four times as many objects as the budget holds.
 Limbo measure_limbo(int sleepers, int objects, double seconds, std::size_t limbo_bytes) {
   constexpr std::uint64_t kItems = 200'000;
-  GeneratedStore store;
+  ItemStore store;
   Database database(store, {.cache_bytes = 24 << 20, .limbo_bytes = limbo_bytes});
   std::vector<Transaction> sleeping;
   std::mt19937_64 random(1);
@@ -161,29 +161,35 @@ Measured measure_open_transactions() {
 
 Measured measure_budget() {
   constexpr std::size_t kBudget = std::size_t{64} << 20;
-  constexpr std::size_t kItemBytes = 560;  // a slot of 320 bytes, a text of 224, shares of the rest
-  GeneratedStore store(GeneratedStore::kLongText);
+  ItemStore store(ItemStore::kLongText);
   double before = static_cast<double>(process_memory().anonymous);
   Database database(store, {.cache_bytes = kBudget});
-  double most = 0;
-  std::uint64_t number = 0;
-  Statistics last;
-  while (number * kItemBytes < 50 * kBudget) {
-    for (int batch = 0; batch < 1000; ++batch) {
+  auto read_batch = [&, number = std::uint64_t{0}](std::uint64_t objects) mutable {
+    for (std::uint64_t end = number + objects; number < end;) {
       Transaction txn = database.begin();
       for (int i = 0; i < 100; ++i) (void)txn.read(item(number++));
     }
+    return number;
+  };
+  std::uint64_t first = read_batch(1000);
+  std::uint64_t item_bytes = database.statistics().cache_bytes / first;
+  double most = 0;
+  std::uint64_t number = first;
+  Statistics last;
+  while (number * item_bytes < 50 * kBudget) {
+    number = read_batch(100'000);
     last = database.statistics();
     most = std::max(most, static_cast<double>(process_memory().anonymous) - before);
   }
+  auto part = [](std::uint64_t bytes) { return mebibytes(static_cast<double>(bytes)); };
   return {
       mebibytes(most - 1.1 * kBudget),
-      fmt::format("budget {} MiB; {:.1f} million objects read once; resident at most {:.1f} MiB; states {:.1f}, table "
-                  "{:.1f}, limbo {:.1f}, transactions {:.1f} MiB at the end",
-                  kBudget >> 20, static_cast<double>(number) / 1e6, mebibytes(most),
-                  mebibytes(static_cast<double>(last.cache_bytes)), mebibytes(static_cast<double>(last.table_bytes)),
-                  mebibytes(static_cast<double>(last.limbo_bytes)),
-                  mebibytes(static_cast<double>(last.transaction_bytes)))};
+      fmt::format("budget {} MiB; {:.1f} million objects of {} B read once; resident at most {:.1f} MiB; at the end: "
+                  "slots {:.1f}, heap members {:.1f}, table {:.1f}, limbo {:.1f}, transactions {:.1f}, free slots "
+                  "{:.1f} MiB",
+                  kBudget >> 20, static_cast<double>(number) / 1e6, item_bytes, mebibytes(most),
+                  part(last.slot_bytes()), part(last.heap_bytes), part(last.table_bytes), part(last.limbo_bytes),
+                  part(last.transaction_bytes), part(last.free_slot_bytes))};
 }
 
 }  // namespace

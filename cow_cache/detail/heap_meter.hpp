@@ -3,28 +3,50 @@
 // Thread safety: measures the calling thread only.
 //
 // With jemalloc in the process the figure is exact: jemalloc counts per thread the bytes allocated and freed
-// ("thread.allocatedp" and "thread.deallocatedp" in jemalloc(3)). Without it `kept` says what the caller guesses.
+// ("thread.allocatedp" and "thread.deallocatedp" in jemalloc(3)). Without it nobody counts.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
 // Weak: present only if the program is linked with jemalloc; a header library must not demand it.
 extern "C" int mallctl(const char* name, void* old_value, std::size_t* old_size, void* new_value, std::size_t new_size)
     __attribute__((weak));
+extern "C" std::size_t nallocx(std::size_t size, int flags) __attribute__((weak));
 
 namespace cow::detail {
+
+/// What jemalloc adds to each allocation of at least 16 KiB without counting it: a page, so that not all of them begin at
+/// the same place in the processor's cache ("opt.cache_oblivious" in jemalloc(3)).
+inline std::size_t padding_of_large() noexcept {
+  static const std::size_t padding = [] {
+    bool pads = false;
+    std::size_t size = sizeof pads;
+    return mallctl("opt.cache_oblivious", &pads, &size, nullptr, 0) == 0 && pads ? std::size_t{4} << 10 : 0;
+  }();
+  return padding;
+}
+
+/// What an allocation of `bytes` (not 0) takes: jemalloc says it; otherwise as glibc does, header included.
+inline std::size_t allocation_size(std::size_t bytes) noexcept {
+  if (nallocx == nullptr) return std::max<std::size_t>(32, (bytes + 8 + 15) / 16 * 16);
+  std::size_t size = nallocx(bytes, 0);
+  return size < std::size_t{16} << 10 ? size : size + padding_of_large();
+}
 
 class HeapMeter {
  public:
   HeapMeter() noexcept : start_(kept_by_thread()) {}
 
-  /// Bytes allocated and not freed since construction; `guess` where nobody counts.
-  std::size_t kept(std::size_t guess) const noexcept {
-    if (counters().allocated == nullptr) return guess;
-    std::int64_t kept = kept_by_thread() - start_;
-    return kept > 0 ? static_cast<std::size_t>(kept) : 0;
-  }
+  /// False: `kept` knows nothing.
+  static bool counts() noexcept { return counters().allocated != nullptr; }
+
+  /// Bytes allocated less bytes freed since construction.
+  std::int64_t change() const noexcept { return kept_by_thread() - start_; }
+
+  /// Bytes allocated and not freed since construction.
+  std::size_t kept() const noexcept { return static_cast<std::size_t>(std::max<std::int64_t>(change(), 0)); }
 
  private:
   struct Counters {
