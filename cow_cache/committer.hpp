@@ -67,7 +67,7 @@ class CommitRequest {
   std::string records_;
   std::vector<ObjectWrite> objects_;
   Tid tid_{};
-  std::vector<StateHeader*> superseded_;  // for the cache's `settle`
+  Unsettled unsettled_;
   std::exception_ptr error_;
   std::atomic<int> progress_{kWaiting};
 };
@@ -86,7 +86,7 @@ class Committer {
   Tid commit(CommitRequest& request, Cache& cache) {
     if (lead_or_wait(request)) lead(request, cache);
     if (request.error_) std::rethrow_exception(request.error_);
-    cache.settle(request.superseded_);
+    cache.settle(request.unsettled_);
     return request.tid_;
   }
 
@@ -195,7 +195,7 @@ class Committer {
       return;
     }
     last_tid_ = tid;
-    for (CommitRequest* request : valid) request->superseded_ = cache.publish(request->writes_, request->tid_);
+    for (CommitRequest* request : valid) request->unsettled_ = cache.publish(request->writes_, request->tid_);
     // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SharedCache::refresh_snapshots.
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(valid.size(), std::memory_order_relaxed);

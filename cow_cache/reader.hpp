@@ -250,6 +250,7 @@ class SharedCache::Reader {
     }
     bool visible = state->begin.load(std::memory_order_relaxed) <= snapshot_;
     if (!visible) log_.undo_add();
+    cache_->evictor_.admit({&oid, 1});
     cache_->make_room();
     // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
     return visible ? state : &load_old(oid, operations);

@@ -11,6 +11,11 @@
 //     older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
 //  4. A superseded state gets its `end` before the frontier reaches that tid: `publish` returns before it moves.
 //  5. The cache holds no state that the store does not have.
+//  6. Every object that is resident has been admitted to the evictor once, or is about to be by the call that made it
+//     resident. One that is superseded keeps its place. Old revisions have none: when the policy asks about their object,
+//     those that nobody has read go.
+//  7. States that sleepers hold are evicted like others and are limbo's from then on: they cannot send the evictor round
+//     in circles, and evicting more would not free them.
 #pragma once
 
 #include <array>
@@ -22,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "evictor.hpp"
 #include "hybrid_reclaimer.hpp"
 #include "load_ticket.hpp"
 #include "oid_table.hpp"
@@ -38,11 +44,13 @@ namespace cow {
 
 /// Sizes of a cache.
 struct CacheOptions {
-  /// Budget of resident states with their heap members, oid table, read logs, tickets, and limbo's own budget. States get
+  /// Budget of resident states with their heap members, oid table, read logs, tickets, queues of replacement, and limbo's own
+  /// budget. States get
   /// half of it at least, whatever the others take.
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
   MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
+  Replacement replacement = Replacement::adaptive;  ///< which objects leave when the budget is used up
 };
 
 class SharedCache {
@@ -65,7 +73,8 @@ class SharedCache {
         limbo_budget_(options.limbo_bytes),
         registry_(frontier),
         reclaimer_(options.reclaimer ? options.reclaimer(registry_, limbo_budget_)
-                                     : std::make_unique<HybridReclaimer>(registry_, limbo_budget_)) {}
+                                     : std::make_unique<HybridReclaimer>(registry_, limbo_budget_)),
+        evictor_(options.replacement) {}
 
   SharedCache(const SharedCache&) = delete;
   SharedCache& operator=(const SharedCache&) = delete;
@@ -86,12 +95,14 @@ class SharedCache {
   /// has the transaction and before the frontier reaches `tid`. Returns what it has unlinked, for `settle`: all others
   /// wait, so what can be done later is done later. Not undone by anything: running out of memory here terminates the
   /// program, for the store already has what the cache would have lost.
-  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
-    std::vector<StateHeader*> superseded;
+  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
+    Unsettled unsettled;
+    std::vector<StateHeader*>& superseded = unsettled.superseded;
     for (WriteSetEntry& entry : writes) {
       StateHeader& fresh = *entry.state;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
       if (StateHeader* head = table_.find(entry.oid)) {
+        fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
           fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -101,18 +112,21 @@ class SharedCache {
           head->end.store(tid.value, std::memory_order_release);  // invariant 4
         }
         prune(fresh, superseded);
+      } else {
+        unsettled.admitted.push_back(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
       table_.set(entry.oid, fresh);
     }
     writes.clear();
-    return superseded;
+    return unsettled;
   }
 
   /// After a commit, on the thread that asked for it: gives back what was superseded, and makes room for what is new.
-  void settle(std::span<StateHeader* const> superseded) noexcept {
-    reclaimer_->retire(superseded);
+  void settle(const Unsettled& unsettled) noexcept {
+    reclaimer_->retire(unsettled.superseded);
+    evictor_.admit(unsettled.admitted);
     make_room();
   }
 
@@ -124,11 +138,15 @@ class SharedCache {
 
   /// Drops every state that is not current knowledge of some transaction's log: a cold cache.
   void evict_all() {
-    std::scoped_lock lock(evict_mutex_);
-    StateMemory& memory = StateMemory::instance();
-    memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-      evict(state, state.key.load(std::memory_order_acquire));
-      return true;
+    evictor_.start_over([&] {
+      std::vector<StateHeader*> evicted;
+      StateMemory& memory = StateMemory::instance();
+      memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
+        std::uint64_t key = state.key.load(std::memory_order_acquire);
+        if (tag_.owns(key)) evict(oid_in(key), evicted);
+        return true;
+      });
+      retire_evicted(evicted);
     });
     reclaimer_->reclaim_all();
   }
@@ -141,6 +159,7 @@ class SharedCache {
     statistics.heap_bytes += resident - std::min(resident, slots);
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
     statistics.table_bytes += table_.bytes();
+    statistics.replacement_bytes += evictor_.bytes();
     statistics.transaction_bytes += registry_.bytes() + registry_.held().bytes();
     statistics.ticket_bytes += ticket_bytes_.load(std::memory_order_relaxed);
     StateMemory::Usage usage = StateMemory::instance().usage();
@@ -182,6 +201,21 @@ class SharedCache {
     reclaimer_->retire({&one, 1});
   }
 
+  /// Takes the state behind `newer`, which there is, out of the chain. REQUIRES: the stripe's lock.
+  void drop_older(StateHeader& newer, std::vector<StateHeader*>& retired) {
+    StateHeader& state = *newer.older.load(std::memory_order_relaxed);
+    // Release: pairs with the acquire in Reader::find, which goes on to what this store names.
+    newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
+    kill(state, retired);
+  }
+
+  /// Whether a state was read since the mark was last taken. Relaxed: a guess; losing a mark costs a miss at most.
+  static bool take_mark(StateHeader& state) noexcept {
+    bool read = state.visited.load(std::memory_order_relaxed);
+    if (read) state.visited.store(false, std::memory_order_relaxed);
+    return read;
+  }
+
   /// Drops the superseded states behind `head` that no active snapshot sees. (Steam: Böttcher, Leis, Neumann, Kemper,
   /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again.
   void prune(StateHeader& head, std::vector<StateHeader*>& retired) {
@@ -198,8 +232,7 @@ class SharedCache {
         newer = state;
         continue;
       }
-      newer->older.store(state->older.load(std::memory_order_relaxed), std::memory_order_release);
-      kill(*state, retired);
+      drop_older(*newer, retired);
     }
   }
 
@@ -215,65 +248,64 @@ class SharedCache {
     snapshots_uses_ = registry_.slot_count() / 16;
   }
 
-  /// Evicts until the budget is kept: CLOCK (Corbató, 1968) over the slots of the state memory. New states start unvisited.
+  /// Evicts until the budget is kept, and a little more, so that not every miss has to.
   void make_room() {
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget_of_states()) return;
-    std::unique_lock lock(evict_mutex_, std::try_to_lock);
-    if (!lock) return;  // somebody is at it
-    StateMemory& memory = StateMemory::instance();
-    std::size_t goal = budget_of_states() / 64 * 63;
-    auto enough = [&] { return resident_bytes_.load(std::memory_order_relaxed) <= goal; };
-    // Twice round: the first round may have to clear every visited bit.
-    for (std::size_t slots = 2 * memory.slot_count() + 1; slots > 0 && !enough();) {
-      std::size_t step = std::min<std::size_t>(slots, 256);
-      clock_hand_ = memory.sweep(clock_hand_, step, [&](StateHeader& state) {
-        std::uint64_t key = state.key.load(std::memory_order_acquire);
-        if (!tag_.owns(key)) return true;
-        if (state.visited.load(std::memory_order_relaxed)) {
-          state.visited.store(false, std::memory_order_relaxed);  // a guess: losing a mark costs a miss at most
-          return true;
-        }
-        evict(state, key);
-        return !enough();
-      });
-      slots -= step;
-    }
+    std::size_t budget = budget_of_states();
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget) return;
+    std::size_t goal = budget - std::min(budget / 64, kMostAhead);
+    std::vector<StateHeader*> evicted;
+    evictor_.evict_while([&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; },
+                         [&](Oid oid) { return look_after(oid, evicted); },
+                         [&](Oid oid) {
+                           evict(oid, evicted);
+                           if (evicted.size() >= kEvictedAtOnce) retire_evicted(evicted);
+                         });
+    retire_evicted(evicted);
   }
 
-  /// What the table, the logs, the tickets and the ordinary limbo leave of the budget, but half of it at least: evicting
-  /// more does not make logs shorter. For the same reason the states that sleepers hold do not count: it would not free
-  /// them, and the evictor would go round in circles.
+  /// What has become of an object since the policy last asked. Old revisions that were not read since then go on the way.
+  Residency look_after(Oid oid, std::vector<StateHeader*>& evicted) {
+    std::scoped_lock lock(table_.mutex_of(oid));
+    StateHeader* newer = table_.find(oid);
+    if (newer == nullptr) return Residency::gone;
+    bool read = take_mark(*newer);
+    while (StateHeader* older = newer->older.load(std::memory_order_relaxed)) {
+      if (take_mark(*older)) {
+        read = true;
+        newer = older;
+      } else {
+        drop_older(*newer, evicted);
+      }
+    }
+    return read ? Residency::read : Residency::unread;
+  }
+
+  /// Drops an object with all its revisions: what is left of a chain needs a current head (invariant 3).
+  void evict(Oid oid, std::vector<StateHeader*>& evicted) {
+    std::scoped_lock lock(table_.mutex_of(oid));
+    StateHeader* state = table_.find(oid);
+    if (state == nullptr) return;
+    table_.remove(oid);
+    for (; state != nullptr; state = state->older.load(std::memory_order_relaxed)) kill(*state, evicted);
+  }
+
+  void retire_evicted(std::vector<StateHeader*>& evicted) {
+    evictions_.fetch_add(evicted.size(), std::memory_order_relaxed);
+    reclaimer_->retire(evicted);  // outside of any stripe's lock: retiring may scan logs
+    evicted.clear();
+  }
+
+  /// What the table, the logs, the tickets, the policy and the ordinary limbo leave of the budget, but half of it at least:
+  /// evicting more does not make logs shorter. For the same reason the states that sleepers hold do not count
+  /// (invariant 7).
   std::size_t budget_of_states() const noexcept {
     std::size_t others = table_.bytes() + registry_.bytes() + ticket_bytes_.load(std::memory_order_relaxed) +
-                         std::min(limbo_budget_, budget_ / 16);
+                         evictor_.bytes() + std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
-  void evict(StateHeader& state, std::uint64_t key) {
-    if (!tag_.owns(key)) return;
-    Oid oid = oid_in(key);
-    std::vector<StateHeader*> retired;
-    {
-      std::scoped_lock lock(table_.mutex_of(oid));
-      if (state.key.load(std::memory_order_relaxed) != key) return;  // died meanwhile; deaths need this lock
-      StateHeader* head = table_.find(oid);
-      if (head == &state) {
-        // With the newest goes the chain: a head must be current (invariant 3).
-        table_.remove(oid);
-        for (StateHeader* dead = head; dead != nullptr; dead = dead->older.load(std::memory_order_relaxed)) {
-          kill(*dead, retired);
-        }
-      } else {
-        StateHeader* newer = head;
-        while (newer->older.load(std::memory_order_relaxed) != &state)
-          newer = newer->older.load(std::memory_order_relaxed);
-        newer->older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
-        kill(state, retired);
-      }
-    }
-    evictions_.fetch_add(retired.size(), std::memory_order_relaxed);
-    reclaimer_->retire(retired);
-  }
+  static constexpr std::size_t kMostAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
+  static constexpr std::size_t kEvictedAtOnce = 64;
 
   const CacheTag tag_;
   Store& store_;
@@ -284,13 +316,12 @@ class SharedCache {
   OidTable table_;
   std::array<LoadTickets, OidTable::kStripes> tickets_;
 
-  alignas(64) std::atomic<std::size_t> resident_bytes_{0}, slot_bytes_{
-                                                               0};  // slot_bytes_: of these, without heap members
+  alignas(64) std::atomic<std::size_t> resident_bytes_{0};
+  std::atomic<std::size_t> slot_bytes_{0};  // of these, without heap members
   std::atomic<std::size_t> ticket_bytes_{0};
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
-  std::mutex evict_mutex_;
-  std::size_t clock_hand_ = 0;
+  Evictor evictor_;
 
   std::vector<std::uint64_t> snapshots_;  // the committer's: active snapshots as of snapshots_frontier_
   std::uint64_t snapshots_frontier_ = 0;

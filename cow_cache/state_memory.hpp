@@ -44,9 +44,7 @@ inline StateHandle handle_of(const StateHeader* state) noexcept {
 
 /// For hash tables of handles, which come as arithmetic progressions: a multiplicative hash (Knuth, TAOCP 3, 6.4).
 struct StateHandleHash {
-  std::size_t operator()(StateHandle handle) const noexcept {
-    return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32;
-  }
+  std::size_t operator()(StateHandle handle) const noexcept { return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32; }
 };
 
 /// The process-wide memory of states. One instance, never destroyed: hints may outlive every database.

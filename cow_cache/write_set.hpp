@@ -23,6 +23,12 @@ struct WriteSetEntry {
   bool erased = false;
 };
 
+/// What publishing a write set leaves to do, for the cache's `settle`.
+struct Unsettled {
+  std::vector<StateHeader*> superseded;  ///< unlinked
+  std::vector<Oid> admitted;             ///< resident now, and not before
+};
+
 /// In the order of first writes. Lookups are linear while there are few entries, by hash above that.
 class WriteSet {
  public:

@@ -1,6 +1,7 @@
 // The shared cache under transactions: misses, tombstones, hints that went stale, and what it all weighs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <latch>
@@ -345,6 +346,138 @@ TEST(CacheBudget, ATransactionThatReadsTheSameObjectsAgainAndAgainDoesNotPileUpC
     if (round == 0) after_first_round = held;
     EXPECT_LE(held, 3 * after_first_round) << "round " << round;
   }
+}
+
+// Replacement.
+
+/// A database of `count` accounts of some 250 bytes, written but not resident.
+class CrowdedCache {
+ public:
+  CrowdedCache(int count, const CacheOptions& options) : db(store, options) {
+    for (int first = 0; first < count; first += 100) {
+      db.transact([&](Transaction& txn) {
+        for (int i = first; i < std::min(first + 100, count); ++i) {
+          accounts.push_back(Ref<Account>(txn.create(Account{std::string(100, 'x'), i, {}}).oid()));
+        }
+      });
+    }
+    EXPECT_LE(db.statistics().cache_bytes, options.cache_bytes / 2) << "what was created must go as well";
+    db.cache().evict_all();
+    before_ = db.statistics();
+  }
+  /// One transaction reads some.
+  void read(int first, int last) {
+    Transaction txn = db.begin();
+    for (int i = first; i < last; ++i) ASSERT_EQ(txn.read(Ref<Account>(accounts[i].oid())).balance, i);
+  }
+  std::uint64_t loads() { return db.statistics().loads - before_.loads; }
+  std::uint64_t old_loads() { return db.statistics().old_loads - before_.old_loads; }
+  std::uint64_t evictions() { return db.statistics().evictions - before_.evictions; }
+
+  MemoryStore store;
+  Database db;
+  std::vector<Ref<Account>> accounts;
+
+ private:
+  Statistics before_;
+};
+
+TEST(CacheReplacement, OldRevisionsThatNobodyReadsGoBeforeCurrentOnesThatSomebodyReads) {
+  constexpr int kAccounts = 300;
+  CrowdedCache crowded(kAccounts, {.cache_bytes = 256 << 10});  // half of it for states: all once, not all twice
+  crowded.read(0, kAccounts);
+  ASSERT_EQ(crowded.evictions(), 0u);
+  Transaction old = crowded.db.begin();
+  for (int i = 0; i < kAccounts; ++i) {
+    crowded.db.transact([&](Transaction& txn) { txn.write(crowded.accounts[i]).balance = i; });
+  }
+  ASSERT_GT(crowded.evictions(), 0u);
+  crowded.read(0, kAccounts);
+  EXPECT_LE(crowded.loads(), kAccounts + 10u) << "current revisions had to go";
+  for (const Ref<Account>& account : crowded.accounts) (void)old.read(account);
+  EXPECT_GE(crowded.old_loads(), crowded.evictions() / 2);
+}
+
+TEST(CacheReplacement, AnOldRevisionThatIsReadStays) {
+  constexpr int kAccounts = 5000;
+  CrowdedCache crowded(kAccounts, {.cache_bytes = 256 << 10});
+  const Ref<Account> watched = crowded.accounts[0];
+  Transaction old = crowded.db.begin();
+  crowded.db.transact([&](Transaction& txn) { txn.write(watched).balance = 1; });
+  for (int i = 10; i < kAccounts; i += 10) {
+    ASSERT_EQ(old.read(watched).balance, 0);
+    crowded.read(i, i + 10);
+  }
+  ASSERT_GT(crowded.evictions(), 4000u);
+  EXPECT_LE(crowded.old_loads(), 1u);
+}
+
+TEST(CacheReplacement, WhatSleepersHoldDoesNotSendTheEvictorRoundInCircles) {
+  constexpr int kAccounts = 5000, kHeld = 400;
+  constexpr std::size_t kBudget = 256 << 10;
+  CrowdedCache crowded(kAccounts, {.cache_bytes = kBudget});
+  std::vector<Transaction> sleepers;
+  for (int sleeper = 0; sleeper < 20; ++sleeper) {
+    sleepers.push_back(crowded.db.begin());
+    for (int i = 0; i < kHeld; ++i) (void)sleepers.back().read(crowded.accounts[i]);
+  }
+  std::uint64_t resident = crowded.loads();
+  for (int i = kHeld; i < kAccounts; i += 100) crowded.read(i, i + 100);
+  EXPECT_EQ(crowded.loads(), resident + kAccounts - kHeld) << "each account is loaded once";
+  EXPECT_LE(crowded.evictions(), crowded.loads()) << "and evicted once at most";
+  EXPECT_LE(crowded.db.statistics().cache_bytes, kBudget / 2);
+  EXPECT_LE(crowded.db.statistics().deep_scans, 20u);
+  for (Transaction& sleeper : sleepers) {
+    for (int i = 0; i < kHeld; ++i) ASSERT_EQ(sleeper.read(crowded.accounts[i]).balance, i);
+  }
+}
+
+TEST(CacheReplacement, EveryPolicyKeepsTheBudgetAlsoAfterAColdStart) {
+  constexpr int kAccounts = 3000;
+  constexpr std::size_t kBudget = 256 << 10;
+  for (Replacement replacement :
+       {Replacement::adaptive, Replacement::clock, Replacement::s3_fifo, Replacement::sieve}) {
+    CrowdedCache crowded(kAccounts, {.cache_bytes = kBudget, .replacement = replacement});
+    for (int round = 0; round < 5; ++round) {
+      for (int i = 0; i < kAccounts; i += 100) crowded.read(i, i + 100);
+      EXPECT_LE(crowded.db.statistics().cache_bytes, kBudget / 2);
+      EXPECT_LE(crowded.db.statistics().replacement_bytes, kBudget / 16);
+      if (round % 2 == 1) crowded.db.cache().evict_all();
+    }
+    crowded.db.cache().evict_all();
+    EXPECT_EQ(crowded.db.statistics().cache_bytes, 0u);
+    EXPECT_EQ(crowded.db.statistics().replacement_bytes, 0u);
+  }
+}
+
+// Loads, commits and cold starts at the same time: none of what they leave resident may be unknown to the policy, or it
+// would never leave again. Under CLOCK, where everything that is not read leaves in the end.
+TEST(CacheReplacement, NothingStaysForEverThatCameInTheMiddleOfAColdStart) {
+  constexpr int kAccounts = 3000, kDisputed = 200;
+  CrowdedCache crowded(kAccounts, {.cache_bytes = 256 << 10, .replacement = Replacement::clock});
+  std::atomic<int> working = 3;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 3000; ++i) {
+        int account = (i * 7 + thread) % kDisputed;
+        if (i % 5 == 0) {
+          crowded.db.transact([&](Transaction& txn) { txn.write(crowded.accounts[account]).balance = account; });
+        } else {
+          crowded.read(account, account + 1);
+        }
+      }
+      --working;
+    });
+  }
+  while (working > 0) crowded.db.cache().evict_all();
+  for (std::thread& thread : threads) thread.join();
+  for (int round = 0; round < 3; ++round) {
+    for (int i = kDisputed; i < kAccounts; i += 100) crowded.read(i, i + 100);
+  }
+  std::uint64_t before = crowded.loads();
+  crowded.read(0, kDisputed);
+  EXPECT_EQ(crowded.loads() - before, kDisputed) << "some had stayed";
 }
 
 }  // namespace

@@ -22,7 +22,6 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "cow_cache/database.hpp"
@@ -107,12 +106,12 @@ class BlockingCache {
   BlockingCache& operator=(const BlockingCache&) = delete;
   ~BlockingCache() { evict_all(); }
 
-  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
+  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
     publish_in_place(writes, tid);
     writes.clear();
     return {};  // nothing that others could still read
   }
-  void settle(std::span<StateHeader* const>) noexcept {}
+  void settle(const Unsettled&) noexcept {}
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);

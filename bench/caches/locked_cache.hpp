@@ -21,7 +21,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -58,7 +57,7 @@ class LockedCache {
   LockedCache(const LockedCache&) = delete;
   LockedCache& operator=(const LockedCache&) = delete;
 
-  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
+  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       entry.state->begin.store(tid.value, std::memory_order_relaxed);  // published by the entry's lock
       current_.put(entry.oid, [&] { return share(*entry.state); });
@@ -66,7 +65,7 @@ class LockedCache {
     writes.clear();
     return {};  // nothing that others could still read
   }
-  void settle(std::span<StateHeader* const>) noexcept {}
+  void settle(const Unsettled&) noexcept {}
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += current_.bytes();

@@ -32,7 +32,6 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
-#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -122,13 +121,13 @@ class PrivateCache {
     std::terminate();
   }
 
-  std::vector<StateHeader*> publish(WriteSet& writes, Tid tid) noexcept {
+  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
     publish_in_place(writes, tid);
     log_.append(writes, tid);
     writes.clear();
     return {};  // nothing that others could still read
   }
-  void settle(std::span<StateHeader* const>) noexcept {}
+  void settle(const Unsettled&) noexcept {}
 
   void add_statistics(Statistics& statistics) const;
   std::size_t active_transactions() const;

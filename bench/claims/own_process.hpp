@@ -29,6 +29,8 @@ namespace detail {
     start_a_thread_once();
     Measured measured = claim.measure();
     answer = {{"value", measured.value}, {"detail", measured.detail}};
+  } catch (const NotMeasurable& reason) {
+    answer = {{"not measurable", reason.what()}};
   } catch (const std::exception& error) {
     answer = {{"error", error.what()}};
   }
@@ -53,8 +55,8 @@ inline std::string read_to_end(int descriptor) {
 
 }  // namespace detail
 
-/// Measures a claim in a child process. Throws std::system_error if there can be none, std::runtime_error if the
-/// measurement failed or the child died.
+/// Measures a claim in a child process. Throws NotMeasurable as the claim does, std::system_error if there can be no
+/// child, std::runtime_error if the measurement failed or the child died.
 inline Measured measure_alone(const Claim& claim) {
   int ends[2];
   if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
@@ -78,6 +80,7 @@ inline Measured measure_alone(const Claim& claim) {
   if (WIFSIGNALED(status)) throw std::runtime_error("ended by signal " + std::to_string(WTERMSIG(status)));
   nlohmann::json answer = nlohmann::json::parse(text, nullptr, false);
   if (answer.is_discarded()) throw std::runtime_error("ended without an answer");
+  if (answer.contains("not measurable")) throw NotMeasurable(answer["not measurable"].get<std::string>());
   if (answer.contains("error")) throw std::runtime_error(answer["error"].get<std::string>());
   return {answer["value"].get<double>(), answer["detail"].get<std::string>()};
 }

@@ -60,7 +60,7 @@ def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log
         values = sorted({x for one in series for x in one.points})
         place = {x: index if even else x for index, x in enumerate(values)}
         # The subject of the project is drawn last, over the others.
-        for one in sorted(series, key=lambda s: s.system == "shared"):
+        for one in sorted(series, key=lambda s: s.system in ("shared", "adaptive")):
             style = look(one.system)
             xs = sorted(one.points)
             medians = [one.points[x].median for x in xs]

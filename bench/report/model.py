@@ -33,7 +33,7 @@ class Job:
     experiment: str
     system: str
     point: tuple[tuple[str, Any], ...]  # what the figure varies, such as (("sessions", 4),)
-    program: str  # "experiment", "microbenchmarks" or "claims"
+    program: str  # "experiment", "microbenchmarks", "simulate-cache" or "claims"
     command: tuple[str, ...]
     estimate_s: float
     repetition: int = 0

@@ -41,7 +41,19 @@ RECLAIMERS = {
         System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
     )
 }
-LOOKS = {**SYSTEMS, **RECLAIMERS}
+# Replacement policies appear in no figure together with caches, so they may have the same colours.
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        System("adaptive", "window, probation, main queue; shares follow the ghosts: the default", "#0072b2", "#56b4f5", "o"),
+        System("lru", "least recently used, which needs every hit", "#d55e00", "#ff8a45", "s"),
+        System("clock", "second chances in a ring", "#e69f00", "#f5bb3d", "^"),
+        System("s3-fifo", "as published, counters of every hit", "#009e73", "#35cfa3", "D"),
+        System("sieve", "a hand over one queue", "#b0578d", "#e18fc0", "v"),
+        System("min", "knows the future: the limit", "#5f6670", "#a3abb6", "x"),
+    )
+}
+LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

@@ -1,5 +1,5 @@
 """One module per subject: what it asks, what it runs, and how it presents what came out."""
-from . import cold_start, memory, oo7, read_cost, reclaimers, throughput, zodbshootout
+from . import cold_start, memory, oo7, read_cost, reclaimers, replacement, throughput, zodbshootout
 
 ALL = (
     memory.Memory(),
@@ -9,5 +9,6 @@ ALL = (
     reclaimers.Reclaimers(),
     cold_start.ColdStart(),
     oo7.Oo7(),
+    replacement.ReplacementPolicies(),
     zodbshootout.Zodbshootout(),
 )
