@@ -9,9 +9,11 @@
 #include <exception>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "experiment_options.hpp"
 #include "machine.hpp"
@@ -19,6 +21,11 @@
 namespace cow::bench {
 
 namespace {
+
+/// By name. To add one: a line here, and what it needs in `parameters_of` and `add_run_options`.
+const std::map<std::string, Measurement (*)(const ExperimentOptions&)> kWorkloads = {
+    {"wordnet", run_wordnet},     {"oo7", run_oo7},   {"oo7-users", run_oo7_users}, {"zodbshootout", run_zodbshootout},
+    {"stmbench7", run_stmbench7}, {"ycsb", run_ycsb}, {"smallbank", run_smallbank}};
 
 std::string iso_8601(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
@@ -45,13 +52,25 @@ nlohmann::json parameters_of(const ExperimentOptions& options) {
     parameters["closure_limit"] = options.closure_limit;
     parameters["keys"] = "true Zipf, theta 0.99";
     parameters["read_all"] = options.read_all;
-  } else if (options.workload == "oo7") {
-    parameters["size"] = options.oo7_size;
-    parameters["fan_out"] = options.oo7_fan_out;
-    parameters["operation"] = options.oo7_operation;
-  } else {
+  } else if (options.workload == "zodbshootout") {
     parameters["objects"] = options.objects;
     parameters["item_bytes"] = options.item_bytes;
+  } else if (options.workload == "ycsb") {
+    parameters["mix"] = options.chosen_mix();
+    parameters["records"] = options.records;
+    parameters["keys"] = options.zipf == "true" ? "true Zipf, theta 0.99" : "scrambled Zipf, theta 0.99";
+  } else if (options.workload == "smallbank") {
+    parameters["customers"] = options.customers;
+    parameters["hotspot"] = options.hotspot;
+  } else {  // on OO7's module
+    parameters["size"] = options.oo7_size;
+    parameters["fan_out"] = options.fan_out();
+    if (options.workload == "oo7") {
+      parameters["operation"] = options.oo7_operation;
+    } else {
+      parameters["mix"] = options.chosen_mix();
+    }
+    if (options.workload == "stmbench7") parameters["long_traversals"] = options.long_traversals;
   }
   return parameters;
 }
@@ -108,9 +127,7 @@ void append(const std::filesystem::path& output, const nlohmann::json& row) {
 
 void run(const ExperimentOptions& options) {
   options.check();
-  const Measurement measurement = options.workload == "wordnet" ? run_wordnet(options)
-                                  : options.workload == "oo7"   ? run_oo7(options)
-                                                                : run_zodbshootout(options);
+  const Measurement measurement = kWorkloads.at(options.workload)(options);
   const nlohmann::json row = row_of(options, measurement);
   if (!options.output.empty()) append(options.output, row);
   print_table(row);
@@ -118,9 +135,7 @@ void run(const ExperimentOptions& options) {
 
 void add_run_options(CLI::App& run, ExperimentOptions& options) {
   auto fraction = CLI::Range(0.0, 1.0);
-  run.add_option("--workload", options.workload)
-      ->check(CLI::IsMember({"wordnet", "oo7", "zodbshootout"}))
-      ->capture_default_str();
+  run.add_option("--workload", options.workload)->check(CLI::IsMember(&kWorkloads))->capture_default_str();
   run.add_option("--cache", options.cache, "The system to measure")
       ->check(CLI::IsMember({"shared", "private", "two-level", "locked", "blocking", "raw"}))
       ->capture_default_str();
@@ -149,12 +164,34 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
       ->capture_default_str();
   run.add_flag("--read-all", options.read_all,
                "WordNet: every session reads all of it once, in place of the timed mix");
-  run.add_option("--size", options.oo7_size, "OO7")->check(CLI::IsMember({"small", "medium"}))->capture_default_str();
-  run.add_option("--fan-out", options.oo7_fan_out, "OO7: connections per part")
-      ->check(CLI::IsMember({3, 6, 9}))
+  run.add_option("--size", options.oo7_size, "OO7, STMBench7")
+      ->check(CLI::IsMember({"small", "medium"}))
       ->capture_default_str();
-  run.add_option("--operation", options.oo7_operation, "OO7: the traversal; writes are T2a")
-      ->check(CLI::IsMember({"T1", "T2a", "T2b", "T2c", "T6", "T8", "T9"}))
+  run.add_option("--fan-out", options.oo7_fan_out, "OO7, STMBench7: connections per part [3, STMBench7 6]")
+      ->check(CLI::IsMember({3, 6, 9}));
+  run.add_option("--operation", options.oo7_operation, "OO7: the operation; writes are T2a")
+      ->check(CLI::IsMember(std::vector<std::string>(oo7::kOperationNames.begin(), oo7::kOperationNames.end())))
+      ->capture_default_str();
+  run.add_option(
+         "--mix", options.mix,
+         "YCSB: A to F [A]; OO7's users: 80/20/0/0, 60/20/15/5 or 20/20/30/30 [the first]; STMBench7: dominated "
+         "by read, read-write or write [read]")
+      ->check(CLI::IsMember(
+          {"A", "B", "C", "D", "E", "F", "80/20/0/0", "60/20/15/5", "20/20/30/30", "read", "read-write", "write"}));
+  run.add_flag("!--no-long-traversals", options.long_traversals, "STMBench7: without T1 to T6, Q6 and Q7");
+  run.add_option("--records", options.records, "YCSB: records of 1,000 bytes")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  run.add_option("--zipf", options.zipf, "YCSB: its own distribution, scrambled, or true Zipf")
+      ->check(CLI::IsMember({"scrambled", "true"}))
+      ->capture_default_str();
+  run.add_option("--customers", options.customers, "Smallbank")
+      ->check(CLI::Range(100u, 100'000'000u))
+      ->capture_default_str();
+  run.add_option("--hotspot", options.hotspot, "Smallbank: so many customers get 90% of the requests; usual is 100")
+      ->capture_default_str();
+  run.add_option("--isolation-transactions", options.isolation_transactions,
+                 "Smallbank: of each thread of the isolation check after the run")
       ->capture_default_str();
   run.add_option("--objects", options.objects, "zodbshootout: per transaction")
       ->check(CLI::PositiveNumber)

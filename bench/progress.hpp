@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -44,5 +45,12 @@ class Progress {
   Clock::time_point shown_;
   bool is_shown_ = false;
 };
+
+/// The same as a function, for what reports its progress to one.
+inline auto progress_of(std::string title) {
+  return [progress = std::make_shared<Progress>(std::move(title))](std::uint64_t done, std::uint64_t all) {
+    (*progress)(done, all);
+  };
+}
 
 }  // namespace cow::bench

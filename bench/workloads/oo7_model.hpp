@@ -7,7 +7,9 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <msgpack.hpp>
 #include <stdexcept>
 #include <string>
@@ -188,6 +190,10 @@ struct Manual {
 };
 
 template <class Pointers>
+struct Indexes;  // oo7_indexes.hpp
+
+/// Its assemblies are what the indexes by id hold, and what `design_root` leads to.
+template <class Pointers>
 struct Module {
   template <class T>
   using Ref = typename Pointers::template Ref<T>;
@@ -197,26 +203,13 @@ struct Module {
   std::int32_t build_date = 0;
   TypeName type{};
   Ref<Manual<Pointers>> manual;
-  std::vector<Ref<ComplexAssembly<Pointers>>> complex_assemblies;
-  std::vector<Ref<BaseAssembly<Pointers>>> base_assemblies;
   Ref<ComplexAssembly<Pointers>> design_root;
-  MSGPACK_DEFINE(id, build_date, type, manual, complex_assemblies, base_assemblies, design_root);
+  Ref<Indexes<Pointers>> indexes;
+  MSGPACK_DEFINE(id, build_date, type, manual, design_root, indexes);
 };
 
-/// The index of composite parts by id: ids are dense, so a list does. Not counted among the design objects.
-template <class Pointers>
-struct CompositeIndex {
-  template <class T>
-  using Ref = typename Pointers::template Ref<T>;
-  static constexpr std::string_view cow_type_name = "oo7.CompositeIndex";
-
-  std::vector<Ref<CompositePart<Pointers>>> composites;
-  MSGPACK_DEFINE(composites);
-};
-
-/// The root names of a generated module.
-inline constexpr std::string_view kModuleName = "oo7.module";
-inline constexpr std::string_view kCompositeIndexName = "oo7.composites";
+/// The root name of a generated module. Databases for one user have number 1 only.
+inline std::string module_name(std::uint32_t number = 1) { return "oo7.module." + std::to_string(number); }
 
 /// A text of exactly `bytes` characters: `phrase` again and again. The paper's manual and documents are made so.
 inline std::string repeated_text(std::string_view phrase, std::size_t bytes) {
@@ -228,6 +221,16 @@ inline std::string repeated_text(std::string_view phrase, std::size_t bytes) {
 }
 inline std::string manual_text(const Parameters& parameters) {
   return repeated_text("I am the manual for module #00000001.\n", parameters.manual_bytes);
+}
+inline std::string document_title(std::uint32_t composite_id) {
+  char title[40];
+  std::snprintf(title, sizeof title, "Composite Part %08u", composite_id);
+  return title;
+}
+inline std::string document_text(std::uint32_t composite_id, std::size_t bytes) {
+  char phrase[80];
+  std::snprintf(phrase, sizeof phrase, "I am the documentation for composite part #%08u.\n", composite_id);
+  return repeated_text(phrase, bytes);
 }
 
 }  // namespace cow::bench::oo7

@@ -1,4 +1,4 @@
-// The traversals of OO7: T1, T2a/b/c, T6, T8, T9.
+// The traversals of OO7: T1, T2a/b/c, T3a/b/c, T4, T5, T6, T8, T9.
 //
 // Thread safety: a Traverser belongs to one thread; any number of them may run on one database.
 //
@@ -10,78 +10,17 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "oo7_model.hpp"
-#include "workload_error.hpp"
+#include "oo7_changes.hpp"
+#include "oo7_operations.hpp"
+#include "until_committed.hpp"
 
 namespace cow::bench::oo7 {
-
-enum class Operation {
-  kT1,   ///< depth-first search over the atomic parts of every private use of a composite part
-  kT2a,  ///< as T1, swapping x and y of each composite's root part
-  kT2b,  ///< as T1, swapping x and y of every part
-  kT2c,  ///< as T2b, four times each
-  kT6,   ///< as T1, but only the root parts
-  kT8,   ///< count the 'I' in the manual
-  kT9,   ///< compare the first and the last character of the manual
-};
-inline constexpr std::size_t kOperations = 7;
-
-/// "T1", "T2a", ... Throws std::invalid_argument.
-inline Operation operation_named(std::string_view name) {
-  constexpr std::pair<std::string_view, Operation> kNames[] = {
-      {"T1", Operation::kT1}, {"T2a", Operation::kT2a}, {"T2b", Operation::kT2b}, {"T2c", Operation::kT2c},
-      {"T6", Operation::kT6}, {"T8", Operation::kT8},   {"T9", Operation::kT9}};
-  for (const auto& [known, operation] : kNames) {
-    if (known == name) return operation;
-  }
-  throw std::invalid_argument("no OO7 operation '" + std::string(name) + "' here; T1, T2a, T2b, T2c, T6, T8, T9");
-}
-
-/// What a traversal did.
-struct Result {
-  std::uint64_t atomic_parts = 0;     ///< visited
-  std::uint64_t base_assemblies = 0;  ///< visited
-  std::uint64_t swaps = 0;
-  std::uint64_t characters = 0;  ///< T8: 'I's found; T9: 1 if first and last are the same
-  std::int64_t checksum = 0;     ///< of what was read, so that reading is not optimised away
-
-  friend bool operator==(const Result&, const Result&) = default;
-};
-
-/// The counts that `operation` must have. Its `checksum` is not known beforehand.
-inline Result expected_result(Operation operation, const Parameters& parameters) {
-  Result expected;
-  if (operation == Operation::kT8 || operation == Operation::kT9) {
-    const std::string text = manual_text(parameters);
-    if (operation == Operation::kT9) {
-      expected.characters = text.front() == text.back();
-    } else {
-      for (char c : text) expected.characters += c == 'I';
-    }
-    return expected;
-  }
-  const std::uint64_t all = parameters.private_uses() * parameters.atomic_per_composite;
-  expected.base_assemblies = parameters.base_assemblies();
-  expected.atomic_parts = operation == Operation::kT6 ? parameters.private_uses() : all;
-  if (operation == Operation::kT2a) expected.swaps = parameters.private_uses();
-  if (operation == Operation::kT2b) expected.swaps = all;
-  if (operation == Operation::kT2c) expected.swaps = 4 * all;
-  return expected;
-}
-
-/// Throws WrongAnswerError unless `result` has the counts of `expected`.
-inline void check(const Result& expected, const Result& result) {
-  check_count("base assemblies visited", expected.base_assemblies, result.base_assemblies);
-  check_count("atomic parts visited", expected.atomic_parts, result.atomic_parts);
-  check_count("swaps", expected.swaps, result.swaps);
-  check_count("characters", expected.characters, result.characters);
-}
 
 /// Runs operations within a transaction that the caller owns.
 template <class Database>
@@ -89,32 +28,68 @@ class Traverser {
  public:
   using Transaction = typename Database::Transaction;
 
-  explicit Traverser(const Parameters& parameters) : marks_(parameters.atomic_per_composite) {
+  /// Of module number `number`.
+  explicit Traverser(const Parameters& parameters, std::uint32_t number = 1)
+      : number_(number), marks_(parameters.atomic_per_composite) {
     for (std::size_t i = 0; i < kOperations; ++i) {
-      expected_[i] = expected_result(static_cast<Operation>(i), parameters);  // now, so that checks cost runs nothing
+      const auto operation = static_cast<Operation>(i);
+      if (is_traversal(operation))
+        expected_[i] = expected_result(operation, parameters);  // now, so checks cost nothing
     }
+    std::string text = document_text(0, parameters.document_bytes);
+    characters_of_documents_[0] = count_of('I', text);
+    toggle_phrases(text);
+    characters_of_documents_[1] = count_of('I', text);
   }
 
-  /// The counts that `operation` must have.
+  /// The counts that a traversal must have.
   const Result& expected(Operation operation) const { return expected_[static_cast<std::size_t>(operation)]; }
 
   Result run(Transaction& txn, Operation operation) {
+    using enum Operation;
     switch (operation) {
-      case Operation::kT1:
-        return traverse<Operation::kT1>(txn);
-      case Operation::kT2a:
-        return traverse<Operation::kT2a>(txn);
-      case Operation::kT2b:
-        return traverse<Operation::kT2b>(txn);
-      case Operation::kT2c:
-        return traverse<Operation::kT2c>(txn);
-      case Operation::kT6:
-        return traverse<Operation::kT6>(txn);
-      case Operation::kT8:
-      case Operation::kT9:
+      case kT1:
+        return traverse<kT1>(txn);
+      case kT2a:
+        return traverse<kT2a>(txn);
+      case kT2b:
+        return traverse<kT2b>(txn);
+      case kT2c:
+        return traverse<kT2c>(txn);
+      case kT3a:
+        return traverse<kT3a>(txn);
+      case kT3b:
+        return traverse<kT3b>(txn);
+      case kT3c:
+        return traverse<kT3c>(txn);
+      case kT4:
+        return traverse<kT4>(txn);
+      case kT5:
+        return traverse<kT5>(txn);
+      case kT6:
+        return traverse<kT6>(txn);
+      case kT8:
+      case kT9:
         return scan_manual(txn, operation);
+      default:
+        throw std::logic_error("not a traversal of OO7");
     }
-    throw std::logic_error("not an OO7 operation");
+  }
+
+  /// What T1 does below one base assembly, or with `operation` what T2a, ... do there.
+  template <Operation operation>
+  Result traverse_base(Transaction& txn, const BaseAssembly<typename Database::Pointers>& assembly) {
+    result_ = {};
+    visit_base<operation>(txn, assembly);
+    return result_;
+  }
+
+  /// What they do with one composite part.
+  template <Operation operation>
+  Result traverse_composite(Transaction& txn, const CompositePart<typename Database::Pointers>& composite) {
+    result_ = {};
+    visit_composite<operation>(txn, composite);
+    return result_;
   }
 
  private:
@@ -125,45 +100,71 @@ class Traverser {
   template <Operation operation>
   Result traverse(Transaction& txn) {
     result_ = {};
-    const auto module = txn.root().template get<Module<Pointers>>(kModuleName);
-    visit_complex<operation>(txn, txn.read(txn.read(module).design_root));
+    const auto& module = module_of<Database>(txn, number_);
+    if constexpr (changes_dates(operation)) indexes_.emplace(open_indexes<Database>(txn, module));
+    visit_complex<operation>(txn, txn.read(module.design_root));
     return result_;
+  }
+
+  static constexpr bool changes_dates(Operation operation) {
+    return operation >= Operation::kT3a && operation <= Operation::kT3c;
   }
 
   template <Operation operation>
   void visit_complex(Transaction& txn, const ComplexAssembly<Pointers>& assembly) {
     for (const auto& sub : assembly.complex_assemblies) visit_complex<operation>(txn, txn.read(sub));
-    for (const auto& sub : assembly.base_assemblies) {
-      ++result_.base_assemblies;
-      for (const auto& use : txn.read(sub).components_private) visit_composite<operation>(txn, txn.read(use));
-    }
+    for (const auto& sub : assembly.base_assemblies) visit_base<operation>(txn, txn.read(sub));
+  }
+
+  template <Operation operation>
+  void visit_base(Transaction& txn, const BaseAssembly<Pointers>& assembly) {
+    ++result_.base_assemblies;
+    for (const auto& use : assembly.components_private) visit_composite<operation>(txn, txn.read(use));
   }
 
   template <Operation operation>
   void visit_composite(Transaction& txn, const CompositePart<Pointers>& composite) {
-    const AtomicPart<Pointers>& root = txn.read(composite.root_part);
-    if constexpr (operation == Operation::kT6) {
-      look_at(root);
+    using enum Operation;
+    if constexpr (operation == kT4 || operation == kT5) {
+      visit_document<operation>(txn, composite.documentation);
+    } else if constexpr (operation == kT6) {
+      look_at(txn.read(composite.root_part));
     } else {
+      const AtomicPart<Pointers>& root = txn.read(composite.root_part);
       ++generation_;  // forgets all marks
       first_id_ = root.id;
       mark(root);
       visit_part<operation>(txn, composite.root_part, root);
-      if constexpr (operation == Operation::kT2a) swap(txn, composite.root_part);
+      if constexpr (operation == kT2a) swap(txn, composite.root_part);
+      if constexpr (operation == kT3a) change_date(txn, composite.root_part);
     }
   }
 
   template <Operation operation>
   void visit_part(Transaction& txn, const Ref<AtomicPart<Pointers>>& reference, const AtomicPart<Pointers>& part) {
+    using enum Operation;
     look_at(part);
-    if constexpr (operation == Operation::kT2b) swap(txn, reference);
-    if constexpr (operation == Operation::kT2c) {
-      for (int i = 0; i < 4; ++i) swap(txn, reference);
+    if constexpr (operation == kT2b) swap(txn, reference);
+    if constexpr (operation == kT3b) change_date(txn, reference);
+    if constexpr (operation == kT2c || operation == kT3c) {
+      for (int i = 0; i < 4; ++i) operation == kT2c ? swap(txn, reference) : change_date(txn, reference);
     }
     for (const auto& outgoing : part.to) {
       const Connection<Pointers>& connection = txn.read(outgoing);
       const AtomicPart<Pointers>& next = txn.read(connection.to);
       if (mark(next)) visit_part<operation>(txn, connection.to, next);
+    }
+  }
+
+  template <Operation operation>
+  void visit_document(Transaction& txn, const Ref<Document<Pointers>>& reference) {
+    ++result_.documents;
+    if constexpr (operation == Operation::kT5) {
+      result_.replacements += toggle_phrases(txn.write(reference).text);
+    } else {
+      const std::uint64_t found = count_of('I', txn.read(reference).text);
+      if (found != characters_of_documents_[1]) check_count("'I' in a document", characters_of_documents_[0], found);
+      result_.checksum += static_cast<std::int64_t>(found);
     }
   }
 
@@ -174,9 +175,13 @@ class Traverser {
   }
 
   void swap(Transaction& txn, const Ref<AtomicPart<Pointers>>& reference) {
-    AtomicPart<Pointers>& part = txn.write(reference);
-    std::swap(part.x, part.y);
+    swap_position(txn, reference);
     ++result_.swaps;
+  }
+
+  void change_date(Transaction& txn, const Ref<AtomicPart<Pointers>>& reference) {
+    toggle_indexed_date<Database>(txn, *indexes_, reference);
+    ++result_.date_changes;
   }
 
   /// Whether `part` was not yet marked.
@@ -185,32 +190,29 @@ class Traverser {
   }
 
   Result scan_manual(Transaction& txn, Operation operation) {
-    const auto module = txn.root().template get<Module<Pointers>>(kModuleName);
-    const std::string& text = txn.read(txn.read(module).manual).text;
+    const std::string& text = txn.read(module_of<Database>(txn, number_).manual).text;
     Result result;
-    if (operation == Operation::kT9) {
-      result.characters = text.front() == text.back();
-    } else {
-      for (char c : text) result.characters += c == 'I';
-    }
+    result.characters = operation == Operation::kT9 ? text.front() == text.back() : count_of('I', text);
     return result;
   }
 
+  const std::uint32_t number_;
   std::array<Result, kOperations> expected_;
-  std::vector<std::uint64_t> marks_;  ///< by number within the composite: the generation that visited it last
+  std::array<std::uint64_t, 2> characters_of_documents_;  ///< 'I's that one has, as made and after T5
+  std::vector<std::uint64_t> marks_;                      ///< by number within the composite: the last generation there
   std::uint64_t generation_ = 0;
   std::uint32_t first_id_ = 0;  ///< id of the composite's first part
+  std::optional<OpenIndexes<Database>> indexes_;
   Result result_;
 };
 
-/// Runs `operation` as one transaction of `session`, and checks its counts. `attempts`, if given, counts executions.
+/// Runs a traversal as one transaction of `session`, and checks its counts. `attempts`, if given, counts executions.
 template <class Database>
 Result run(typename Database::Session& session, Traverser<Database>& traverser, Operation operation,
            std::uint64_t* attempts = nullptr) {
-  const Result result = session.transact([&](typename Database::Transaction& txn) {
-    if (attempts != nullptr) ++*attempts;
-    return traverser.run(txn, operation);
-  });
+  std::uint64_t counted = 0;
+  const Result result = until_committed(session, attempts != nullptr ? *attempts : counted,
+                                        [&](auto& txn) { return traverser.run(txn, operation); });
   check(traverser.expected(operation), result);
   return result;
 }

@@ -25,6 +25,7 @@
 
 #include "cow_cache/errors.hpp"
 #include "random.hpp"
+#include "until_committed.hpp"
 #include "workload_error.hpp"
 
 namespace cow::bench::zodbshootout {
@@ -263,21 +264,13 @@ class Shootout {
     });
   }
 
-  /// Until it commits: `transact` gives up after some retries, a benchmark must not.
+  /// Adds the attempts that did not commit to `aborts`.
   template <class F>
   static std::uint64_t transact(Session& session, std::uint64_t& aborts, F function) {
     std::uint64_t attempts = 0;
-    while (true) {
-      try {
-        const std::uint64_t result = session.transact([&](Transaction& txn) {
-          ++attempts;
-          return function(txn);
-        });
-        aborts += attempts - 1;
-        return result;
-      } catch (const ConflictError&) {
-      }
-    }
+    const std::uint64_t result = until_committed(session, attempts, function);
+    aborts += attempts - 1;
+    return result;
   }
 
   /// No update was lost: two on each own item (update, warm), one per worker and chosen item on the shared shelf.

@@ -1,5 +1,6 @@
 """One module per subject: what it asks, what it runs, and how it presents what came out."""
-from . import cold_start, memory, oo7, read_cost, reclaimers, replacement, throughput, zodbshootout
+from . import (cold_start, memory, oo7, read_cost, reclaimers, replacement, throughput, transactions, ycsb,
+               zodbshootout)
 
 ALL = (
     memory.Memory(),
@@ -10,5 +11,9 @@ ALL = (
     cold_start.ColdStart(),
     oo7.Oo7(),
     replacement.ReplacementPolicies(),
+    transactions.Oo7Users(),
     zodbshootout.Zodbshootout(),
+    ycsb.Ycsb(),
+    transactions.Smallbank(),
+    transactions.Stmbench7(),
 )

@@ -65,10 +65,16 @@ class Throughput:
         section.tables += [rates, waits]
         if any(cell not in (NOT_MEASURED, "0") for row in aborts.rows for cell in row[1:-1]):
             section.tables.append(aborts)
+        self.draw(section, xs, series)
+        self.read(section, systems, series)
+
+    def draw(self, section: Section, xs: list, series: dict[str, drawing.Series]) -> None:
         section.figures.append(Figure(
             self.name, self.figure_caption, f"Line chart: transactions per second against {self.axis_label}, one line per cache.",
             drawing.lines(self.title, self.axis_label, "transactions per second", list(series.values()), x_log=self.x_log,
                           even=self.even, x_format=self.show_x, y_format=drawing.thousands)))
+
+    def read(self, section: Section, systems: list[str], series: dict[str, drawing.Series]) -> None:
         for system in systems:
             points = series[system].points
             if len(points) > 1:
@@ -87,6 +93,36 @@ def conflicts(row: dict) -> float | None:
     if row.get("aborts") is None or not row.get("operations"):
         return None
     return 1000.0 * row["aborts"] / row["operations"]
+
+
+class ByThreads(Throughput):
+    """A workload whose threads have one session each; the store is in memory, so that the caches are compared."""
+
+    axis = axis_label = "threads"
+    workload = ""
+    arguments: tuple[str, ...] = ()
+    load_s = 1.0  # to fill the store, which every run does
+
+    def jobs(self, size: Size) -> list[Job]:
+        counts = (THREADS,) if size.smoke else (1, 2, 4)
+        return [in_memory_job(self.name, system, size, (("threads", threads),), self.workload, threads, self.arguments,
+                              self.load_s) for threads in counts for system in some(CACHES, size)]
+
+
+def some(systems: tuple[str, ...], size: Size) -> tuple[str, ...]:
+    """A smoke run has time for the first two."""
+    return systems[:2] if size.smoke else systems
+
+
+def in_memory_job(experiment: str, system: str, size: Size, point: tuple, workload: str, threads: int,
+                  arguments: tuple[str, ...], load_s: float) -> Job:
+    return Job(
+        experiment, system, point, "experiment",
+        ("run", "--workload", workload, *arguments, "--cache", system, "--store", "memory", "--sessions", str(threads),
+         "--threads", str(threads), "--seconds", str(size.seconds), "--warmup", str(size.warmup), "--cache-bytes",
+         str(size.cache_bytes), "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", experiment, "--output",
+         "{output}"),
+        estimate_s=size.seconds + size.warmup + load_s)
 
 
 class Sessions(Throughput):

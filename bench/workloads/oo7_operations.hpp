@@ -1,0 +1,126 @@
+// The operations of OO7 by name, what each reports, and the counts that it must have.
+//
+// Thread safety: plain values and functions.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "oo7_changes.hpp"
+#include "oo7_model.hpp"
+#include "workload_error.hpp"
+
+namespace cow::bench::oo7 {
+
+enum class Operation {
+  kT1,   ///< depth-first search over the atomic parts of every private use of a composite part
+  kT2a,  ///< as T1, swapping x and y of each composite's root part
+  kT2b,  ///< as T1, swapping x and y of every part
+  kT2c,  ///< as T2b, four times each
+  kT3a,  ///< as T2a, but changing the build date, which is indexed
+  kT3b,  ///< as T2b, likewise
+  kT3c,  ///< as T2c, likewise
+  kT4,   ///< count the 'I' in the document of every private use of a composite part
+  kT5,   ///< replace "I am" by "This is" in these documents, or back
+  kT6,   ///< as T1, but only the root parts
+  kT7,   ///< from a random atomic part up to the design root, by every private use
+  kT8,   ///< count the 'I' in the manual
+  kT9,   ///< compare the first and the last character of the manual
+  kCU,   ///< T1, and then T2a in a transaction of its own, which is what gets timed
+  kQ1,   ///< look up 10 random atomic parts by id
+  kQ2,   ///< the atomic parts of the newest 1% of build dates
+  kQ3,   ///< of the newest 10%
+  kQ4,   ///< 10 random document titles: the base assemblies that use their composite parts
+  kQ5,   ///< base assemblies that use a composite part younger than they are
+  kQ7,   ///< all atomic parts
+  kQ8,   ///< all pairs of a document and an atomic part with its id
+  kS,    ///< S1 and then S2: insert 10 composite parts, delete them; two transactions
+};
+inline constexpr std::size_t kOperations = 22;
+inline constexpr std::array<std::string_view, kOperations> kOperationNames = {
+    "T1", "T2a", "T2b", "T2c", "T3a", "T3b", "T3c", "T4", "T5", "T6", "T7",
+    "T8", "T9",  "CU",  "Q1",  "Q2",  "Q3",  "Q4",  "Q5", "Q7", "Q8", "S"};
+
+/// "T1", "T2a", ... Throws std::invalid_argument.
+inline Operation operation_named(std::string_view name) {
+  const auto found = std::find(kOperationNames.begin(), kOperationNames.end(), name);
+  if (found != kOperationNames.end()) return static_cast<Operation>(found - kOperationNames.begin());
+  throw std::invalid_argument("no OO7 operation '" + std::string(name) + "' here");
+}
+
+/// Whether a Traverser runs it.
+inline bool is_traversal(Operation operation) { return (operation <= Operation::kT9 && operation != Operation::kT7); }
+/// Whether Queries run it.
+inline bool is_query(Operation operation) {
+  return operation == Operation::kT7 || (operation >= Operation::kQ1 && operation <= Operation::kQ8);
+}
+/// Whether it changes the database.
+inline bool is_update(Operation operation) {
+  using enum Operation;
+  return (operation >= kT2a && operation <= kT3c) || operation == kT5 || operation == kCU || operation == kS;
+}
+
+/// What an operation did.
+struct Result {
+  std::uint64_t atomic_parts = 0;     ///< visited
+  std::uint64_t base_assemblies = 0;  ///< visited
+  std::uint64_t swaps = 0;
+  std::uint64_t date_changes = 0;
+  std::uint64_t documents = 0;     ///< visited
+  std::uint64_t replacements = 0;  ///< of phrases in documents
+  std::uint64_t characters = 0;    ///< T8: 'I's found; T9: 1 if first and last are the same
+  std::uint64_t assemblies = 0;    ///< T7: visited, base and complex ones
+  std::uint64_t found = 0;         ///< queries: objects or pairs that matched
+  std::int64_t checksum = 0;       ///< of what was read, so that reading is not optimised away
+
+  friend bool operator==(const Result&, const Result&) = default;
+};
+
+/// The counts that a traversal must have. Its `checksum` is not known beforehand.
+inline Result expected_result(Operation operation, const Parameters& parameters) {
+  using enum Operation;
+  Result expected;
+  if (operation == kT8 || operation == kT9) {
+    const std::string text = manual_text(parameters);
+    expected.characters = operation == kT9 ? text.front() == text.back() : count_of('I', text);
+    return expected;
+  }
+  const std::uint64_t uses = parameters.private_uses(), parts = uses * parameters.atomic_per_composite;
+  expected.base_assemblies = parameters.base_assemblies();
+  if (operation == kT4 || operation == kT5) {
+    expected.documents = uses;
+    if (operation == kT5) {
+      std::string text = document_text(0, parameters.document_bytes);
+      expected.replacements = uses * toggle_phrases(text);
+    }
+    return expected;
+  }
+  expected.atomic_parts = operation == kT6 ? uses : parts;
+  if (operation == kT2a) expected.swaps = uses;
+  if (operation == kT2b) expected.swaps = parts;
+  if (operation == kT2c) expected.swaps = 4 * parts;
+  if (operation == kT3a) expected.date_changes = uses;
+  if (operation == kT3b) expected.date_changes = parts;
+  if (operation == kT3c) expected.date_changes = 4 * parts;
+  return expected;
+}
+
+/// Throws WrongAnswerError unless `result` has the counts of `expected`.
+inline void check(const Result& expected, const Result& result) {
+  check_count("base assemblies visited", expected.base_assemblies, result.base_assemblies);
+  check_count("atomic parts visited", expected.atomic_parts, result.atomic_parts);
+  check_count("swaps", expected.swaps, result.swaps);
+  check_count("changes of dates", expected.date_changes, result.date_changes);
+  check_count("documents visited", expected.documents, result.documents);
+  check_count("phrases replaced", expected.replacements, result.replacements);
+  check_count("characters", expected.characters, result.characters);
+  check_count("matches", expected.found, result.found);
+}
+
+}  // namespace cow::bench::oo7
