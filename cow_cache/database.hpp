@@ -32,6 +32,14 @@ struct RetryPolicy {
   int most_attempts = 32;
   std::chrono::microseconds first_pause{50};  ///< doubled with each attempt, with full jitter
   std::chrono::microseconds longest_pause{20000};
+
+  /// How long to wait after the given attempt, from 1: exponential back-off with full jitter (Brooker, "Exponential
+  /// Backoff And Jitter", 2015).
+  std::chrono::microseconds pause_after(int attempt) const {
+    thread_local std::minstd_rand random(std::random_device{}());
+    auto most = std::min(longest_pause, first_pause * (std::int64_t{1} << std::min(attempt - 1, 20)));
+    return std::chrono::duration_cast<std::chrono::microseconds>(most * std::uniform_real_distribution<>(0, 1)(random));
+  }
 };
 
 template <class Cache>
@@ -39,6 +47,7 @@ class BasicDatabase {
  public:
   using Transaction = BasicTransaction<Cache>;
   using Pointers = typename Cache::Pointers;
+  static constexpr bool kSessionsAreEmpty = std::is_empty_v<typename Cache::Session>;
   template <class T>
   using Ref = typename Pointers::template Ref<T>;
 
@@ -66,20 +75,13 @@ class BasicDatabase {
         } catch (const ConflictError&) {
           if (attempt >= policy.most_attempts) throw;
         }
-        pause(attempt, policy);
+        std::this_thread::sleep_for(policy.pause_after(attempt));
       }
     }
 
    private:
     friend class BasicDatabase;
     explicit Session(BasicDatabase& database) : database_(&database), state_(database.cache_) {}
-
-    /// Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", 2015).
-    static void pause(int attempt, const RetryPolicy& policy) {
-      thread_local std::minstd_rand random(std::random_device{}());
-      auto most = std::min(policy.longest_pause, policy.first_pause * (std::int64_t{1} << std::min(attempt - 1, 20)));
-      std::this_thread::sleep_for(most * std::uniform_real_distribution<>(0, 1)(random));
-    }
 
     BasicDatabase* database_;
     typename Cache::Session state_;
@@ -103,11 +105,11 @@ class BasicDatabase {
   Session open_session() { return Session(*this); }
 
   /// A transaction without a session, for caches whose sessions have nothing of their own.
-  Transaction begin() requires std::is_empty_v<typename Cache::Session> { return open_session().begin(); }
+  Transaction begin() requires kSessionsAreEmpty { return open_session().begin(); }
 
   /// Session::transact without a session.
   template <class Body>
-  auto transact(Body&& body, const RetryPolicy& policy = {}) requires std::is_empty_v<typename Cache::Session> {
+  auto transact(Body&& body, const RetryPolicy& policy = {}) requires kSessionsAreEmpty {
     return open_session().transact(std::forward<Body>(body), policy);
   }
 

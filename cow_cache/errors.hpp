@@ -3,6 +3,7 @@
 // Thread safety: plain values.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -100,6 +101,29 @@ class ConflictError : public Error {
     }
     return text;
   }
+};
+
+/// A transaction was told to give up (cow_cache/async). It is aborted when the exception leaves its body.
+class CancelledError : public Error {
+ public:
+  CancelledError() : Error("the transaction was cancelled") {}
+
+ protected:
+  using Error::Error;
+};
+
+/// A transaction's deadline has passed.
+class DeadlineExceededError : public CancelledError {
+ public:
+  DeadlineExceededError() : CancelledError("the transaction's deadline has passed") {}
+};
+
+/// Too much is under way and waiting: nothing was begun. Try again later, or elsewhere.
+class OverloadedError : public Error {
+ public:
+  OverloadedError(std::string_view what, std::size_t running, std::size_t waiting)
+      : Error(std::string(what) + " is overloaded: " + std::to_string(running) + " running, " +
+              std::to_string(waiting) + " waiting") {}
 };
 
 /// A failure of the store. `what()` names the store, the operation and the cause.

@@ -1,23 +1,33 @@
-// Loads under way: one thread loads an object, the others wait for it.
+// Loads under way: one thread loads an object, the others wait for it, as threads or as continuations.
 //
 // Thread safety: `LoadTickets` REQUIRES the lock of its stripe (OidTable::mutex_of). A ticket is finished once, by its
-// loader, and waited for by any number of threads that hold the shared pointer.
+// loader, and waited for by any number of threads and continuations that hold the shared pointer.
 //
 // Invariants:
 //  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
 //  2. A finished ticket says nothing about the outcome: who waited looks at the table again.
+//  3. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
+//     was refused is not. Only a thread that loads right now holds a ticket, so every ticket finishes.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "types.hpp"
 
 namespace cow {
+
+/// Somebody who waits for a load without holding a thread. Lives in what waits (a coroutine's frame), and is the
+/// ticket's between a successful `subscribe` and the call of `resume`.
+struct LoadWaiter {
+  void (*resume)(LoadWaiter&) noexcept;  ///< runs on the loader's thread: hand the work over to your own, and return
+  LoadWaiter* next = nullptr;            ///< the ticket's
+};
 
 class LoadTicket {
  public:
@@ -32,17 +42,41 @@ class LoadTicket {
   LoadTicket& operator=(const LoadTicket&) = delete;
   ~LoadTicket() { bytes_.fetch_sub(kBytes, std::memory_order_relaxed); }
 
+  /// REQUIRES: no lock is held.
   void finish() noexcept {
     finished_.store(true, std::memory_order_release);  // pairs with the acquire in wait
     finished_.notify_all();
+    // Acquire: pairs with the release in subscribe, so the waiters are complete.
+    LoadWaiter* newest = waiters_.exchange(&closed_, std::memory_order_acq_rel);
+    LoadWaiter* oldest = nullptr;
+    while (newest != nullptr) {
+      LoadWaiter* next = std::exchange(newest->next, oldest);
+      oldest = std::exchange(newest, next);
+    }
+    while (oldest != nullptr) {
+      LoadWaiter& waiter = *std::exchange(oldest, oldest->next);  // read first: resumed, the waiter may be gone
+      waiter.resume(waiter);
+    }
   }
   void wait() const noexcept { finished_.wait(false, std::memory_order_acquire); }
+
+  /// True: `waiter` will be resumed, perhaps before this returns. False: the load has ended already.
+  bool subscribe(LoadWaiter& waiter) noexcept {
+    LoadWaiter* newest = waiters_.load(std::memory_order_relaxed);  // compared again below
+    do {
+      if (newest == &closed_) return false;
+      waiter.next = newest;
+    } while (!waiters_.compare_exchange_weak(newest, &waiter, std::memory_order_release, std::memory_order_relaxed));
+    return true;
+  }
 
   const Oid oid;
 
  private:
   std::atomic<std::size_t>& bytes_;
   std::atomic<bool> finished_{false};
+  LoadWaiter closed_{nullptr};                 ///< stands in the list of waiters when nobody may join it any more
+  std::atomic<LoadWaiter*> waiters_{nullptr};  ///< the newest first
 };
 
 /// The tickets of one stripe: as many as threads load from it right now, so a list is searched fastest.

@@ -75,6 +75,27 @@ class SharedCache::Reader {
     return value_of<T>(read_first(reference, type_operations<T>, writes));
   }
 
+  /// Like `read`, but never asks the store: null where it would have to.
+  template <class T>
+  [[gnu::always_inline]] const T* try_read(const Ref<T>& reference, WriteSet& writes) {
+    StateHeader* state = reference.hint();
+    if (log_.contains(handle_of(state)) &&  // as in `read`
+        state->key.load(std::memory_order_acquire) == (reference.identity() | cache_bits_)) [[likely]] {
+      return &value_of<T>(*state);
+    }
+    state = read_resident(reference, type_operations<T>, writes);
+    return state == nullptr ? nullptr : &value_of<T>(*state);
+  }
+
+  /// Like `read`, but where it would wait for somebody else's load, subscribes `waiter` to it and returns null. The
+  /// waiter may be resumed, and use this reader, before this function returns.
+  template <class T>
+  const T* read_or_subscribe(const Ref<T>& reference, WriteSet& writes, LoadWaiter& waiter) {
+    Miss miss{.waiter = &waiter};
+    StateHeader* state = read_first(reference, type_operations<T>, writes, miss);
+    return state == nullptr ? nullptr : &value_of<T>(*state);
+  }
+
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
@@ -113,20 +134,38 @@ class SharedCache::Reader {
   }
 
  private:
-  /// A hit in every sense but that this transaction has not read the state before.
+  /// What becomes of a read of something that the cache does not have.
+  struct Miss {
+    bool loads = true;
+    LoadWaiter* waiter = nullptr;  ///< subscribes, rather than block, while somebody else loads
+    bool subscribed = false;       ///< it has: from then on the reader may be in other hands
+  };
+
   [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    Miss miss;
+    return *read_first(reference, operations, writes, miss);
+  }
+  [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    Miss miss{.loads = false};
+    return read_first(reference, operations, writes, miss);
+  }
+
+  /// A hit in every sense but that this transaction has not read the state before. Null: see `miss`.
+  [[gnu::always_inline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes,
+                                                 Miss& miss) {
     StateHeader* state = reference.hint();
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
-      if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return *entry->state;
+      if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
     resume();
     if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
-      return *state;
-    StateHeader& found = find(reference.oid(), operations);
+      return state;
+    StateHeader* found = find(reference.oid(), operations, miss);
+    if (found == nullptr) return nullptr;
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
     // written, for they share their line with everybody.
-    if (found.end.load(std::memory_order_relaxed) == kInfinity.value && reference.hint() != &found) {
-      reference.set_hint(found);
+    if (found->end.load(std::memory_order_relaxed) == kInfinity.value && reference.hint() != found) {
+      reference.set_hint(*found);
     }
     return found;
   }
@@ -173,8 +212,8 @@ class SharedCache::Reader {
     if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
   }
 
-  /// By oid: table, chain, store. Returns a logged state.
-  StateHeader& find(Oid oid, const TypeOperations& operations) {
+  /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
+  StateHeader* find(Oid oid, const TypeOperations& operations, Miss& miss) {
     for (;;) {
       StateHeader* found = nullptr;
       if (StateHeader* head = cache_->table_.find(oid)) {
@@ -190,20 +229,25 @@ class SharedCache::Reader {
           std::this_thread::yield();
           continue;
         }
-        if (found == nullptr) found = &load_old(oid, operations);
+        if (found == nullptr) {
+          if (!miss.loads) return nullptr;
+          found = &load_old(oid, operations);
+        }
       } else {
-        found = load_current(oid, operations);
+        if (!miss.loads) return nullptr;
+        found = load_current(oid, operations, miss);
+        if (miss.subscribed) return nullptr;
       }
       if (found == nullptr) continue;
       if (found->operations == &operations) [[likely]]
-        return *found;
+        return found;
       if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
       check_type(*found, oid, operations);  // throws
     }
   }
 
-  /// Loads the current revision, or waits for whoever does. Null: look again.
-  StateHeader* load_current(Oid oid, const TypeOperations& operations) {
+  /// Loads the current revision, or waits for whoever does. Null: look again, unless it has subscribed.
+  StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss) {
     auto ticket = std::make_shared<LoadTicket>(oid, cache_->ticket_bytes_);
     LoadTickets& tickets = cache_->tickets_of(oid);
     {
@@ -211,7 +255,11 @@ class SharedCache::Reader {
       if (cache_->table_.find(oid) != nullptr) return nullptr;
       if (std::shared_ptr<LoadTicket> others = tickets.find(oid)) {
         lock.unlock();
-        others->wait();
+        if (miss.waiter == nullptr) {
+          others->wait();
+        } else {
+          miss.subscribed = others->subscribe(*miss.waiter);
+        }
         return nullptr;
       }
       tickets.add(ticket);

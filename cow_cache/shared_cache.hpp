@@ -64,6 +64,7 @@ class SharedCache {
     explicit Session(SharedCache&) noexcept {}
   };
   class Reader;
+  static constexpr bool kReadsWithoutWaiting = true;  ///< Reader::try_read, read_or_subscribe
 
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
   SharedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)

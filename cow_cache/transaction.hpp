@@ -15,6 +15,7 @@
 
 #include "committer.hpp"
 #include "errors.hpp"
+#include "load_ticket.hpp"
 #include "ref.hpp"
 #include "root.hpp"
 #include "write_set.hpp"
@@ -29,6 +30,9 @@ class BasicTransaction {
  public:
   template <class T>
   using Ref = typename Cache::Pointers::template Ref<T>;
+
+  /// Whether the cache can read without waiting: the shared one can.
+  static constexpr bool kReadsWithoutWaiting = requires { Cache::kReadsWithoutWaiting; };
 
   BasicTransaction(BasicTransaction&& other) noexcept
       : database_(other.database_), reader_(std::move(other.reader_)), writes_(std::move(other.writes_)) {}
@@ -48,6 +52,20 @@ class BasicTransaction {
   template <class T>
   const T& read(const cow::Ref<T>& reference) {
     return reader_.read(reference, writes_);
+  }
+
+  /// Like `read`, but never waits for the store: null where it would have to. For event loops (cow_cache/async).
+  template <class T>
+  [[gnu::always_inline]] const T* try_read(const cow::Ref<T>& reference) requires kReadsWithoutWaiting {
+    return reader_.try_read(reference, writes_);
+  }
+
+  /// Like `read`, but where it would wait for somebody else's load of the same object, returns null and has `waiter`
+  /// resumed when that load has ended. REQUIRES, if it returns null: the caller touches this transaction no more, for
+  /// the waiter may be using it already.
+  template <class T>
+  const T* read_or_subscribe(const cow::Ref<T>& reference, LoadWaiter& waiter) requires kReadsWithoutWaiting {
+    return reader_.read_or_subscribe(reference, writes_, waiter);
   }
 
   /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`.
@@ -71,6 +89,7 @@ class BasicTransaction {
 
   /// The named entry points of the database.
   RootView<BasicTransaction> root() { return RootView<BasicTransaction>(*this); }
+  static cow::Ref<RootDirectory> root_reference() { return cow::Ref<RootDirectory>(kRootOid); }
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first, what the codecs and the store throw otherwise. A
@@ -114,8 +133,6 @@ class BasicTransaction {
 
   BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session)
       : database_(&database), reader_(database.cache_, session) {}
-
-  static cow::Ref<RootDirectory> root_reference() { return cow::Ref<RootDirectory>(kRootOid); }
 
   void commit_writes() {
     try {

@@ -163,7 +163,8 @@ TEST(OidTable, ReadersNeverSeeAnotherObjectWhileItGrowsAndShrinks) {
 
 TEST(LoadTickets, ATicketStandsUntilItIsWithdrawn) {
   LoadTickets tickets;
-  auto ticket = std::make_shared<LoadTicket>(Oid{5});
+  std::atomic<std::size_t> bytes{0};
+  auto ticket = std::make_shared<LoadTicket>(Oid{5}, bytes);
   tickets.add(ticket);
   EXPECT_EQ(tickets.find(Oid{5}), ticket);
   EXPECT_EQ(tickets.find(Oid{6}), nullptr);
@@ -174,7 +175,8 @@ TEST(LoadTickets, ATicketStandsUntilItIsWithdrawn) {
 
 TEST(LoadTickets, ALoaderWhoseTicketWasReplacedLoses) {
   LoadTickets tickets;
-  auto first = std::make_shared<LoadTicket>(Oid{5}), second = std::make_shared<LoadTicket>(Oid{5});
+  std::atomic<std::size_t> bytes{0};
+  auto first = std::make_shared<LoadTicket>(Oid{5}, bytes), second = std::make_shared<LoadTicket>(Oid{5}, bytes);
   tickets.add(first);
   tickets.withdraw(Oid{5});  // a commit
   tickets.add(second);       // the next loader

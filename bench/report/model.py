@@ -28,12 +28,13 @@ FULL = Size("full", repetitions=10, seconds=3.0, warmup=1.0)
 
 @dataclass(frozen=True)
 class Job:
-    """One process to run. Words of `command` may hold {output}, {wordnet}, {wordnet_copy}, {fresh} and {seed}."""
+    """One process to run. Words of `command` may hold {output}, {binaries}, {wordnet}, {wordnet_copy},
+    {fresh} and {seed}."""
 
     experiment: str
     system: str
     point: tuple[tuple[str, Any], ...]  # what the figure varies, such as (("sessions", 4),)
-    program: str  # "experiment", "microbenchmarks", "simulate-cache" or "claims"
+    program: str  # in build/release/bench
     command: tuple[str, ...]
     estimate_s: float
     repetition: int = 0

@@ -104,7 +104,7 @@ class Runner:
         return None
 
     def _fill(self, job: Job, folder: Path, output: Path) -> list[str]:
-        words = {"output": output, "wordnet": self.wordnet, "fresh": folder / "store",
+        words = {"output": output, "binaries": self.binaries, "wordnet": self.wordnet, "fresh": folder / "store",
                  "seed": self.seed + job.repetition, "repetition": job.repetition, "wordnet_copy": None}
         if any("{wordnet_copy}" in word for word in job.command):
             words["wordnet_copy"] = folder / "wordnet"

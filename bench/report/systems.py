@@ -53,7 +53,20 @@ POLICIES = {
         System("min", "knows the future: the limit", "#5f6670", "#a3abb6", "x"),
     )
 }
-LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES}
+# Execution models on a cache, as the publisher's experiment compares them.
+MODELS = {
+    system.name: system
+    for system in (
+        System("coroutines/shared", "coroutines on the loop, one cache", "#0072b2", "#56b4f5", "o"),
+        System("fibers/shared", "fibers beside the loop, one cache", "#009e73", "#35cfa3", "D"),
+        System("thread_pool/shared", "a pool of threads, one cache", "#e69f00", "#f5bb3d", "^"),
+        System("pools/shared", "two pools, quick and slow, one cache", "#b0578d", "#e18fc0", "v"),
+        System("coroutines/private", "coroutines, a cache for each transaction under way", "#5f6670", "#a3abb6", "P"),
+        System("thread_pool/private", "a pool of threads, a cache each (ZServer, waitress)", "#d55e00", "#ff8a45", "s"),
+        System("processes/private", "processes, a cache each (gunicorn)", "#333334", "#cccccd", "x"),
+    )
+}
+LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

@@ -96,7 +96,7 @@ inline Keys zipf_keys(const ZipfParameters& parameters) {
 
 namespace detail {
 
-/// A transaction that notes the oid of every read. Enough of one for traversals that only read.
+/// A transaction that notes the oid of every read. Enough of one for OO7's traversals.
 class NotingTransaction {
  public:
   NotingTransaction(Transaction& transaction, Keys& keys) : transaction_(transaction), keys_(keys) {}
@@ -105,6 +105,14 @@ class NotingTransaction {
   const T& read(const Ref<T>& reference) {
     keys_.push_back(static_cast<std::uint32_t>(reference.oid().value));
     return transaction_.read(reference);
+  }
+  template <class T>
+  auto create(T value) {
+    return transaction_.create(std::move(value));
+  }
+  template <class T>
+  void erase(const Ref<T>& reference) {
+    transaction_.erase(reference);
   }
   template <class T>
   T& write(const Ref<T>& reference) {

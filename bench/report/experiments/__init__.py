@@ -1,5 +1,5 @@
 """One module per subject: what it asks, what it runs, and how it presents what came out."""
-from . import (cold_start, memory, oo7, read_cost, reclaimers, replacement, throughput, transactions, ycsb,
+from . import (cold_start, memory, oo7, publisher, read_cost, reclaimers, replacement, throughput, transactions, ycsb,
                zodbshootout)
 
 ALL = (
@@ -16,4 +16,5 @@ ALL = (
     ycsb.Ycsb(),
     transactions.Smallbank(),
     transactions.Stmbench7(),
+    publisher.Publisher(),
 )

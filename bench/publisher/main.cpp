@@ -1,0 +1,157 @@
+// Publishes WordNet over HTTP/1.1 and WebSocket, by any execution model on any cache. See --help, and models.hpp.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench/caches/locked_cache.hpp"
+#include "bench/caches/private_cache.hpp"
+#include "bench/workloads/wordnet.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/rocksdb_store.hpp"
+#include "server.hpp"
+
+namespace cow::bench::publisher {
+namespace {
+
+struct Options {
+  ServerOptions server;
+  std::string model = "coroutines", cache = "shared", path;
+  std::size_t threads = 2, cache_bytes = std::size_t{1} << 30;
+  long external_call_ms = 0, request_ms = 10'000;
+};
+
+const std::map<std::string, Model> kModels{{"coroutines", Model::coroutines},
+                                           {"fibers", Model::fibers},
+                                           {"thread_pool", Model::thread_pool},
+                                           {"pools", Model::pools},
+                                           {"processes", Model::thread_pool}};  // of each process
+
+/// Serves until it is told to stop.
+template <class Database>
+void serve(Store& store, const Options& options, bool announces) {
+  Database database(store, {.cache_bytes = options.cache_bytes});
+  Server<Database> server(database, options.server);
+  asio::io_context context;
+  asio::signal_set signals(context, SIGINT, SIGTERM);
+  signals.async_wait([](const boost::system::error_code&, int) {});
+  server.start();
+  if (announces) {
+    std::printf("listening on %s:%u\n", options.server.address.c_str(), server.port());
+    std::fflush(stdout);
+  }
+  context.run();
+  server.stop();
+}
+
+/// Forks `options.threads` processes that share a port and nothing else, and waits for them. They see each other's edits
+/// no more than gunicorn's workers would without a ZEO server, so `store` is what each had at the start.
+template <class Database>
+void serve_in_processes(Store& store, Options options) {
+  if (options.server.port == 0) throw CLI::ValidationError("--port", "processes need one port for all");
+  std::size_t processes = std::exchange(options.threads, 1);
+  options.server.model.threads = 1;
+  std::vector<pid_t> children;
+  for (std::size_t i = 0; i < processes; ++i) {
+    pid_t child = ::fork();
+    if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
+    if (child == 0) {
+      int status = 0;
+      try {
+        serve<Database>(store, options, i == 0);
+      } catch (const std::exception& error) {
+        std::cerr << "publisher: " << error.what() << "\n";
+        status = 1;
+      }
+      std::_Exit(status);
+    }
+    children.push_back(child);
+  }
+  asio::io_context context;
+  asio::signal_set signals(context, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code&, int) {
+    for (pid_t child : children) ::kill(child, SIGTERM);
+  });
+  context.run();
+  for (pid_t child : children) ::waitpid(child, nullptr, 0);
+}
+
+template <class Database>
+void run(const Options& options) {
+  std::unique_ptr<Store> store;
+  if (options.path.empty()) {
+    store = std::make_unique<MemoryStore>();
+  } else {
+    if (options.model == "processes")
+      throw CLI::ValidationError("--path", "a RocksDB store is open in one process only");
+    store = std::make_unique<RocksDbStore>(options.path);
+  }
+  {
+    cow::Database importing(*store, {.cache_bytes = std::size_t{64} << 20});
+    if (!wordnet::is_imported(importing)) {
+      std::cerr << "importing WordNet ...\n";
+      wordnet::Files files(wordnet::locate());
+      wordnet::Importer<cow::Database>(importing, files).run();
+    }
+  }
+  if (options.model == "processes") {
+    serve_in_processes<Database>(*store, options);
+  } else {
+    serve<Database>(*store, options, true);
+  }
+}
+
+int run_main(int argc, char** argv) {
+  Options options;
+  CLI::App app(
+      "Publishes WordNet: GET /dog, /dog/hypernyms/0/hyponyms, PUT {\"gloss\": ...} to a synset, /metrics,\n"
+      "WebSocket /-/changes. Says on which port it listens; SIGTERM and SIGINT stop it when what is under way has "
+      "ended.\n"
+      "Exit code: 0 stopped, 1 failed, 2 bad usage.");
+  app.add_option("--model", options.model, "execution model")->check(CLI::IsMember(kModels));
+  app.add_option("--cache", options.cache, "whose cache")->check(CLI::IsMember({"shared", "private", "locked"}));
+  app.add_option("--threads", options.threads, "of the model; processes, for that model")->check(CLI::Range(1, 1024));
+  app.add_option("--loops", options.server.loops, "threads that read and write")->check(CLI::Range(1, 64));
+  app.add_option("--address", options.server.address, "where to listen (default: loopback)");
+  app.add_option("--port", options.server.port, "0: any");
+  app.add_option("--path", options.path, "a RocksDB store (default: memory)");
+  app.add_option("--cache-bytes", options.cache_bytes, "budget of the cache; of each private one");
+  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside");
+  app.add_option("--request-time", options.request_ms, "milliseconds that a transaction may take");
+  app.add_option("--constant", options.server.constant_path, "whose page /-/constant always is");
+  app.add_option("--max-in-flight", options.server.model.most_in_flight, "transactions at a time");
+  app.add_option("--max-waiting", options.server.model.most_waiting, "requests that wait for that");
+  try {
+    app.parse(argc, argv);
+    options.server.model.model = kModels.at(options.model);
+    options.server.model.threads = options.threads;
+    options.server.external_call = std::chrono::milliseconds(options.external_call_ms);
+    options.server.request_time = std::chrono::milliseconds(options.request_ms);
+    if (options.cache == "private") {
+      run<BasicDatabase<PrivateCache>>(options);
+    } else if (options.cache == "locked") {
+      run<BasicDatabase<LockedCache>>(options);
+    } else {
+      run<Database>(options);
+    }
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::exception& error) {
+    std::cerr << "publisher: " << error.what() << "\n";
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace cow::bench::publisher
+
+int main(int argc, char** argv) { return cow::bench::publisher::run_main(argc, argv); }

@@ -1,0 +1,63 @@
+// What the server counts, in Prometheus' text format.
+//
+// Thread safety: all functions may be called from any thread; counts are relaxed, for nothing depends on them.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cow_cache/statistics.hpp"
+
+namespace cow::bench::publisher {
+
+class Metrics {
+ public:
+  void answered(unsigned status) noexcept { add(answers_[status / 100 % 6], 1); }
+  void connection_opened() noexcept { add(connections_, 1); }
+  void connection_closed() noexcept { add(connections_, ~std::uint64_t{0}); }
+
+  std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
+
+  std::string text(const Statistics& database, std::size_t in_flight, std::size_t waiting) const {
+    std::string text;
+    text += "# TYPE publisher_responses_total counter\n";
+    for (std::size_t i = 1; i < answers_.size(); ++i) {
+      line(text, "publisher_responses_total{code=\"" + std::to_string(i) + "xx\"}",
+           answers_[i].load(std::memory_order_relaxed));
+    }
+    gauge(text, "publisher_connections", connections());
+    gauge(text, "cow_transactions_in_flight", in_flight);
+    gauge(text, "cow_transactions_waiting", waiting);
+    gauge(text, "cow_cache_bytes", database.cache_bytes);
+    gauge(text, "cow_limbo_bytes", database.limbo_bytes);
+    counter(text, "cow_loads_total", database.loads + database.old_loads);
+    counter(text, "cow_evictions_total", database.evictions);
+    counter(text, "cow_commits_total", database.commits);
+    counter(text, "cow_conflicts_total", database.conflicts);
+    return text;
+  }
+
+ private:
+  static void add(std::atomic<std::uint64_t>& count, std::uint64_t amount) noexcept {
+    count.fetch_add(amount, std::memory_order_relaxed);
+  }
+  static void line(std::string& text, std::string_view name, std::uint64_t value) {
+    text += std::string(name) + " " + std::to_string(value) + "\n";
+  }
+  static void gauge(std::string& text, std::string_view name, std::uint64_t value) {
+    text += "# TYPE " + std::string(name) + " gauge\n";
+    line(text, name, value);
+  }
+  static void counter(std::string& text, std::string_view name, std::uint64_t value) {
+    text += "# TYPE " + std::string(name) + " counter\n";
+    line(text, name, value);
+  }
+
+  std::array<std::atomic<std::uint64_t>, 6> answers_{};  // by hundreds
+  std::atomic<std::uint64_t> connections_{0};
+};
+
+}  // namespace cow::bench::publisher

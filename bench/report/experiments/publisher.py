@@ -1,0 +1,71 @@
+"""Execution models under load: a publisher over HTTP, against requests in flight and time spent outside."""
+from __future__ import annotations
+
+from .. import drawing
+from ..formats import NOT_MEASURED, interval, size as bytes_text
+from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+
+# The field's models, each on the cache that it has there, and on the shared one.
+SYSTEMS = (("coroutines", "shared"), ("fibers", "shared"), ("thread_pool", "shared"), ("pools", "shared"),
+           ("coroutines", "private"), ("thread_pool", "private"), ("processes", "private"))
+THREADS = 8
+
+
+class Publisher:
+    name = "publisher"
+    title = "Execution models under load"
+    question = "How many requests can be under way at once, and what do they cost, when each waits for something outside?"
+    method = ("A server publishes WordNet over HTTP from a process of its own; each request is a transaction that looks a word up, "
+              "reads its synset and, inside the transaction, waits for a while as for an external call. Closed loop: as many "
+              "connections as requests in flight. One thread reads and writes; pools, fibers and processes have 8. Load "
+              "and server share the machine. Memory is the proportional set size, which counts shared pages once.")
+
+    def jobs(self, size: Size) -> list[Job]:
+        flights = (1, 64, 1000) if size.smoke else (1, 8, 64, 512, 1000, 4000, 10_000)
+        waits = (10,) if size.smoke else (0, 1, 10, 100)
+        shares = (0.0,) if size.smoke else (0.0, 0.05)
+        return [self.job(model, cache, flight, wait, share, size)
+                for flight in flights for wait in waits for share in shares for model, cache in SYSTEMS
+                # Processes do not see each other's commits, as they would not without a server of the store.
+                if not (model == "processes" and share > 0)]
+
+    def job(self, model: str, cache: str, flight: int, wait: int, share: float, size: Size) -> Job:
+        store = () if model == "processes" else ("--path", "{wordnet_copy}" if share else "{wordnet}")
+        return Job(
+            self.name, f"{model}/{cache}", (("in_flight", flight), ("wait_ms", wait), ("write_share", share)), "publisher_load",
+            ("--publisher", "{binaries}/publisher", "--model", model, "--cache", cache, "--threads", str(THREADS),
+             "--connections", str(flight), "--external-call", str(wait), "--write-share", str(share),
+             "--seconds", str(size.seconds), "--warmup", str(max(size.warmup, 3e-3 * wait)), "--seed", "{seed}",
+             "--repetition", "{repetition}", "--output", "{output}", *store),
+            estimate_s=size.seconds + size.warmup + (12.0 if model == "processes" else 1.5))
+
+    def present(self, rows: list[dict], section: Section) -> None:
+        systems = [f"{model}/{cache}" for model, cache in SYSTEMS if any(r["system"] == f"{model}/{cache}" for r in rows)]
+        for share in sorted({point_of(r)["write_share"] for r in rows}):
+            for wait in sorted({point_of(r)["wait_ms"] for r in rows}):
+                self.present_one([r for r in rows if point_of(r)["wait_ms"] == wait and point_of(r)["write_share"] == share],
+                                 systems, wait, share, section)
+
+    def present_one(self, rows: list[dict], systems: list[str], wait: int, share: float, section: Section) -> None:
+        what = f"{wait} ms outside, {100 * share:g}% edits"
+        figures = (("Answers per second", "throughput", interval),
+                   ("99th percentile of the latency, in µs", "p99_us", interval),
+                   ("Memory of the server", "pss_bytes", lambda v: NOT_MEASURED if v is None else bytes_text(v.median)))
+        series = {s: drawing.Series(s) for s in systems}
+        for caption, field, show in figures:
+            table = Table(f"{caption}: {what}", ["requests in flight", *systems, "rows"], [])
+            for flight in sorted({point_of(r)["in_flight"] for r in rows}):
+                cells, ids = [], []
+                for system in systems:
+                    value, sources = summarise(rows, system, lambda r: r.get(field), in_flight=flight)
+                    cells.append(show(value))
+                    ids += sources.ids
+                    if value is not None and field == "throughput":
+                        series[system].points[flight] = value
+                table.rows.append([f"{flight:,}", *cells, Sources(tuple(ids))])
+            section.tables.append(table)
+        section.figures.append(Figure(
+            f"{self.name}-{wait}ms-{100 * share:g}", f"Answers per second against requests in flight: {what}.",
+            "Line chart: answers per second against requests in flight, one line per model and cache.",
+            drawing.lines(f"{self.title}: {what}", "requests in flight", "answers per second", list(series.values()), x_log=True,
+                          y_log=True, y_format=drawing.thousands)))

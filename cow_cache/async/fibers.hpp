@@ -1,0 +1,174 @@
+// Fibers: blocking style without blocking threads, as gevent's greenlets. Needs the library of Boost.Fiber (meson:
+// cow_cache_fibers_dep).
+//
+//   cow::FiberThreads fibers(2);
+//   fibers.spawn([&] {
+//     cow::fiber_transact(async, executor, [&](cow::AsyncTransaction& txn) {
+//       const Account& seen = cow::fiber_read(txn, alice);       // a hit goes on, a miss suspends this fiber only
+//       boost::this_fiber::sleep_for(100ms);                     // so does this
+//     });
+//   });
+//
+// Thread safety: `FiberThreads::spawn` may be called from any thread that is not one of its own. A fiber stays on its
+// thread, so fibers of one thread never run at once.
+//
+// Invariants:
+//  1. An operation with the token `use_fiber` suspends the calling fiber; its thread runs other fibers meanwhile. The
+//     operation itself runs on its executor, which another thread runs.
+//  2. The destructor of FiberThreads returns when all fibers have ended.
+//  3. Nothing of this library is thread_local across a suspension: compilers keep the address of such variables over a
+//     switch of fibers.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/async_result.hpp>
+#include <boost/fiber/buffered_channel.hpp>
+#include <boost/fiber/condition_variable.hpp>
+#include <boost/fiber/fiber.hpp>
+#include <boost/fiber/fixedsize_stack.hpp>
+#include <boost/fiber/future/promise.hpp>
+#include <boost/fiber/mutex.hpp>
+#include <boost/fiber/operations.hpp>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "async.hpp"
+
+namespace cow {
+
+/// A completion token for operations that complete with `void(std::exception_ptr)` or `void(std::exception_ptr, T)`: it
+/// suspends the fiber, and returns the T or throws.
+struct UseFiber {};
+inline constexpr UseFiber use_fiber;
+
+/// Threads that run fibers.
+class FiberThreads {
+ public:
+  /// `stack_bytes`: of each fiber; what it does not use is never touched.
+  explicit FiberThreads(std::size_t threads, std::size_t stack_bytes = std::size_t{64} << 10) {
+    for (std::size_t i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(stack_bytes));
+  }
+
+  /// Runs `body()` as a fiber. REQUIRES: it does not throw.
+  void spawn(std::function<void()> body) {
+    std::size_t chosen = next_.fetch_add(1, std::memory_order_relaxed) % workers_.size();  // any order will do
+    workers_[chosen]->bodies.push(std::move(body));
+  }
+
+ private:
+  struct Worker {
+    explicit Worker(std::size_t stack_bytes) : thread([this, stack_bytes] { run(stack_bytes); }) {}
+    ~Worker() {
+      bodies.close();
+      thread.join();
+    }
+
+    void run(std::size_t stack_bytes) {
+      std::size_t living = 0;  // fibers of one thread never run at once: no lock
+      boost::fibers::mutex mutex;
+      boost::fibers::condition_variable ended;
+      std::function<void()> body;
+      while (bodies.pop(body) == boost::fibers::channel_op_status::success) {
+        ++living;
+        boost::fibers::fiber(std::allocator_arg, boost::fibers::fixedsize_stack(stack_bytes),
+                             [&living, &ended, body = std::move(body)] {
+                               body();
+                               if (--living == 0) ended.notify_one();
+                             })
+            .detach();
+      }
+      std::unique_lock lock(mutex);
+      ended.wait(lock, [&] { return living == 0; });
+    }
+
+    boost::fibers::buffered_channel<std::function<void()>> bodies{1024};
+    std::thread thread;
+  };
+
+  std::atomic<std::size_t> next_{0};
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+/// async_read for fibers: a hit neither suspends nor allocates.
+template <class T, class Database>
+const T& fiber_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  if constexpr (BasicAsyncTransaction<Database>::Transaction::kReadsWithoutWaiting) {
+    if (const T* value = txn->try_read(reference)) return *value;
+    return *async_read(txn, reference, use_fiber);
+  } else {
+    return txn->read(reference);
+  }
+}
+
+}  // namespace cow
+
+template <class... Results>
+class boost::asio::async_result<cow::UseFiber, void(std::exception_ptr, Results...)> {
+  static_assert(sizeof...(Results) <= 1, "a fiber gets one value");
+
+ public:
+  template <class Initiation, class... Arguments>
+  static auto initiate(Initiation&& initiation, cow::UseFiber, Arguments&&... arguments) {
+    using Result = typename std::tuple_element<0, std::tuple<std::decay_t<Results>..., void>>::type;
+    boost::fibers::promise<Result> promise;
+    auto future = promise.get_future();
+    std::forward<Initiation>(initiation)(
+        [promise = std::move(promise)](std::exception_ptr error, auto... results) mutable {
+          if (error) {
+            promise.set_exception(error);
+          } else {
+            promise.set_value(std::move(results)...);
+          }
+        },
+        std::forward<Arguments>(arguments)...);
+    return future.get();
+  }
+};
+
+namespace cow {
+
+/// async_transact for fibers: returns what `body(AsyncTransaction&)` returns. `executor`: of a loop that another thread
+/// runs.
+template <class Database, class Body>
+auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& executor, Body&& body,
+                    const Cancellation& cancellation = Cancellation(), const RetryPolicy& retry = RetryPolicy()) {
+  cancellation.throw_if_requested();
+  auto permit = database.admission().try_acquire();
+  if (!permit) permit = spawn(executor, database.admission().acquire(executor, cancellation), use_fiber);
+  BasicAsyncTransaction<Database> txn(database, executor, cancellation, *std::move(permit));
+  auto commit = [&] {
+    if (txn->writes() > 0) {
+      async_commit(txn, use_fiber);
+    } else {
+      txn->commit();
+    }
+  };
+  for (int attempt = 1;; ++attempt) {
+    try {
+      if constexpr (std::is_void_v<std::invoke_result_t<Body&, BasicAsyncTransaction<Database>&>>) {
+        body(txn);
+        commit();
+        return;
+      } else {
+        auto result = body(txn);
+        commit();
+        return result;
+      }
+    } catch (const ConflictError&) {
+      if (attempt >= retry.most_attempts) throw;
+    }
+    txn->abort();
+    spawn(executor, sleep_for(executor, retry.pause_after(attempt), cancellation), use_fiber);
+    txn.restart();
+  }
+}
+
+}  // namespace cow

@@ -1,0 +1,29 @@
+// periodic: calls into the application at fixed times, as a clock server makes them.
+//
+// Thread safety: the body runs on the executor, one call at a time.
+#pragma once
+
+#include <utility>
+
+#include "sleep.hpp"
+#include "task.hpp"
+
+namespace cow {
+
+/// Awaits `body()`, a Task, every `period`, counted from the start, until it is cancelled; then it returns. Calls never
+/// overlap: the times that a long call misses are left out. Throws what the body throws.
+template <class Body>
+Task<> periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body body) {
+  for (auto next = Cancellation::Clock::now() + period;; next += period) {
+    auto now = Cancellation::Clock::now();
+    if (next < now) next += (now - next) / period * period + period;
+    try {
+      co_await sleep_until(executor, next, cancellation);
+    } catch (const CancelledError&) {
+      co_return;
+    }
+    co_await body();
+  }
+}
+
+}  // namespace cow

@@ -1,0 +1,44 @@
+// async_transact: a coroutine as a transaction, again when it meets a conflict.
+//
+// Thread safety: see async_database.hpp.
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "commit.hpp"
+#include "sleep.hpp"
+
+namespace cow {
+
+/// Awaits `body(AsyncTransaction&)`, a Task, and commits; again from the start, a bounded number of times and after a
+/// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
+/// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
+/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free.
+template <class Database, class Body>
+auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body body,
+                    Cancellation cancellation = Cancellation(), RetryPolicy retry = RetryPolicy())
+    -> Task<TaskResult<Body&, BasicAsyncTransaction<Database>&>> {
+  using Result = TaskResult<Body&, BasicAsyncTransaction<Database>&>;
+  auto txn = co_await async_begin(database, executor, cancellation);
+  for (int attempt = 1;; ++attempt) {
+    try {
+      if constexpr (std::is_void_v<Result>) {
+        co_await body(txn);
+        co_await async_commit(txn);
+        co_return;
+      } else {
+        Result result = co_await body(txn);
+        co_await async_commit(txn);
+        co_return result;
+      }
+    } catch (const ConflictError&) {
+      if (attempt >= retry.most_attempts) throw;
+    }
+    txn->abort();  // holds nothing while it pauses
+    co_await sleep_for(executor, retry.pause_after(attempt), cancellation);
+    txn.restart();
+  }
+}
+
+}  // namespace cow

@@ -1,0 +1,106 @@
+// Transactions of fibers. Sanitizers cannot follow Debian's Boost.Context from stack to stack, so this is tested without.
+#include <optional>
+
+#include "async_testing.hpp"
+#include "counted_new.hpp"
+#include "cow_cache/async/fibers.hpp"
+
+namespace cow::testing {
+namespace {
+
+class Fibers : public AsyncTest {
+ public:
+  Fibers() : thread_([this] { loop.run(); }) {}
+  ~Fibers() override {
+    working_.reset();
+    thread_.join();
+  }
+
+ private:
+  asio::executor_work_guard<asio::io_context::executor_type> working_ = asio::make_work_guard(loop);
+  std::thread thread_;
+};
+
+TEST_F(Fibers, HitsAllocateNothingMissesSuspendTheFiberOnly) {
+  database.cache().evict_all();
+  store.shut_loads(true);
+  std::atomic<bool> read = false, other = false;
+  {
+    FiberThreads fibers(1);
+    fibers.spawn([&] {
+      fiber_transact(async, executor(), [&](AsyncTransaction& txn) {
+        EXPECT_EQ(fiber_read(txn, accounts[1]).balance, 1);
+        EXPECT_TRUE(other) << "the thread was free meanwhile";
+        std::size_t before = allocations();
+        EXPECT_EQ(fiber_read(txn, accounts[1]).balance, 1);
+        EXPECT_EQ(allocations(), before);
+      });
+      read = true;
+    });
+    fibers.spawn([&] {
+      while (store.loads_waiting() == 0) boost::this_fiber::yield();
+      other = true;
+      store.shut_loads(false);
+    });
+  }
+  EXPECT_TRUE(read);
+  expect_all_free();
+}
+
+TEST_F(Fibers, CommitConflictsAreTriedAgainAndErrorsThrown) {
+  constexpr int kFibers = 100;
+  std::atomic<int> refused = 0;
+  {
+    FiberThreads fibers(2);
+    for (int i = 0; i < kFibers; ++i) {
+      fibers.spawn([&] {
+        fiber_transact(
+            async, executor(),
+            [&](AsyncTransaction& txn) {
+              std::int64_t seen = fiber_read(txn, accounts[2]).balance;
+              boost::this_fiber::yield();
+              txn->write(accounts[2]).balance = seen + 1;
+            },
+            Cancellation(), kPatient);
+      });
+    }
+    fibers.spawn([&] {
+      std::stop_source source;
+      source.request_stop();
+      try {
+        fiber_transact(
+            async, executor(), [](AsyncTransaction&) { ADD_FAILURE(); }, Cancellation(source.get_token()));
+      } catch (const CancelledError&) {
+        ++refused;
+      }
+    });
+  }
+  EXPECT_EQ(database.begin().read(accounts[2]).balance, 2 + kFibers);
+  EXPECT_EQ(refused, 1);
+  expect_all_free();
+}
+
+TEST_F(Fibers, ThousandsAsleep) {
+  constexpr int kFibers = 5'000;
+  std::atomic<int> asleep = 0, woken = 0;
+  {
+    FiberThreads fibers(1);
+    for (int i = 0; i < kFibers; ++i) {
+      fibers.spawn([&, i] {
+        fiber_transact(async, executor(), [&](AsyncTransaction& txn) {
+          const Account& account = fiber_read(txn, accounts[static_cast<std::size_t>(i) % accounts.size()]);
+          std::int64_t before = account.balance;
+          ++asleep;
+          while (asleep < kFibers) boost::this_fiber::sleep_for(10ms);
+          EXPECT_EQ(account.balance, before);
+          ++woken;
+        });
+      });
+    }
+  }
+  EXPECT_EQ(woken, kFibers);
+  expect_all_free();
+}
+
+}  // namespace
+}  // namespace cow::testing
