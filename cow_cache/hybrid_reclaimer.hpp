@@ -19,7 +19,7 @@
 //     stays within what sleepers hold and a constant, and a sleeper that holds much does not make every batch scan.
 //  5. Frees are amortised: for each batch that a thread retires it frees a few, but more when more wait. Nothing that a
 //     deep scan finds free is freed at once either, so no transaction pays for a crowd of them.
-//  6. Limbo never exceeds that of invariant 4 by more than 1 MiB, what each list may hold without a stamp (RetireBatch) and
+//  6. Limbo never exceeds that of invariant 4 by more than 256 KiB, what each list may hold without a stamp (RetireBatch) and
 //     what each thread retires at once: beyond it retiring threads wait for the scan under way.
 //  7. Locks are taken in the order: scan, list, kept or cleared.
 //
@@ -65,9 +65,9 @@ class HybridReclaimer final : public Reclaimer {
   void retire(std::span<StateHeader* const> states) noexcept override {
     RetireList& list = lists_[detail::thread_number() % kLists];
     RetireBatches expired;
+    std::size_t batches = 0;
     {
       std::scoped_lock lock(list.mutex);
-      std::size_t batches = 0;
       for (StateHeader* state : states) {
         if (!list.add(*state)) continue;
         close(list);
@@ -77,7 +77,7 @@ class HybridReclaimer final : public Reclaimer {
       take_expired(list, 2 * batches + list.closed.size() / 8, expired);  // invariant 5
     }
     free_unless_parked(expired);
-    free_cleared();
+    free_cleared(batches);
     free_kept();
     std::size_t limbo = unsettled_bytes(), above = deep_scan_above_.load(std::memory_order_relaxed);
     if (limbo > above) deep_scan(limbo > above + kMostOvershoot ? WhenBusy::wait : WhenBusy::leave);
@@ -111,7 +111,7 @@ class HybridReclaimer final : public Reclaimer {
   using Handles = tsl::robin_set<StateHandle, StateHandleHash>;
 
   static constexpr std::size_t kLists = 32;
-  static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{1} << 20;
+  static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{256} << 10;
   static constexpr std::size_t kStatesPerLook = 16;  // slots that are looked at for each state retired, at most
 
   /// REQUIRES: the list's mutex.
@@ -278,13 +278,13 @@ class HybridReclaimer final : public Reclaimer {
     return limbo - std::min(limbo, cleared);
   }
 
-  /// Frees some of what deep scans have cleared.
-  void free_cleared() {
+  /// Frees some of what deep scans have cleared: more than as many batches as were retired, so that it gets less.
+  void free_cleared(std::size_t retired) {
     RetireBatches some;
     {
       // Waits, unlike free_kept: if a thread is preempted here the others must not go on retiring without freeing.
       std::scoped_lock lock(cleared_mutex_);
-      for (std::size_t most = 2 + cleared_.size() / 32; most > 0 && !cleared_.empty(); --most) {
+      for (std::size_t most = 2 * retired + cleared_.size() / 8; most > 0 && !cleared_.empty(); --most) {
         some.splice(some.end(), cleared_, cleared_.begin());
       }
     }

@@ -34,7 +34,8 @@ struct Statistics {
   /// All memory of the cache. Not in it: what running transactions have written and not committed, the store, and what the
   /// allocator keeps of what was freed.
   std::uint64_t total_bytes() const noexcept {
-    return cache_bytes + limbo_bytes + table_bytes + transaction_bytes + ticket_bytes + commit_bytes + free_slot_bytes;
+    return cache_bytes + limbo_bytes + table_bytes + replacement_bytes + transaction_bytes + ticket_bytes +
+           commit_bytes + free_slot_bytes;
   }
 };
 
