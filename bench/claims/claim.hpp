@@ -1,6 +1,7 @@
 // A claim: a named figure, its bound, and the function that measures it.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -27,9 +28,17 @@ struct Claim {
   double bound;
   std::string unit;       ///< "x" for ratios
   Measured (*measure)();  ///< throws NotMeasurable, or anything else when it fails
+  bool required = true;   ///< false: a goal that is not reached yet, and measured all the same
 
   bool holds(double value) const { return comparison == Comparison::at_most ? value <= bound : value >= bound; }
 };
+
+/// The part of their time that long measurements take; set once, before the first. A quick one says less.
+inline double effort = 1;
+inline constexpr double kQuickEffort = 0.2;
+
+/// How often a pair is measured that is worth `most` repetitions.
+inline int repetitions(int most) { return std::max(3, static_cast<int>(most * effort)); }
 
 // Grouped by what they measure; each in the file of that name.
 std::vector<Claim> read_claims();         // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, two-threads

@@ -37,6 +37,7 @@ nlohmann::json as_json(const Claim& claim, std::string detail) {
           {"unit", claim.unit},
           {"comparison", claim.comparison == Claim::Comparison::at_most ? "<=" : ">="},
           {"holds", nullptr},
+          {"required", claim.required},
           {"description", claim.description},
           {"detail", std::move(detail)}};
 }
@@ -54,15 +55,16 @@ int main(int argc, char** argv) {
   std::vector<Claim> claims = all_claims();
   std::vector<std::string> names;
   std::string json_path;
-  bool list = false, verbose = false;
+  bool list = false, verbose = false, quick = false;
   CLI::App app(
       "Measures the project's claims. One line each: NAME measured bound holds|fails.\n"
       "What this machine lacks something for is NAME - bound \"not measurable: ...\", which is no failure.\n"
       "COW_CACHE_TRACE names the trace file of orm-misses.\n"
-      "Exit code: 0 all hold, 1 one fails, 2 bad usage or a measurement that went wrong.");
+      "Exit code: 0 all that are required hold, 1 one fails, 2 bad usage or a measurement that went wrong.");
   app.add_option("NAME", names, "measure these (default: all)");
   app.add_option("--json", json_path, "also write the results to this file");
   app.add_flag("--list", list, "print names, bounds and descriptions, and measure nothing");
+  app.add_flag("--quick", quick, "take a fifth of the time where measuring takes long");
   app.add_flag("--verbose", verbose, "also print what each figure is made of");
   try {
     app.parse(argc, argv);
@@ -70,6 +72,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
+  if (quick) cow::bench::effort = cow::bench::kQuickEffort;
   auto bound_text = [](const Claim& claim) {
     return fmt::format("{}{:g}{}", claim.comparison == Claim::Comparison::at_most ? "<=" : ">=", claim.bound,
                        claim.unit);
@@ -98,9 +101,11 @@ int main(int argc, char** argv) {
       double start = cow::bench::seconds_now();
       cow::bench::Measured measured = measure_alone(claim);
       bool holds = claim.holds(measured.value);
-      all_hold = all_hold && holds;
+      all_hold = all_hold && (holds || !claim.required);
       fmt::print("{:<14} {:>9.3f}{:<3} {:<10} {}\n", claim.name, measured.value, claim.unit, bound_text(claim),
-                 holds ? "holds" : "fails");
+                 holds            ? "holds"
+                 : claim.required ? "fails"
+                                  : "is not reached");
       if (verbose)
         fmt::print("    {}\n    {} ({:.1f} s)\n", claim.description, measured.detail,
                    cow::bench::seconds_now() - start);

@@ -174,7 +174,7 @@ std::vector<Claim> read_claims() {
       {"chase", "warm pointer chase through Ref<T> against T*, geometric mean over 100 to 1,000,000 objects", at_most,
        1.15, "x", measure_chase},
       {"oo7-raw", "OO7 small T1 and T6 hot, shared cache against raw C++ structs; the worse of the two", at_most, 1.25,
-       "x", measure_oo7<RawInMemory>},
+       "x", measure_oo7<RawInMemory>, false},
       {"oo7-private", "OO7 small T1 and T6 hot, shared cache against a private one; the worse of the two", at_most,
        1.10, "x", measure_oo7<InMemory<PrivateCache>>},
       {"begin-end", "begin and commit of an empty read-only transaction", at_most, 20, "ns", measure_begin_end},

@@ -82,14 +82,14 @@ Limbo measure_limbo(int sleepers, int objects, double seconds, std::size_t limbo
 
 template <int kSleepers, int kObjects>
 Measured measure_sleepers() {
-  Limbo hybrid = measure_limbo(kSleepers, kObjects, 10, CacheOptions{}.limbo_bytes);
-  Limbo epochs = measure_limbo(kSleepers, kObjects, 2, std::numeric_limits<std::size_t>::max() / 4);
+  Limbo hybrid = measure_limbo(kSleepers, kObjects, 10 * effort, CacheOptions{}.limbo_bytes);
+  Limbo epochs = measure_limbo(kSleepers, kObjects, 2 * effort, std::numeric_limits<std::size_t>::max() / 4);
   return {
       mebibytes(hybrid.most - hybrid.logged),
       fmt::format("limbo at most {:.2f} MiB, in the second half {:.2f}; logged {:.2f} MiB; {} commits of 20 objects, "
-                  "{} evictions in 10 s; epochs only: {:.0f} MiB after 2 s",
+                  "{} evictions in {:g} s; epochs only: {:.0f} MiB after {:g} s",
                   mebibytes(hybrid.most), mebibytes(hybrid.late_most), mebibytes(hybrid.logged), hybrid.commits,
-                  hybrid.evictions, mebibytes(epochs.most))};
+                  hybrid.evictions, 10 * effort, mebibytes(epochs.most), 2 * effort)};
 }
 
 // ---- throughput
@@ -119,7 +119,7 @@ double steps_per_second(Database& database, int threads, double seconds) {
 Measured measure_sleeper_throughput() {
   HotDatabase hot;
   Paired paired = measure_paired(
-      15,
+      repetitions(15),
       [&] {
         Transaction sleeper = hot.database.begin();
         for (std::uint64_t i = 0; i < 1000; ++i) (void)sleeper.read(item(i));
@@ -133,7 +133,8 @@ Measured measure_sleeper_throughput() {
 Measured measure_oversubscribed() {
   HotDatabase hot;
   Paired paired = measure_paired(
-      9, [&] { return steps_per_second(hot.database, 64, 1); }, [&] { return steps_per_second(hot.database, 2, 1); });
+      repetitions(9), [&] { return steps_per_second(hot.database, 64, 1); },
+      [&] { return steps_per_second(hot.database, 2, 1); });
   return {paired.ratio, fmt::format("{:.0f} / {:.0f} thousand transactions/s of 20 reads, 5% with a write, on {} cores",
                                     paired.first / 1e3, paired.second / 1e3, std::thread::hardware_concurrency())};
 }
