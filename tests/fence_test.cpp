@@ -1,9 +1,10 @@
 // The asymmetric fence on the machine at hand: what it promises holds, and what is taken away from it is missed soon (the
-// broken variants stop as soon as they went wrong). The functions are those of detail/asymmetric_fence.hpp; the few lines
+// broken variant stops as soon as it went wrong). The functions are those of detail/asymmetric_fence.hpp; the few lines
 // around them are the read path and the deep scan reduced to one state.
 //
-// x86 reorders only a store with a later load, so this can catch a missing heavy fence and steps in the wrong order; weaker
-// orders of single accesses are for relacy (tests/models/relacy) and ThreadSanitizer.
+// x86 reorders only a store with a later load, so this can catch a missing heavy fence. A look before the log is not caught
+// reliably here, for its window is some instructions wide: the models do (tests/models). Weaker orders of single accesses
+// are for relacy (tests/models/relacy) and ThreadSanitizer.
 #include "cow_cache/detail/asymmetric_fence.hpp"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-enum class Variant { right, looks_first, no_heavy_fence };
+enum class Variant { right, no_heavy_fence };
 
 /// One reader and one reclaimer that meet again and again over one state.
 class Dekker {
@@ -28,15 +29,9 @@ class Dekker {
   bool goes_wrong(Clock::duration time) {
     std::thread reader([this] {
       for (std::uint32_t round = 1; meet(reader_at_, reclaimer_at_, 2 * round - 1); ++round) {
-        if constexpr (kVariant == Variant::looks_first) {
-          found_alive_ = look(key_) == kAlive;
-          dawdle();
-          store_before_look(entry_, kHandle);
-        } else {
-          if constexpr (kVariant == Variant::right) dawdle();
-          store_before_look(entry_, kHandle);
-          found_alive_ = look(key_) == kAlive;
-        }
+        if constexpr (kVariant == Variant::right) dawdle();
+        store_before_look(entry_, kHandle);
+        found_alive_ = look(key_) == kAlive;
         if (!meet(reader_at_, reclaimer_at_, 2 * round)) return;
       }
     });
@@ -94,10 +89,6 @@ class FenceTest : public ::testing::Test {
 
 TEST_F(FenceTest, WhatALookFoundAliveTheReclaimerFindsInTheLog) {
   EXPECT_FALSE(Dekker().goes_wrong<Variant::right>(std::chrono::seconds(1)));
-}
-
-TEST_F(FenceTest, LookBeforeLogIsCaught) {
-  EXPECT_TRUE(Dekker().goes_wrong<Variant::looks_first>(std::chrono::seconds(30)));
 }
 
 TEST_F(FenceTest, AMissingHeavyFenceIsCaught) {
