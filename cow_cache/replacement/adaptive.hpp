@@ -10,8 +10,9 @@
 // FAST 2004): a ghost of probation that comes back says that it was too small, one of the main queue that it was too
 // large. Both go to the main queue at once.
 //
-// The constants were chosen on the first half of the trace of bench/simulator's claim and on Zipf's distribution;
-// neighbouring values differ by a percent.
+// The constants were chosen on the first half of the trace of the claim orm-misses, on Zipf's distribution with and without
+// scans, and on a sequence like OO7's; only the second half of the trace was held out. Neighbouring values differ by a
+// percent.
 //
 // Thread safety: see policy.hpp.
 #pragma once
