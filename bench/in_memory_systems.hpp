@@ -16,13 +16,33 @@ inline constexpr CacheOptions kAmple{.cache_bytes = std::size_t{4} << 30};
 template <class Cache>
 struct InMemory {
   using Database = BasicDatabase<Cache>;
+
+  InMemory() : InMemory([](Database&) {}) {}
+  /// With what `fill(database)` creates, and empty caches: every cache under test then holds its objects in the order in
+  /// which they are first read, rather than one of them in the order of their creation.
+  template <class Fill>
+  explicit InMemory(Fill&& fill) : database((fill_store(fill), store), kAmple) {}
+
   MemoryStore store;
-  Database database{store, kAmple};
+  Database database;
   typename Database::Session session = database.open_session();
+
+ private:
+  void fill_store(auto& fill) {
+    Database other(store, kAmple);
+    fill(other);
+  }
 };
 
 struct RawInMemory {
   using Database = RawDatabase;
+
+  RawInMemory() = default;
+  template <class Fill>
+  explicit RawInMemory(Fill&& fill) {
+    fill(database);
+  }
+
   RawDatabase database;
   RawDatabase::Session session = database.open_session();
 };

@@ -71,8 +71,7 @@ class Oo7 {
  public:
   using Database = typename System::Database;
 
-  Oo7() : traverser_(parameters_) {
-    oo7::generate(system_.database, parameters_);
+  Oo7() : system_([&](Database& database) { oo7::generate(database, parameters_); }), traverser_(parameters_) {
     typename Database::Transaction txn = system_.session.begin();
     for (int i = 0; i < 3; ++i) traverser_.run(txn, oo7::Operation::kT1);
     txn.commit();
