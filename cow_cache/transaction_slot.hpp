@@ -12,36 +12,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <thread>
 #include <vector>
 
+#include "detail/log_table.hpp"
+
 namespace cow {
-
-/// The memory of a read log: a header and `lanes` four-byte entries, 0 = empty.
-struct alignas(64) LogTable {
-  static constexpr std::uint32_t kLanesPerBucket = 4;
-  static constexpr std::uint32_t kFewestLanes = 32;    // 128 bytes: transactions that read a dozen objects
-  static constexpr std::uint32_t kMostKept = 1 << 14;  // a slot keeps tables up to 64 KiB for its next transaction
-
-  static constexpr std::uint32_t kPatience = 32;  // transactions in a row that needed an eighth, before it is halved
-
-  std::uint32_t lanes;
-  std::uint32_t uses_far_too_large = 0;  // the owner's
-
-  std::size_t bytes() const noexcept { return sizeof(LogTable) + lanes * sizeof(std::uint32_t); }
-  std::atomic<std::uint32_t>* entries() noexcept { return reinterpret_cast<std::atomic<std::uint32_t>*>(this + 1); }
-
-  /// `lanes` is a power of two, at least two buckets. Throws std::bad_alloc.
-  static LogTable* make(std::uint32_t lanes) {
-    void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(std::uint32_t), std::align_val_t{64});
-    auto* table = ::new (memory) LogTable{lanes};
-    for (std::uint32_t i = 0; i < lanes; ++i) ::new (table->entries() + i) std::atomic<std::uint32_t>(0);
-    return table;
-  }
-  static void destroy(LogTable* table) noexcept { ::operator delete (table, std::align_val_t{64}); }
-};
 
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
 struct alignas(128) TransactionSlot {

@@ -35,14 +35,13 @@ class ReadLogTest : public ::testing::Test {
   std::multiset<StateHandle> scan() {
     std::multiset<StateHandle> found;
     slot_.lock_log();
-    LogTable& table = *slot_.log.load(std::memory_order_seq_cst);
-    for (std::uint32_t i = 0; i < table.lanes; ++i) {
-      if (StateHandle entry = table.entries()[i].load(std::memory_order_seq_cst))
-        found.insert(ReadLog::handle_in(entry));
-    }
+    ReadLog::for_each(table(), [&](StateHandle handle) { found.insert(handle); });
     slot_.unlock_log();
     return found;
   }
+
+  LogTable& table() { return *slot_.log.load(std::memory_order_seq_cst); }
+  bool is_bitmap() { return table().bitmap != nullptr; }
 
   TransactionSlot slot_;
   ReadLog log_;
@@ -72,10 +71,11 @@ TEST_F(ReadLogTest, TwoThatShareABucketAreToldApart) {
 
 TEST_F(ReadLogTest, GrowingToAMillionLosesAndDuplicatesNothing) {
   constexpr std::uint32_t kStates = 1'000'000;
-  for (std::uint32_t slot_bytes : {64u, 128u, 192u, 256u, 512u, 4096u}) {  // slabs are arithmetic progressions
+  for (std::uint32_t slot_bytes : {64u, 128u, 192u, 256u, 512u, 4096u, 32768u}) {  // slabs are arithmetic progressions
     std::uint32_t states = slot_bytes == 64 ? kStates : kStates / 10;
     for (std::uint32_t n = 0; n < states; ++n) ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::inserted);
     EXPECT_EQ(log_.size(), states);
+    EXPECT_EQ(is_bitmap(), slot_bytes <= 4096) << "slots of " << slot_bytes << " bytes";
     std::uint32_t found_at_once = 0;
     for (std::uint32_t n = 0; n < states; ++n) {
       found_at_once += log_.contains(handle(n, slot_bytes));
@@ -119,7 +119,7 @@ TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
     log_.undo_add();
   }
   EXPECT_EQ(log_.size(), 0u);
-  EXPECT_EQ(slot_.log.load()->lanes, LogTable::kFewestLanes);
+  EXPECT_EQ(table().lanes, LogTable::kFewestLanes);
 }
 
 TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
@@ -129,7 +129,7 @@ TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
   for (std::uint32_t n = 0; n < 1000; ++n) {
     if (n % 3 == 0) {
       ASSERT_FALSE(log_.contains(handle(n)));
-      ASSERT_EQ(log_.add(handle(n)), Outcome::diverted);
+      ASSERT_EQ(log_.add(handle(n)), Outcome::present);
     } else {
       ASSERT_EQ(log_.add(handle(n)), Outcome::present);
     }
@@ -144,7 +144,7 @@ TEST_F(ReadLogTest, MarkingTwiceOrMarkingAStrangerIsHarmless) {
   log_.mark_diverted(handle(1));
   log_.mark_diverted(handle(1));
   log_.mark_diverted(handle(2));
-  EXPECT_EQ(log_.add(handle(1)), Outcome::diverted);
+  EXPECT_EQ(log_.add(handle(1)), Outcome::present);
   EXPECT_EQ(log_.add(handle(2)), Outcome::inserted);
   EXPECT_TRUE(log_.contains(handle(2)));
 }
@@ -169,23 +169,99 @@ TEST_F(ReadLogTest, AClosedLogContainsNothing) {
 }
 
 TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
-  for (std::uint32_t n = 0; n < 100'000; ++n) log_.add(handle(n));
+  for (std::uint32_t slot_bytes :
+       {64u, 128u, 4096u, 32768u}) {  // bitmaps of 1 to 4 MiB of state memory, and hash tables
+    for (std::uint32_t n = 0; n < 60'000; ++n) log_.add(handle(n, slot_bytes));
+    log_.close();
+    EXPECT_LE(table().bytes(), sizeof(LogTable) + LogTable::kMostKept);
+    log_.open(slot_);
+  }
+  for (std::uint32_t n = 0; n < 3'000; ++n) log_.add(handle(n));
+  EXPECT_TRUE(is_bitmap());
   log_.close();
-  EXPECT_LE(slot_.log.load()->lanes, LogTable::kMostKept);
+  EXPECT_TRUE(is_bitmap()) << "this one is small, and likely to be needed again";
   // A table that was far too large for its last transactions shrinks by and by.
   for (std::uint32_t i = 0; i < 20 * LogTable::kPatience; ++i) {
     log_.open(slot_);
     log_.add(handle(1));
     log_.close();
   }
-  EXPECT_EQ(slot_.log.load()->lanes, LogTable::kFewestLanes);
+  EXPECT_EQ(table().lanes, LogTable::kFewestLanes);
   log_.open(slot_);
+}
+
+TEST_F(ReadLogTest, ABitmapIsForStatesThatLieCloseTogether) {
+  // Scattered over the whole state memory: a hash table, whatever their number.
+  std::mt19937 random(5);
+  std::set<StateHandle> added;
+  while (added.size() < 5'000) {
+    StateHandle scattered = static_cast<StateHandle>(random()) | 1;
+    if (log_.add(scattered) == Outcome::inserted) added.insert(scattered);
+  }
+  EXPECT_FALSE(is_bitmap());
+  const StateHandle marked = *added.begin();
+  log_.mark_diverted(marked);
+  // Close together: a bitmap at the next growth.
+  for (std::uint32_t n = 0; !is_bitmap(); ++n) {
+    ASSERT_LT(n, 2'000'000u);
+    if (log_.add(handle(n)) == Outcome::inserted) added.insert(handle(n));
+  }
+  EXPECT_EQ(log_.size(), added.size());
+  std::multiset<StateHandle> scanned = scan();
+  EXPECT_TRUE(std::equal(scanned.begin(), scanned.end(), added.begin(), added.end()));
+  EXPECT_FALSE(log_.contains(marked)) << "the mark was lost";
+}
+
+TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
+  std::set<StateHandle> added;
+  for (std::uint32_t n = 0; n < 1'000; ++n) log_.add(handle(n)), added.insert(handle(n));
+  ASSERT_TRUE(is_bitmap());
+  log_.mark_diverted(handle(7));
+  std::size_t most_bytes = 0;
+  for (std::uint32_t n = 1; n < 4'000; ++n) {  // one to a page
+    StateHandle alone = n << detail::LogBitmap::kPageShift | 1;
+    log_.reserve_one();
+    ASSERT_EQ(log_.add(alone), Outcome::inserted);
+    added.insert(alone);
+    most_bytes = std::max(most_bytes, table().bytes());
+  }
+  EXPECT_FALSE(is_bitmap());
+  EXPECT_LE(most_bytes, 4 * LogTable::kMostKept);
+  EXPECT_EQ(log_.size(), added.size());
+  EXPECT_FALSE(log_.contains(handle(7))) << "the mark was lost";
+  for (StateHandle state : added) ASSERT_EQ(log_.add(state), Outcome::present);
+  std::multiset<StateHandle> scanned = scan();
+  EXPECT_TRUE(std::equal(scanned.begin(), scanned.end(), added.begin(), added.end()));
+}
+
+TEST_F(ReadLogTest, ItsBytesAreCountedWhateverBecomesOfIt) {
+  std::atomic<std::size_t> bytes = table().bytes();
+  slot_.log_bytes = &bytes;
+  for (std::uint32_t n = 0; n < 100'000; ++n) {
+    log_.add(handle(n % 2 == 0 ? n : n * 500));
+    ASSERT_EQ(bytes.load(), table().bytes());
+  }
+  log_.close();
+  EXPECT_EQ(bytes.load(), table().bytes());
+  log_.open(slot_);
+}
+
+TEST_F(ReadLogTest, WithoutAddressesForMoreBitmapsItGoesOnHashing) {
+  std::vector<LogTable*> bitmaps;
+  while (LogTable* bitmap = LogTable::make_bitmap()) {
+    ASSERT_LT(bitmaps.size(), 1'000'000u) << "nothing bounds the addresses taken";
+    bitmaps.push_back(bitmap);
+  }
+  for (std::uint32_t n = 0; n < 10'000; ++n) ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
+  EXPECT_FALSE(is_bitmap());
+  EXPECT_EQ(scan().size(), 10'000u);
+  for (LogTable* bitmap : bitmaps) LogTable::destroy(bitmap);
 }
 
 // One scanner per protocol step: whatever the owner had announced before the scan began must be found in it, while the
 // log grows, shrinks, is closed and opened again. Run under ThreadSanitizer, this also checks every access.
 TEST_F(ReadLogTest, AScanNeverMissesWhatWasAnnouncedBefore) {
-  const std::uint32_t states = detail::kSmallBatches ? 3000 : 40'000;
+  const std::uint32_t states = detail::kSmallBatches ? 3000 : 40'000;  // in a hash table first, then in a bitmap
   std::atomic<std::uint64_t> announced{0};  // generation << 32 | number of states announced in it
   std::atomic<bool> done = false;
   std::atomic<int> started = 0, finished = 0, scans = 0, misses = 0;

@@ -1,0 +1,141 @@
+// The memory of a read log, in one of two layouts: a hash table of entries, or a bitmap of them.
+//
+// Thread safety: the owner of the log writes, any thread reads.
+//
+// Invariants:
+//  1. An entry is the handle of a state, or a handle with its lowest bit cleared: the mark of a diverted base. 0: none.
+//  2. A page of a bitmap is flagged in `touched` before an entry in it is announced, and stays flagged while it may be
+//     resident.
+#pragma once
+
+#include <sys/mman.h>
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include "sanitizers.hpp"
+
+namespace cow::detail {
+
+using LogWord = std::atomic<std::uint32_t>;
+
+/// Four words at once. What this thread alone writes, while scanners only load, cannot tear.
+using LogLanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));
+inline constexpr std::uint32_t kLogLanes = 4;
+
+/// A bit for each possible entry: 512 MiB of addresses, and a page of memory for every MiB of state memory in which
+/// something was logged.
+struct LogBitmap {
+  static constexpr unsigned kWordShift = 5, kPageShift = 15;  // from an entry to its word, to its page
+  static constexpr std::size_t kPageBytes = std::size_t{1} << kPageShift >> 3;
+  static constexpr std::uint32_t kWordsPerPage = kPageBytes / sizeof(LogWord);
+  static constexpr std::size_t kPages = std::size_t{1} << (32 - kPageShift);
+
+  LogWord touched[kPages / 32];
+  LogWord words[std::size_t{1} << (32 - kWordShift)];
+
+  /// Null where there are no addresses for it.
+  static LogBitmap* make() noexcept {
+    if (count_.fetch_add(1, std::memory_order_relaxed) < kMost) {  // a mere limit
+      void* memory = ::mmap(nullptr, sizeof(LogBitmap), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      if (memory != MAP_FAILED) {
+        (void)::madvise(memory, sizeof(LogBitmap), MADV_NOHUGEPAGE);  // resident for a few bits
+        (void)::madvise(memory, sizeof(LogBitmap), MADV_DONTDUMP);
+        return static_cast<LogBitmap*>(memory);  // zeros are atomics that hold zero
+      }
+    }
+    count_.fetch_sub(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  static void destroy(LogBitmap* bitmap) noexcept {
+    (void)::munmap(bitmap, sizeof(LogBitmap));
+    count_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  /// Calls `visit(words)` for every page that was touched, with its kWordsPerPage words.
+  template <class Visitor>
+  void for_each_page(Visitor&& visit) {
+    for (std::size_t i = 0; i < kPages / 32; ++i) {
+      // Seq_cst: the scanner's side of "log before look" (asymmetric_fence.hpp, invariant 3), as for the entries.
+      for (std::uint32_t bits = touched[i].load(std::memory_order_seq_cst); bits != 0; bits &= bits - 1) {
+        visit(words + (i * 32 + static_cast<unsigned>(std::countr_zero(bits))) * kWordsPerPage);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t kMost = 1 << 11;  // a tebibyte of addresses; further logs do with hash tables
+  static inline constinit std::atomic<std::uint32_t> count_{0};
+};
+
+}  // namespace cow::detail
+
+namespace cow {
+
+struct alignas(64) LogTable {
+  static constexpr std::uint32_t kFewestLanes = 32;   // 128 bytes: transactions that read a dozen objects
+  static constexpr std::size_t kMostKept = 64 << 10;  // bytes that a slot keeps for its next transaction
+  static constexpr std::uint32_t kPatience = 32;      // transactions in a row that needed an eighth, before it shrinks
+
+  std::uint32_t lanes = 0;               // of the hash table: a power of two; 0: it is a bitmap
+  std::uint32_t uses_far_too_large = 0;  // the owner's
+  std::uint32_t pages = 0;               // the owner's: how many of the bitmap are touched
+  detail::LogBitmap* bitmap = nullptr;
+
+  detail::LogWord* words() noexcept { return reinterpret_cast<detail::LogWord*>(this + 1); }
+
+  /// REQUIRES: the caller owns the log.
+  std::size_t bytes() const noexcept {
+    return sizeof(LogTable) + lanes * sizeof(detail::LogWord) + pages * detail::LogBitmap::kPageBytes;
+  }
+
+  /// Removes all entries. REQUIRES: the caller owns the log.
+  void clear() noexcept {
+    if (bitmap == nullptr) {
+      clear(words(), lanes);
+    } else {
+      bitmap->for_each_page([](detail::LogWord* page) { clear(page, detail::LogBitmap::kWordsPerPage); });
+    }
+  }
+
+  /// A hash table. `lanes` is a power of two, at least kFewestLanes. Throws std::bad_alloc.
+  static LogTable* make(std::uint32_t lanes) {
+    void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(detail::LogWord), std::align_val_t{64});
+    auto* table = ::new (memory) LogTable{.lanes = lanes};
+    for (std::uint32_t i = 0; i < lanes; ++i) ::new (table->words() + i) detail::LogWord(0);
+    return table;
+  }
+  /// A bitmap; null where there is no memory, or are no addresses, for one.
+  static LogTable* make_bitmap() noexcept {
+    void* memory = ::operator new (sizeof(LogTable), std::align_val_t{64}, std::nothrow);
+    if (memory == nullptr) return nullptr;
+    auto* table = ::new (memory) LogTable{.bitmap = detail::LogBitmap::make()};
+    if (table->bitmap != nullptr) return table;
+    destroy(table);
+    return nullptr;
+  }
+  static void destroy(LogTable* table) noexcept {
+    if (table->bitmap != nullptr) detail::LogBitmap::destroy(table->bitmap);
+    ::operator delete (table, std::align_val_t{64});
+  }
+
+ private:
+  /// Release: whoever sees an entry gone sees all reads of its state done. Pairs with the scanners' loads.
+  static void clear(detail::LogWord* words, std::uint32_t count) noexcept {
+    if constexpr (detail::kThreadSanitizer) {  // which knows no fences
+      for (std::uint32_t i = 0; i < count; ++i) words[i].store(0, std::memory_order_release);
+    } else {
+      std::atomic_thread_fence(std::memory_order_release);
+      // Four words a store; a scanner sees each of them whole, before or after.
+      auto* lanes = reinterpret_cast<detail::LogLanes*>(words);
+      for (std::uint32_t i = 0; i < count / detail::kLogLanes; ++i) lanes[i] = detail::LogLanes{};
+      std::atomic_signal_fence(std::memory_order_seq_cst);  // the stores may not sink below the end of the transaction
+    }
+  }
+};
+
+}  // namespace cow
