@@ -10,8 +10,9 @@
 //     It is stamped after that (TransactionRegistry::stamp).
 //  2. Tier 0. States stamped below `safe_below_` are freed without any fence or scan of logs, unless a parked transaction
 //     holds them (TransactionRegistry, invariants 1 and 4).
-//  3. Tier 1, only when limbo exceeds its budget because somebody sleeps. One heavy fence, then the logs of the
-//     transactions that an epoch waits for are scanned; what neither they nor the parked ones hold is freed.
+//  3. Tier 1, only when limbo exceeds its budget because somebody sleeps. Those who said so are parked, so that epochs do
+//     not wait for them again. One heavy fence, then the logs of the transactions that an epoch waits for still are
+//     scanned; what neither they nor the parked ones hold is freed.
 //     Proof: a reader announces a state in its log before it looks at the key (detail/asymmetric_fence.hpp). The state was
 //     marked dead before the fence, the log is read after it. So either the scan finds the state, or the look found it dead
 //     and the reader never used it.
@@ -112,6 +113,7 @@ class HybridReclaimer final : public Reclaimer {
 
   static constexpr std::size_t kLists = 32;
   static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{256} << 10;
+  static constexpr std::size_t kMostParked = std::size_t{64} << 10;  // states, at a time: some milliseconds
   static constexpr std::size_t kStatesPerLook = 16;  // slots that are looked at for each state retired, at most
 
   /// REQUIRES: the list's mutex.
@@ -204,6 +206,7 @@ class HybridReclaimer final : public Reclaimer {
       bool done = unsettled_bytes() <= deep_scan_above_.load(std::memory_order_relaxed);
       if (done && when_busy == WhenBusy::wait) return;
     }
+    registry_.park_sleepers(kMostParked);
     std::vector<Kept> candidates = collect();
     if (candidates.empty()) return;
     std::uint64_t below = look_at_announcements();

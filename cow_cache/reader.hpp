@@ -37,15 +37,15 @@ class SharedCache::Reader {
     slot_ = std::exchange(other.slot_, nullptr);
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
-    parked_ = other.parked_;
+    asleep_ = other.asleep_;
     return *this;
   }
 
   /// See BasicTransaction::park. REQUIRES: active.
-  void park() {
-    if (parked_) return;
-    cache_->registry_.park(*slot_);
-    parked_ = true;
+  void park() noexcept {
+    if (asleep_) return;
+    cache_->registry_.fall_asleep(*slot_);
+    asleep_ = true;
   }
 
   bool active() const noexcept { return slot_ != nullptr; }
@@ -122,7 +122,7 @@ class SharedCache::Reader {
   template <class T>
   void erase(const Ref<T>& reference, WriteSet& writes) {
     divert(reference, writes);
-    resume();
+    wake();
     log_.reserve_one();
     StateHeader& tombstone = new_tombstone();
     WriteSetEntry& entry = *writes.find(reference.oid());
@@ -157,7 +157,7 @@ class SharedCache::Reader {
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
-    resume();
+    wake();
     if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
       return state;
     StateHeader* found = find(reference.oid(), operations, miss);
@@ -170,12 +170,12 @@ class SharedCache::Reader {
     return found;
   }
 
-  /// After a park, before anything new is logged. What was logged before needs no announcement: it may be read meanwhile.
-  void resume() noexcept {
-    if (!parked_) [[likely]]
+  /// After a park, before anything new is logged. What was logged before may be read meanwhile.
+  void wake() noexcept {
+    if (!asleep_) [[likely]]
       return;
-    cache_->registry_.resume(*slot_);
-    parked_ = false;
+    cache_->registry_.wake(*slot_);
+    asleep_ = false;
   }
 
   enum class Look { visible, dead, too_new, too_old };
@@ -360,7 +360,7 @@ class SharedCache::Reader {
   TransactionSlot* slot_ = nullptr;
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
-  bool parked_ = false;
+  bool asleep_ = false;
 };
 
 }  // namespace cow

@@ -109,8 +109,7 @@ class BasicTransaction {
 
   /// Tells the cache that this transaction is about to sleep, in a call to somebody else, say. While thousands sleep, giving
   /// memory back then costs the cache no more than if nobody did. It holds what it has read and nothing else, as always.
-  /// Costs some ten nanoseconds per object read, so it pays for sleeps of a millisecond or more. There is nothing to do
-  /// afterwards. Throws TransactionEndedError; std::bad_alloc, and the transaction is as before then.
+  /// Costs some ten nanoseconds; there is nothing to do afterwards. Throws TransactionEndedError.
   void park() {
     if (!active()) throw TransactionEndedError();
     if constexpr (requires { reader_.park(); }) reader_.park();  // other caches give back nothing that others read

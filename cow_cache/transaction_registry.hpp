@@ -21,6 +21,10 @@
 //     has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
 //     (Taking states out when a transaction goes on would be wrong: a reclaimer may have seen it parked, and look for its
 //     states in `held()` only now.)
+//  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way (slot invariant 4). Until
+//     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `fall_asleep`
+//     (release; acquired by who parks it, who so finds the whole log) and `wake`, which waits for who is parking it.
+//     If it ends meanwhile and its log is being cleared, some entries may be missed: of states that it uses no more.
 
 #pragma once
 
@@ -78,24 +82,53 @@ class TransactionRegistry {
     return slot;
   }
 
-  /// Takes a transaction out of everybody's way for as long as it sleeps (invariant 4). Throws std::bad_alloc, and changes
-  /// nothing then. REQUIRES: it is not parked. It logs no state until `resume`; what it has logged it may go on reading.
-  void park(TransactionSlot& slot) {
-    std::vector<StateHandle> fresh = not_held_yet(slot);
-    slot.held.reserve(slot.held.size() + fresh.size());
-    held_.add(fresh);
-    auto middle = slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
-    std::inplace_merge(slot.held.begin(), middle, slot.held.end());
-    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+  /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
+  /// logged it may go on reading.
+  void fall_asleep(TransactionSlot& slot) noexcept {
+    slot.has_slept = true;
+    slot.asleep.store(true, std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
   }
 
-  /// REQUIRES: the transaction is parked.
-  void resume(TransactionSlot& slot) noexcept { announce(slot); }
+  /// REQUIRES: it is asleep.
+  void wake(TransactionSlot& slot) noexcept {
+    slot.lock_log();
+    slot.asleep.store(false, std::memory_order_relaxed);  // read under the lock again, where it matters
+    // Relaxed: written under the lock.
+    bool is_parked = slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked;
+    slot.unlock_log();
+    if (is_parked) announce(slot);
+  }
+
+  /// Parks transactions that are asleep, until it has moved the `most` states that it may: many sleepers take several
+  /// calls. Throws std::bad_alloc. REQUIRES: one call at a time.
+  void park_sleepers(std::size_t most) {
+    std::uint32_t count = slot_count();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (next_to_park_ >= count) next_to_park_ = 0;
+      TransactionSlot& slot = slots_[next_to_park_++];
+      if (!slot.asleep.load(std::memory_order_relaxed)) continue;  // asked again under the lock
+      slot.lock_log();
+      std::size_t moved = 0;
+      try {
+        // Acquire: invariant 5. Relaxed: under the lock only the owner's `end` changes it, after it has cleared `asleep`.
+        if (slot.asleep.load(std::memory_order_acquire) &&
+            slot.announced.load(std::memory_order_relaxed) != TransactionSlot::kParked) {
+          moved = park(slot);
+        }
+      } catch (...) {
+        slot.unlock_log();
+        throw;
+      }
+      slot.unlock_log();
+      if (moved >= most) return;
+      most -= moved;
+    }
+  }
 
   /// REQUIRES: the slot's log is closed and none of its states is used any more.
   void end(TransactionSlot& slot) noexcept {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
-    if (!slot.held.empty()) [[unlikely]]
+    if (slot.has_slept) [[unlikely]]
       let_go(slot);
     slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the scans' acquire
     if (!owned_by_thread) {
@@ -175,17 +208,33 @@ class TransactionRegistry {
     (void)epoch_.load(std::memory_order_seq_cst);               // for those who missed the announcement: invariant 1
   }
 
-  /// Takes back what `park` has added.
+  /// Moves what a transaction has logged into `held()`, and it out of everybody's way. Returns how many states that were.
+  /// Throws std::bad_alloc, and changes nothing then. REQUIRES: the lock of its log; it is asleep.
+  std::size_t park(TransactionSlot& slot) {
+    std::vector<StateHandle> fresh = not_held_yet(slot);
+    slot.held.reserve(slot.held.size() + fresh.size());
+    held_.add(fresh);
+    auto middle = slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
+    std::inplace_merge(slot.held.begin(), middle, slot.held.end());
+    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+    return fresh.size();
+  }
+
+  /// Takes back what `park` has added, and lets nobody park it any more.
   void let_go(TransactionSlot& slot) noexcept {
+    slot.has_slept = false;
+    slot.lock_log();
+    slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
     std::vector<StateHandle> held = std::exchange(slot.held, {});
+    slot.unlock_log();
     held_.remove(held);
   }
 
   /// The states in a slot's log that are not in its `held`, ascending.
   static std::vector<StateHandle> not_held_yet(const TransactionSlot& slot) {
     std::vector<StateHandle> logged;
-    ReadLog::for_each(*slot.log.load(std::memory_order_relaxed),  // the caller is the log's owner
-                      [&](StateHandle state) { logged.push_back(state); });
+    // Seq_cst: as in for_each_logged.
+    ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), [&](StateHandle state) { logged.push_back(state); });
     std::sort(logged.begin(), logged.end());
     std::vector<StateHandle> fresh;
     std::set_difference(logged.begin(), logged.end(), slot.held.begin(), slot.held.end(), std::back_inserter(fresh));
@@ -290,6 +339,7 @@ class TransactionRegistry {
   std::atomic<std::size_t> bytes_{0};
   alignas(64) std::atomic<std::uint64_t> epoch_{1};
   HeldStates held_;
+  std::uint32_t next_to_park_ = 0;
   alignas(64) std::mutex free_mutex_;
   std::vector<TransactionSlot*> free_;
   std::vector<TransactionSlot*> orphans_;  // of threads that ended; some may still be active elsewhere

@@ -7,6 +7,8 @@
 //     reclaimers stands in transaction_registry.hpp.
 //  2. `snapshot` is valid whenever `announced` is not kIdle: it is written before.
 //  3. `log` always points at a table; it is freed only while `log_lock` is free of scanners.
+//  4. While `asleep` is set the owner logs nothing, and whoever has `log_lock` may park the transaction: `held` and a change
+//     of `announced` to kParked are his. The owner clears `asleep` under the lock.
 #pragma once
 
 #include <atomic>
@@ -27,11 +29,13 @@ struct alignas(128) TransactionSlot {
   std::atomic<std::uint64_t> snapshot{0};
   std::atomic<LogTable*> log{nullptr};
   std::atomic<bool> log_lock{false};
-  std::vector<std::uint32_t> held;  ///< the owner's: what it has in TransactionRegistry::held(), ascending
+  std::atomic<bool> asleep{false};
+  std::vector<std::uint32_t> held;  ///< invariant 4: what it has in TransactionRegistry::held(), ascending
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
   bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
+  bool has_slept = false;        ///< the owner's: since it began
 
-  /// Held by a scanner for one table, by the owner for an instant: so a spin lock, that yields when it must wait.
+  /// Held by a scanner for one log, by the owner for an instant: so a spin lock, that yields when it must wait.
   void lock_log() noexcept {
     while (log_lock.exchange(true, std::memory_order_acquire)) std::this_thread::yield();  // pairs with unlock_log
   }

@@ -149,14 +149,14 @@ TEST_F(ReclaimerTest, WhatASleeperHeldIsFreedAfterItsEndWithoutAnotherScan) {
   EXPECT_EQ(reclaimer_->deep_scans(), scans);
 }
 
-TEST_F(ReclaimerTest, AParkedTransactionKeepsExactlyWhatItLoggedAndNeedsNoDeepScan) {
+TEST_F(ReclaimerTest, AParkedTransactionKeepsExactlyWhatItLoggedAndNeedsNoScanOfLogs) {
   auto sleeper = std::make_unique<Sleeper>(registry_);
   std::vector<StateHeader*> logged;
   for (std::uint64_t i = 1; i <= 20; ++i) {
     logged.push_back(&make_probe(i));
     sleeper->log.add(handle_of(logged.back()));
   }
-  registry_.park(sleeper->slot);
+  registry_.fall_asleep(sleeper->slot);
   for (StateHeader* state : logged) retire(*state);
   for (std::uint64_t i = 100; i <= 5000; ++i) retire(make_probe(i));
   EXPECT_LE(Probe::alive.load(), 200);
@@ -175,17 +175,17 @@ TEST_F(ReclaimerTest, AParkedTransactionKeepsItsStatesWhenItGoesOn) {
   Sleeper sleeper(registry_);
   StateHeader &before = make_probe(1), &between = make_probe(2), &after = make_probe(3), &never = make_probe(4);
   sleeper.log.add(handle_of(&before));
-  registry_.park(sleeper.slot);
+  registry_.fall_asleep(sleeper.slot);
   retire(before);
-  registry_.resume(sleeper.slot);
+  registry_.wake(sleeper.slot);
   reclaimer_->reclaim_all();
   EXPECT_TRUE(value_of<Probe>(before).intact());
   sleeper.log.add(handle_of(&between));
   retire(between);
-  registry_.park(sleeper.slot);  // again, with one more
+  registry_.fall_asleep(sleeper.slot);  // again, with one more
   reclaimer_->reclaim_all();
   EXPECT_TRUE(value_of<Probe>(between).intact());
-  registry_.resume(sleeper.slot);
+  registry_.wake(sleeper.slot);
   sleeper.log.add(handle_of(&after));
   retire(after);
   retire(never);
@@ -194,13 +194,45 @@ TEST_F(ReclaimerTest, AParkedTransactionKeepsItsStatesWhenItGoesOn) {
   for (StateHeader* state : {&before, &between, &after}) EXPECT_TRUE(value_of<Probe>(*state).intact());
 }
 
+// A reclaimer parks a crowd of sleepers in several steps; until its turn comes, a sleeper's epoch and log protect it.
+TEST_F(ReclaimerTest, ManySleepersAreParkedSomeAtATime) {
+  std::vector<std::unique_ptr<Sleeper>> sleepers;
+  std::vector<StateHeader*> states;
+  for (std::uint64_t i = 1; i <= 10; ++i) {
+    states.push_back(&make_probe(i));
+    sleepers.push_back(std::make_unique<Sleeper>(registry_));
+    sleepers.back()->log.add(handle_of(states.back()));
+    if (i != 5) registry_.fall_asleep(sleepers.back()->slot);
+  }
+  auto parked = [&] {
+    return std::count_if(states.begin(), states.end(),
+                         [&](StateHeader* state) { return registry_.held().contains(handle_of(state)); });
+  };
+  EXPECT_EQ(parked(), 0);
+  registry_.park_sleepers(3);
+  EXPECT_EQ(parked(), 3);
+  registry_.park_sleepers(3);
+  EXPECT_EQ(parked(), 6);
+  registry_.wake(sleepers[9]->slot);
+  for (StateHeader* state : states) retire(*state);
+  for (int i = 0; i < 3; ++i) registry_.park_sleepers(3);
+  EXPECT_EQ(parked(), 8) << "one never slept, one is awake again";
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 10);
+  for (StateHeader* state : states) EXPECT_TRUE(value_of<Probe>(*state).intact());
+  sleepers.clear();
+  EXPECT_EQ(parked(), 0);
+  reclaimer_->reclaim_all();
+  EXPECT_EQ(Probe::alive.load(), 0);
+}
+
 TEST_F(ReclaimerTest, AStateMayBeHeldByManyParkedTransactions) {
   std::vector<std::unique_ptr<Sleeper>> sleepers;
   StateHeader& state = make_probe(1);
   for (int i = 0; i < 5; ++i) {
     sleepers.push_back(std::make_unique<Sleeper>(registry_));
     sleepers.back()->log.add(handle_of(&state));
-    registry_.park(sleepers.back()->slot);
+    registry_.fall_asleep(sleepers.back()->slot);
   }
   retire(state);
   while (!sleepers.empty()) {
@@ -222,7 +254,7 @@ TEST_F(ReclaimerTest, WhatParkedTransactionsHeldIsFreedAfterTheirEnds) {
       sleepers.back()->log.add(handle_of(&state));
       retire(state);
     }
-    registry_.park(sleepers.back()->slot);
+    registry_.fall_asleep(sleepers.back()->slot);
   }
   for (std::uint64_t i = 1; i <= 1000; ++i) retire(make_probe(i));
   EXPECT_GE(Probe::alive.load(), 1000);
@@ -423,12 +455,12 @@ TEST_F(ReclaimerTest, NothingIsFreedUnderAReader) {
       };
       read_some(20);
       for (unsigned parks = random() % 3; parks > 0; --parks) {
-        registry_.park(open.transaction->slot);
+        registry_.fall_asleep(open.transaction->slot);
         if (random() % 4 == 0) std::this_thread::yield();
-        registry_.resume(open.transaction->slot);
+        registry_.wake(open.transaction->slot);
         read_some(5);
       }
-      if (random() % 4 == 0) registry_.park(open.transaction->slot);  // and ends like that, perhaps elsewhere
+      if (random() % 4 == 0) registry_.fall_asleep(open.transaction->slot);  // and ends like that, perhaps elsewhere
       reads += static_cast<int>(open.read.size());
       std::unique_lock lock(mutex);
       if (random() % 4 == 0 && handed_over.size() < 20) {

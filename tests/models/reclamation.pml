@@ -2,7 +2,7 @@
  * reclaimer.hpp, detail/asymmetric_fence.hpp.
  *
  * Readers follow hints, which may point at any slot: they log a state, then look at its key; or they load one, which
- * needs no look. They park and resume. What they store waits in a store buffer (x86's total store order) until it drains,
+ * needs no look. They fall asleep and wake, and are parked meanwhile by who scans. What they store waits in a store buffer (x86's total store order) until it drains,
  * at any time; a membarrier waits for one CPU after the other. Writers bring states to life, retire them into a list
  * each, stamp a list's new entries with the read-modify-write that advances the epoch, and free by epochs (tier 0: their
  * own list, or what scans have kept) or take all lists and free by the readers' logs (tier 1, one writer at a time). A
@@ -61,13 +61,17 @@ bool scanning;                          /* the scan's lock */
 
 byte announced[READERS] = IDLE;         /* memory, as everybody sees it */
 byte logged[READERS];                   /* sets of slots */
-byte held[SLOTS];                       /* the multiset: how many transactions hold a state */
+byte held[SLOTS];                       /* the multiset: how many transactions hold a state, */
+byte handed_over[READERS];              /* and which those of a transaction are */
+bool asleep[READERS];
+bool log_locked[READERS];
 byte in_use[READERS];                   /* what a transaction may use: the truth, and what it knows of its own log */
 
-/* A store that waits: s: slot s enters the log; UNLOG + s: it leaves; ANNOUNCE + epoch; or PARK or END. */
+/* A store that waits: s: slot s enters the log; UNLOG + s: it leaves; ANNOUNCE + epoch; or SLEEP, CLEAR, END. */
 #define UNLOG 16
-#define PARK 32
-#define END 33
+#define SLEEP 32
+#define CLEAR 33
+#define END 34
 #define ANNOUNCE 64
 chan buffer[READERS] = [BUFFER] of { byte };
 
@@ -78,9 +82,10 @@ end:
   :: d_step { buffer[r]?store;
       if
       :: store >= ANNOUNCE -> announced[r] = store - ANNOUNCE
-      :: store == END -> logged[r] = 0; announced[r] = IDLE
-      :: store == PARK -> announced[r] = PARKED
-      :: store >= UNLOG && store < PARK -> logged[r] = logged[r] & ~bit(store - UNLOG)
+      :: store == END -> announced[r] = IDLE
+      :: store == CLEAR -> logged[r] = 0
+      :: store == SLEEP -> asleep[r] = true
+      :: store >= UNLOG && store < SLEEP -> logged[r] = logged[r] & ~bit(store - UNLOG)
       :: else -> logged[r] = logged[r] | bit(store)
       fi;
       store = 0 }
@@ -99,7 +104,7 @@ inline pick(allowed, wanted) {
   fi
 }
 
-/* TransactionRegistry::begin, and resume. The epoch may be old by the time it is announced. The second load of the epoch
+/* TransactionRegistry::begin, and wake. The epoch may be old by the time it is announced. The second load of the epoch
  * has nothing to show here: under total store order the exchange orders all looks after it (relacy/epochs.cpp has it). */
 inline announce(r) {
   seen = epoch;
@@ -110,36 +115,48 @@ inline announce(r) {
 #endif
 }
 
-/* The log's handles into the multiset; those that were there already stay. */
+/* TransactionRegistry::park: the log's handles into the multiset, one after the other; those that were there already stay. */
 inline hold(r) {
-  atomic {
-    for (s : 0 .. SLOTS - 1) { held[s] = (holds(in_use[r] & ~handed_over, s) -> held[s] + 1 : held[s]) };
-    s = 0; handed_over = in_use[r]
-  }
+  do
+  :: atomic { s < SLOTS ->
+      if
+      :: holds(logged[r] & ~handed_over[r], s) -> held[s]++; handed_over[r] = handed_over[r] | bit(s)
+      :: else
+      fi;
+      s++ }
+  :: atomic { s == SLOTS -> s = 0; break }
+  od
 }
 #ifdef MULTISET_IS_A_SET
 #define less_one(count) 0
 #else
 #define less_one(count) (count) - 1
 #endif
-inline unhold() {
+inline unhold(r) {
   atomic {
-    for (s : 0 .. SLOTS - 1) { held[s] = (holds(handed_over, s) -> less_one(held[s]) : held[s]) };
-    s = 0; handed_over = 0
+    for (s : 0 .. SLOTS - 1) { held[s] = (holds(handed_over[r], s) -> less_one(held[s]) : held[s]) };
+    s = 0; handed_over[r] = 0
   }
 }
 
-#ifdef LOADS_WHILE_PARKED
+/* A lock's exchange drains the store buffer. What it protects is one step of its holder, but for who parks. */
+#ifdef WAKES_WITHOUT_LOCK
+#define may_lock(r) empty(buffer[r])
+#else
+#define may_lock(r) (empty(buffer[r]) && !log_locked[r])
+#endif
+
+#ifdef LOADS_WHILE_ASLEEP
 #define may_load true
 #else
-#define may_load !parked
+#define may_load !sleeps
 #endif
-#define unlogged(r, slot) (!parked && slot < SLOTS && !holds(in_use[r], slot) && has_room(r))
+#define unlogged(r, slot) (!sleeps && slot < SLOTS && !holds(in_use[r], slot) && has_room(r))
 
-/* What is in the log is a hit, even if it died since, even if parked: the properties hold to the transaction's end. */
+/* What is in the log is a hit, even if it died since, even if asleep: the properties hold to the transaction's end. */
 proctype reader(byte r) {
-  byte s, seen, handed_over;
-  bool parked;
+  byte s, seen;
+  bool sleeps, has_slept, was_parked;
 end:
   do
   :: announce(r);
@@ -169,28 +186,27 @@ end:
       atomic { key[s] = LIVE; in_use[r] = in_use[r] | bit(s); s = 0 }    /* logged before others can reach it */
 #endif
 #if PARKING
-    :: !parked && has_room(r) ->
-#ifdef PARK_ANNOUNCES_FIRST
-      buffer[r]!PARK; hold(r);
-#else
-      hold(r); buffer[r]!PARK;
+    :: atomic { !sleeps && has_room(r) -> buffer[r]!SLEEP; sleeps = true; has_slept = true }
+    :: atomic { sleeps && may_lock(r) -> asleep[r] = false; was_parked = (announced[r] == PARKED) };
+      if                                /* wake: at the next read at the latest */
+      :: was_parked -> announce(r)
+      :: else
+      fi;
+#ifdef WAKE_LEAVES_MULTISET
+      unhold(r);
 #endif
-      parked = true
-    :: parked -> announce(r); parked = false;    /* at the next read at the latest */
-#ifdef RESUME_LEAVES_MULTISET
-      unhold()
-#endif
+      atomic { sleeps = false; was_parked = false }
 #endif
     :: break
     od;
-    atomic { in_use[r] = 0; parked = false };
-#ifdef END_UNHOLDS_FIRST
-    unhold();
-#endif
-    buffer[r]!END;                      /* ReadLog::close, TransactionRegistry::end */
-#ifndef END_UNHOLDS_FIRST
-    unhold()
-#endif
+    atomic { has_room(r) -> in_use[r] = 0; sleeps = false; buffer[r]!CLEAR };       /* ReadLog::close */
+    if                                                                      /* TransactionRegistry::end */
+    :: has_slept ->
+      atomic { may_lock(r) -> asleep[r] = false; has_slept = false };
+      unhold(r)
+    :: else
+    fi;
+    buffer[r]!END
   od
 }
 
@@ -201,11 +217,7 @@ end:
 #else
 #define held_in_tier0(s) (held[s] > 0)
 #endif
-#ifdef SCAN_READS_MULTISET_FIRST
-#define held_in_scan(s) false
-#else
-#define held_in_scan(s) (held[s] > 0)
-#endif
+#define held_in_scan(s) (held[s] > 0)   /* read at any time: only a scan parks */
 #ifdef FREES_AT_STAMP
 #define is_below(a, b) ((a) <= (b))
 #else
@@ -284,8 +296,38 @@ inline tier0() {
   }
 }
 
+/* Whoever is asleep may be parked, or not: a scan parks some only. */
+inline park_sleepers() {
+#if PARKING
+  do
+  :: i < READERS && asleep[i] ->
+    atomic { !log_locked[i] -> log_locked[i] = true };
+#ifdef PARKS_WHO_IS_AWAKE
+    if
+    :: announced[i] < PARKED ->
+#else
+    if
+    :: asleep[i] && announced[i] < PARKED ->
+#endif
+#ifdef PARK_ANNOUNCES_FIRST
+      announced[i] = PARKED; hold(i)
+#else
+      hold(i); announced[i] = PARKED
+#endif
+    :: else
+    fi;
+    atomic { log_locked[i] = false; i++ }
+  :: i < READERS -> i++
+  :: i == READERS -> i = 0; break
+  od
+#else
+  skip
+#endif
+}
+
 /* By logs. */
 inline deep_scan() {
+  park_sleepers();
 #ifdef STAMP_BEFORE_TAKING
   atomic { newest = epoch; advance };
 #endif
@@ -305,9 +347,6 @@ inline deep_scan() {
   :: atomic { i < READERS && empty(buffer[i]) -> i++ }
   :: i == READERS -> i = 0; break
   od;
-#endif
-#ifdef SCAN_READS_MULTISET_FIRST
-  read_multiset();
 #endif
   do
   :: i < READERS && announced[i] <= newest -> found = found | logged[i]; i++

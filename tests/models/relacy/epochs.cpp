@@ -1,5 +1,5 @@
-// Epochs and parking under the C++ memory model: a transcription of TransactionRegistry::begin and end, of parking and
-// resuming, and of the reclaimer's tier 0, with their memory orders (the classes themselves need the machine's atomics).
+// Epochs and parking under the C++ memory model: a transcription of TransactionRegistry::begin and end, of falling asleep,
+// being parked and waking, and of the reclaimer's tier 0, with their memory orders (the classes themselves need the machine's atomics).
 //
 // A transaction reads a state that a writer retires; whoever is allowed to frees it and uses the slot again. The value is
 // no atomic: to use it while it is freed or built is a data race, which relacy reports. A look is an acquire load, as in
@@ -18,10 +18,11 @@ constexpr unsigned kIdle = 1000, kParked = 999;
 struct Steps {
   static constexpr rl::memory_order kAnnounce = rl::mo_seq_cst, kSecondLoad = rl::mo_seq_cst, kEnd = rl::mo_release,
                                     kMark = rl::mo_seq_cst, kStamp = rl::mo_seq_cst, kScan = rl::mo_seq_cst,
-                                    kCache = rl::mo_release, kCached = rl::mo_acquire;
+                                    kCache = rl::mo_release, kCached = rl::mo_acquire, kFallAsleep = rl::mo_release;
   static constexpr bool kLoadsTwice = true, kStampsFirst = false, kLimitLast = false, kHasLimit = true,
                         kFreesAtStamp = false;
-  static constexpr bool kParksFirst = false, kUnholdsAtResume = false, kIgnoresMultiset = false, kMultisetFirst = false;
+  static constexpr bool kParksFirst = false, kUnholdsAtWake = false, kIgnoresMultiset = false, kMultisetFirst = false,
+                        kParksTheAwake = false;
 };
 
 struct AnnouncesReleased : Steps {
@@ -63,8 +64,14 @@ struct UsesCacheRelaxed : Steps {
 struct ParksFirst : Steps {
   static constexpr bool kParksFirst = true;
 };
-struct UnholdsAtResume : Steps {
-  static constexpr bool kUnholdsAtResume = true;
+struct UnholdsAtWake : Steps {
+  static constexpr bool kUnholdsAtWake = true;
+};
+struct ParksTheAwake : Steps {
+  static constexpr bool kParksTheAwake = true;
+};
+struct FallsAsleepRelaxed : Steps {
+  static constexpr rl::memory_order kFallAsleep = rl::mo_relaxed;
 };
 struct IgnoresMultiset : Steps {
   static constexpr bool kIgnoresMultiset = true;
@@ -80,12 +87,15 @@ struct Protocol {
     epoch.store(1, rl::mo_relaxed, $);
     announced.store(kIdle, rl::mo_relaxed, $);
     safe_below.store(0, rl::mo_relaxed, $);
+    asleep.store(0, rl::mo_relaxed, $);
     held($) = 0;
+    handed_over($) = 0;
+    logged($) = 0;
     value($) = 1;
     key.store(kKey, rl::mo_release, $);
   }
 
-  /// TransactionRegistry::begin, and resume.
+  /// TransactionRegistry::begin, and wake.
   void announce() {
     unsigned seen = epoch.load(rl::mo_relaxed, $);
     announced.exchange(seen, Variant::kAnnounce, $);
@@ -110,10 +120,40 @@ struct Protocol {
     multiset.unlock($);
     return result;
   }
-  void park() {
-    if (Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
-    hold(1);
-    if (!Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
+  void fall_asleep() {
+    logged($) = 1;
+    asleep.store(1, Variant::kFallAsleep, $);
+  }
+  void wake() {
+    log_lock.lock($);
+    asleep.store(0, rl::mo_relaxed, $);
+    bool is_parked = announced.load(rl::mo_relaxed, $) == kParked;
+    log_lock.unlock($);
+    if (is_parked) announce();
+    if (Variant::kUnholdsAtWake) let_go();
+    logged($) = 1;  // logs more
+  }
+  void let_go() {
+    log_lock.lock($);
+    asleep.store(0, rl::mo_relaxed, $);
+    int held_so_far = handed_over($);
+    handed_over($) = 0;
+    log_lock.unlock($);
+    if (held_so_far > 0) hold(-held_so_far);
+  }
+  /// What a reclaimer does to who is asleep.
+  void park_sleeper() {
+    if (asleep.load(rl::mo_relaxed, $) == 0) return;
+    log_lock.lock($);
+    if ((asleep.load(rl::mo_acquire, $) == 1 || Variant::kParksTheAwake) &&
+        announced.load(rl::mo_relaxed, $) < kParked) {
+      RL_ASSERT(logged($) == 1);
+      if (Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
+      hold(1);
+      handed_over($) = 1;
+      if (!Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
+    }
+    log_lock.unlock($);
   }
 
   void retire() {
@@ -138,9 +178,9 @@ struct Protocol {
     key.store(kKey, rl::mo_release, $);
   }
 
-  rl::atomic<unsigned> epoch, announced, key, safe_below;
-  rl::mutex multiset;
-  rl::var<int> held, value;
+  rl::atomic<unsigned> epoch, announced, key, safe_below, asleep;
+  rl::mutex multiset, log_lock;
+  rl::var<int> held, value, handed_over, logged;
   unsigned stamp = kIdle;  // the writer's own
 };
 
@@ -188,27 +228,28 @@ class CachedEpochs : public rl::test_suite<CachedEpochs<Variant>, 3> {
   Protocol<Variant> protocol_;
 };
 
-/// A transaction that parks with a state in its log, uses it, resumes, uses it again and ends.
+/// A transaction that sleeps with a state in its log, uses it, wakes, uses it again and ends; somebody may park it.
 template <class Variant>
-class Parking : public rl::test_suite<Parking<Variant>, 2> {
+class Parking : public rl::test_suite<Parking<Variant>, 3> {
  public:
   void before() { protocol_.set_up(); }
-  void thread(unsigned index) { index == 0 ? read() : reclaim(); }
+  void thread(unsigned index) {
+    if (index == 0) read();
+    if (index == 1) reclaim();
+    if (index == 2) protocol_.park_sleeper();
+  }
 
  private:
   void read() {
     protocol_.announce();
     if (protocol_.look()) {
-      protocol_.park();
+      protocol_.fall_asleep();
       protocol_.use();
-      protocol_.announce();
-      if (Variant::kUnholdsAtResume) protocol_.hold(-1);
+      protocol_.wake();
       protocol_.use();
-      protocol_.announced.store(kIdle, Variant::kEnd, $);
-      if (!Variant::kUnholdsAtResume) protocol_.hold(-1);
-    } else {
-      protocol_.announced.store(kIdle, Variant::kEnd, $);
+      protocol_.let_go();
     }
+    protocol_.announced.store(kIdle, Variant::kEnd, $);
   }
   void reclaim() {
     protocol_.retire();
@@ -242,7 +283,9 @@ int main() {
   checker.broken<CachedEpochs<UsesCacheRelaxed>>("cache read relaxed");
   checker.right<Parking<Steps>>("parking");
   checker.broken<Parking<ParksFirst>>("announce parked before the multiset holds");
-  checker.broken<Parking<UnholdsAtResume>>("leave the multiset at resume");
+  checker.broken<Parking<UnholdsAtWake>>("leave the multiset when waking");
+  checker.broken<Parking<ParksTheAwake>>("park who is awake");
+  checker.broken<Parking<FallsAsleepRelaxed>>("fall asleep relaxed");
   checker.broken<Parking<IgnoresMultiset>>("tier 0 without the multiset");
   checker.broken<Parking<MultisetFirst>>("read the multiset before the announcements");
   return checker.finish();
