@@ -264,5 +264,20 @@ TEST(Publisher, SubscribersHearOfChanges) {
   stopping.get();
 }
 
+TEST(Publisher, StopsThoughASubscriberNeitherReadsNorAnswers) {
+  ServerOptions options;
+  options.drain_time = 100ms;
+  PublishedShared published(options);
+  Client mute = published.client();
+  mute.send(
+      "GET /-/changes HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+  EXPECT_EQ(mute.receive().result_int(), 101u);
+  auto stopping = std::async(std::launch::async, [&] { published.server->stop(); });
+  EXPECT_EQ(stopping.wait_for(10s), std::future_status::ready) << "it waits for the client";
+  stopping.get();
+  EXPECT_EQ(published.server->metrics().connections(), 0u);
+}
+
 }  // namespace
 }  // namespace cow::bench::publisher

@@ -52,7 +52,8 @@ void serve(Store& store, const Options& options, bool announces) {
   server.stop();
 }
 
-/// Forks `options.threads` processes that share a port and nothing else, and waits for them. They see each other's edits
+/// Forks `options.threads` processes that share a port and nothing else, and waits for them; when one ends by itself, the
+/// others are stopped as well. They see each other's edits
 /// no more than gunicorn's workers would without a ZEO server, so `store` is what each had at the start.
 template <class Database>
 void serve_in_processes(Store& store, Options options) {
@@ -76,12 +77,23 @@ void serve_in_processes(Store& store, Options options) {
     children.push_back(child);
   }
   asio::io_context context;
-  asio::signal_set signals(context, SIGINT, SIGTERM);
-  signals.async_wait([&](const boost::system::error_code&, int) {
-    for (pid_t child : children) ::kill(child, SIGTERM);
-  });
+  asio::signal_set signals(context, SIGINT, SIGTERM, SIGCHLD);
+  int first_signal = 0;
+  signals.async_wait([&](const boost::system::error_code&, int signal) { first_signal = signal; });
+  for (pid_t child : children) {  // whose signal came before anybody listened
+    siginfo_t ended{};
+    if (::waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == child)
+      ::raise(SIGCHLD);
+  }
   context.run();
-  for (pid_t child : children) ::waitpid(child, nullptr, 0);
+  for (pid_t child : children) ::kill(child, SIGTERM);
+  bool all_well = first_signal != SIGCHLD;
+  for (pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    all_well = all_well && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  }
+  if (!all_well) throw std::runtime_error("a worker process failed");
 }
 
 template <class Database>

@@ -98,9 +98,12 @@ class Server {
   using Request = http::request<http::string_body>;
   using Response = http::response<http::string_body>;
 
+  using WebSocket = beast::websocket::stream<beast::tcp_stream>;
+
   struct Connection {
-    beast::tcp_stream stream;
+    beast::tcp_stream stream;   ///< moved into `web_socket` when it becomes one
     std::stop_source source{};  ///< gives up what runs for it
+    std::weak_ptr<WebSocket> web_socket{};
     std::weak_ptr<Changes::Subscription> subscription{};
     bool busy = false;
   };
@@ -154,6 +157,10 @@ class Server {
     loop.drained.emplace(loop.executor());
     co_await loop.drained->until(Cancellation::Clock::now() + options_.drain_time);
     for (Connection& connection : loop.connections) {
+      if (auto socket = connection.web_socket.lock()) {  // one whose client does not answer the close
+        beast::get_lowest_layer(*socket).close();
+        continue;
+      }
       connection.source.request_stop();
       connection.stream.expires_after(std::chrono::seconds(1));  // for the answer that says so
     }
@@ -303,8 +310,6 @@ class Server {
 
   // ---- subscriptions
 
-  using WebSocket = beast::websocket::stream<beast::tcp_stream>;
-
   /// /-/changes by WebSocket: one message for each change. Other paths: refused.
   Task<> subscribe(Connection& connection, Request request) {
     if (request.target() != "/-/changes") {
@@ -316,6 +321,7 @@ class Server {
     connection.subscription = subscription;
     connection.busy = true;  // `drain` closes the subscription
     auto socket = std::make_shared<WebSocket>(std::move(connection.stream));
+    connection.web_socket = socket;
     beast::get_lowest_layer(*socket).expires_never();  // the WebSocket has timeouts of its own
     socket->set_option(beast::websocket::stream_base::timeout::suggested(beast::role_type::server));
     socket->read_message_max(options_.most_header_bytes);
