@@ -126,6 +126,12 @@ struct Run {
   LatencyHistogram latencies{};
   std::mt19937_64 dice;
 
+  /// Open loop: what was due in the window counts, however late its answer is. Closed loop: what was answered in it.
+  bool counts(Clock::time_point due, Clock::time_point answered_at) const {
+    auto moment = options.rate > 0 ? due : answered_at;
+    return moment >= counted_from && moment < end;
+  }
+
   /// When the next request is due; past `end`: there is none.
   Clock::time_point due() {
     if (options.rate <= 0) return Clock::now();
@@ -173,7 +179,7 @@ Task<> request_again_and_again(asio::io_context& loop, Run& run, tcp::endpoint s
       connected = false;
     }
     auto now = Clock::now();
-    if (due < run.counted_from || now > run.end) continue;
+    if (!run.counts(due, now)) continue;
     if (error) {
       ++run.failed;
     } else if (response.result_int() == 200) {
@@ -208,7 +214,10 @@ nlohmann::json measure(const LoadOptions& options) {
     pss = publisher.memory("Pss");
   });
   loop.run();
-  auto microseconds = [&](double share) { return static_cast<double>(run.latencies.quantile(share)) / 1e3; };
+  auto microseconds = [&](double share) -> nlohmann::json {
+    if (run.answered == 0) return nullptr;
+    return static_cast<double>(run.latencies.quantile(share)) / 1e3;
+  };
   return {{"experiment", options.experiment},
           {"system", options.model + "/" + options.cache},
           {"repetition", options.repetition},

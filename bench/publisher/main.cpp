@@ -57,7 +57,6 @@ void serve(Store& store, const Options& options, bool announces) {
 /// no more than gunicorn's workers would without a ZEO server, so `store` is what each had at the start.
 template <class Database>
 void serve_in_processes(Store& store, Options options) {
-  if (options.server.port == 0) throw CLI::ValidationError("--port", "processes need one port for all");
   std::size_t processes = std::exchange(options.threads, 1);
   options.server.model.threads = 1;
   std::vector<pid_t> children;
@@ -98,12 +97,14 @@ void serve_in_processes(Store& store, Options options) {
 
 template <class Database>
 void run(const Options& options) {
+  if (options.model == "processes") {
+    if (options.server.port == 0) throw CLI::ValidationError("--port", "processes need one port for all");
+    if (!options.path.empty()) throw CLI::ValidationError("--path", "a RocksDB store is open in one process only");
+  }
   std::unique_ptr<Store> store;
   if (options.path.empty()) {
     store = std::make_unique<MemoryStore>();
   } else {
-    if (options.model == "processes")
-      throw CLI::ValidationError("--path", "a RocksDB store is open in one process only");
     store = std::make_unique<RocksDbStore>(options.path);
   }
   {
