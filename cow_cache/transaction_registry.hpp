@@ -191,7 +191,7 @@ class TransactionRegistry {
     return active;
   }
 
-  /// Bytes of slots and read logs, of idle transactions too.
+  /// Bytes of slots and read logs, of idle transactions too, and of what parked ones hold.
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
   /// The most transactions that were active at once so far: what one look at all announcements costs.
@@ -216,7 +216,8 @@ class TransactionRegistry {
     held_.add(fresh);
     auto middle = slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
     std::inplace_merge(slot.held.begin(), middle, slot.held.end());
-    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);        // after the states are held
+    bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
     return fresh.size();
   }
 
@@ -228,6 +229,7 @@ class TransactionRegistry {
     std::vector<StateHandle> held = std::exchange(slot.held, {});
     slot.unlock_log();
     held_.remove(held);
+    bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
   }
 
   /// The states in a slot's log that are not in its `held`, ascending.
