@@ -67,5 +67,5 @@ class Publisher:
         section.figures.append(Figure(
             f"{self.name}-{wait}ms-{100 * share:g}", f"Answers per second against requests in flight: {what}.",
             "Line chart: answers per second against requests in flight, one line per model and cache.",
-            drawing.lines(f"{self.title}: {what}", "requests in flight", "answers per second", list(series.values()), x_log=True,
+            drawing.lines(f"Publisher: {what}", "requests in flight", "answers per second", list(series.values()), x_log=True,
                           y_log=True, y_format=drawing.thousands)))
