@@ -21,6 +21,7 @@ CLUSTERS = (1, 8)
 
 
 class ReplacementPolicies:
+    number = "E13"
     name = "replacement"
     title = "Misses against the capacity of the cache"
     question = "How often must the store be asked when not everything fits, and how far is that from the least possible?"
@@ -87,3 +88,6 @@ class ReplacementPolicies:
 
 def percent(share: float) -> str:
     return f"{share * 100:g}%"
+
+
+EXPERIMENTS = (ReplacementPolicies(),)
