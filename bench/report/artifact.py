@@ -97,7 +97,7 @@ def text() -> str:
     lines = []
     for entry in catalogue.ENTRIES:
         section = f"{entry.title} ({', '.join(entry.questions)})"
-        for one in (e for e in built if e.number == entry.number):
+        for one in (e for e in built if e.name in entry.parts):
             programs = ", ".join(sorted({f"`{job.program}`" for job in one.jobs(SMOKE)}))
             lines.append(f"| {catalogue.label(entry.number)} | {section} | `{one.name}` | {programs} | {about(time(one, SMOKE))} | "
                          f"{about(time(one, FULL))} | {entry.disk} |")

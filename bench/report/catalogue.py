@@ -1,7 +1,7 @@
 """The research questions and the experiments that answer them, by number: what each asks and which parts it needs.
 
-A module of bench/report/experiments says to which number it belongs. A part that no module has yet is shown in the
-report as "not yet", with what is missing; it needs no edit here once a module with that name is there.
+A part is the name of an experiment, in a module of bench/report/experiments. One that no module has yet is shown in the
+report as "not yet", with what is missing; nothing here needs an edit once a module has an experiment of that name.
 """
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ ENTRIES = (
     Entry("E3", "What a hit costs, part by part", ("RQ2", "RQ7"),
           "What does a hit cost beyond following a pointer, and which part of the design costs how much of it?",
           {"read-cost": "the cost of a whole hit",
-           "feature-removal": "builds that leave out one part of a hit at a time: read log, visited bit, snapshot check, hint, "
-                              "decoding"}),
+           "hit-cost": "builds that leave out one part of a hit at a time: read log, visited bit, snapshot check, hint, "
+                       "decoding"}),
     Entry("E4", "Share of writes, and where private caches win", ("RQ3",),
           "What happens when some of the transactions change objects, and from which share on is a private cache better?",
           {"throughput-writes": "throughput for 0 to 100% writing transactions by sessions"}, "100 MB"),
@@ -87,15 +87,23 @@ ENTRIES = (
                                      "serialisable isolation cannot be measured"}),
     Entry("scaling", "Scaling beyond the cores at hand", ("RQ2",),
           "What would happen on more cores, and on many nodes, as far as a count and a model can tell?",
-          {"shared-writes": "writes to shared cache lines per operation, counted in an instrumented build, and the band that "
+          {"scaling": "writes to shared cache lines per operation, counted in an instrumented build, and the band that "
                             "published coherence costs predict from them",
-           "simulation": "a discrete-event simulation of nodes, sessions, waits and invalidations up to 1,000 nodes, validated "
+           "cluster": "a discrete-event simulation of nodes, sessions, waits and invalidations up to 1,000 nodes, validated "
                          "against measured points"}),
 )
 
 
 def entry(number: str) -> Entry:
     return next(e for e in ENTRIES if e.number == number)
+
+
+def number_of(name: str) -> str:
+    """To which number the experiment of that name belongs."""
+    for one in ENTRIES:
+        if name in one.parts:
+            return one.number
+    raise LookupError(f"the experiment {name} belongs to no number: name it as a part of one in bench/report/catalogue.py")
 
 
 def label(number: str) -> str:
@@ -110,15 +118,11 @@ def missing(one: Entry, built: Iterable) -> list[str]:
 
 
 def in_order(built: Iterable) -> list:
-    """By number, and within a number as its parts are listed; what is not listed comes last."""
-    numbers = [e.number for e in ENTRIES]
-
-    def place(experiment) -> tuple:
-        parts = list(entry(experiment.number).parts)
-        known = experiment.name in parts
-        return numbers.index(experiment.number), parts.index(experiment.name) if known else len(parts), experiment.name
-
-    return sorted(built, key=place)
+    """By number, and within a number as its parts are listed."""
+    names = [name for one in ENTRIES for name in one.parts]
+    for experiment in built:
+        number_of(experiment.name)
+    return sorted(built, key=lambda experiment: names.index(experiment.name))
 
 
 class UnknownName(ValueError):
@@ -133,7 +137,7 @@ def names_of(words: str, built: list, others: tuple[str, ...]) -> list[str]:
         lower = word.lower()
         of_number = [e for e in ENTRIES if lower == e.number.lower() or word.upper() in e.questions]
         by_name = [name for name in (*(b.name for b in built), *others) if name.lower() == lower]
-        found = by_name + [b.name for b in built if any(b.number == e.number for e in of_number)]
+        found = by_name + [b.name for b in built if any(number_of(b.name) == e.number for e in of_number)]
         wanted.update(found)
         if not found:
             (empty if of_number else unknown).append(word)
@@ -151,7 +155,7 @@ def listing(built: list, others: dict[str, str]) -> str:
     lines = []
     for one in ENTRIES:
         questions = ",".join(one.questions)
-        own = [b for b in built if b.number == one.number]
+        own = [b for b in built if b.name in one.parts]
         lines += [f"{one.number:8}{b.name:21}{questions:9} {b.question}" for b in own]
         lines += [f"{one.number:8}{'-':21}{questions:9} not yet: {what}" for what in missing(one, built)]
     lines += [f"{'-':8}{name:21}{'-':9} {question}" for name, question in others.items()]

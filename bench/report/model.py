@@ -97,8 +97,7 @@ class Section:
 
 
 class Experiment(Protocol):
-    number: str  # in the catalogue
-    name: str
+    name: str  # the catalogue says to which number it belongs
     title: str
     question: str
     method: str

@@ -110,7 +110,7 @@ def section(one: Section, alone: bool = False) -> str:
     if not one.figures and not one.tables:
         figure_block = "<p class=missing>Not measured in this run.</p>"
     head = "" if alone else f"<h3>{text(one.title)}</h3><p class=question>{text(one.question)}</p>"
-    return (f"<div class=part id=\"{text(one.name)}\">{head}"
+    return (f"<div class=part id=\"experiment-{text(one.name)}\">{head}"
             f"{''.join(f'<p class=warning role=note>{text(doubt)}</p>' for doubt in one.doubts)}"
             f"{figure_block}{'' if beside else reading(one.reading)}{tables(one.tables)}{keys_of(one)}"
             f"<details class=method><summary>How it was measured</summary><p>{text(one.method)}</p></details>"

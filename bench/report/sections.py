@@ -22,7 +22,8 @@ def gaps_of(name: str, gaps: list[Gap]) -> list[str]:
 def build(experiments: list[Experiment], rows: list[dict], gaps: list[Gap]) -> list[Section]:
     sections = []
     for experiment in experiments:
-        section = Section(experiment.name, experiment.title, experiment.question, experiment.method, experiment.number)
+        section = Section(experiment.name, experiment.title, experiment.question, experiment.method,
+                          catalogue.number_of(experiment.name))
         own = [row for row in rows if row["experiment"] == experiment.name]
         if own:
             experiment.present(own, section)
@@ -55,4 +56,4 @@ class Group:
 def groups(sections: list[Section], built: list[Experiment]) -> list[Group]:
     """One for each number, whatever this run measured."""
     return [Group(entry, tuple(s for s in sections if s.number == entry.number), tuple(catalogue.missing(entry, built)),
-                  sum(experiment.number == entry.number for experiment in built)) for entry in catalogue.ENTRIES]
+                  sum(experiment.name in entry.parts for experiment in built)) for entry in catalogue.ENTRIES]

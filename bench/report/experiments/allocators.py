@@ -12,7 +12,6 @@ POLICIES = ("hybrid", "epochs", "scan", "leak")
 
 
 class Allocators:
-    number = "E11"
     name = "allocators"
     title = "Allocators and free policies"
     question = "Does it matter which allocator serves heap members, and when memory is given back?"
@@ -53,6 +52,3 @@ class Allocators:
             "transactions write, one sleeps.", "Dot chart: transactions per second for each allocator, one dot per free policy.",
             drawing.dots("Allocators and free policies", "transactions per second", list(ALLOCATORS), list(series.values()),
                          x_format=drawing.thousands)))
-
-
-EXPERIMENTS = (Allocators(),)

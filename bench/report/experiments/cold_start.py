@@ -10,7 +10,6 @@ SYSTEMS = ("shared", "private", "two-level", "locked")
 
 
 class ColdStart:
-    number = "E8"
     name = "cold-start"
     title = "Cold start and stampede"
     question = "How often is one object loaded when several sessions start at the same moment on the same objects?"
@@ -76,6 +75,3 @@ class ColdStart:
                 times_more = points[last].median / points[min(points)].median
                 section.reading.append(f"{system}: {last} sessions load {significant(times_more)} times as much "
                                        f"as {min(points)} does.")
-
-
-EXPERIMENTS = (ColdStart(),)

@@ -19,7 +19,6 @@ POLICIES = {"adaptive": "the default", "lru": "LRU"}
 
 
 class EqualMemory:
-    number = "E10"
     name = "equal-memory"
     title = "Hit ratio in equal memory"
     question = "What does one cache hit that many do not in the same memory, and when do many hit as much or more?"
@@ -34,12 +33,12 @@ class EqualMemory:
         common = ("--sessions", *counts, "--capacity", f"{CAPACITY:g}", "--seed", "{seed}", "--output", "{output}")
         cases = [("zipf", objects) for objects in OBJECTS] + [("oo7", "same"), ("oo7", "disjoint")]
         jobs = [Job(self.name, "caches", (("sequence", sequence), ("objects", objects)), "simulate-cache",
-                    ("--workload", sequence, "--objects", objects, *common), estimate_s=2.0 * len(counts))
+                    ("--workload", sequence, "--objects", objects, *common), estimate_s=0.8 * len(counts))
                 for sequence, objects in cases]
         trace = os.environ.get("COW_CACHE_TRACE")
         if trace:
             jobs += [Job(self.name, "caches", (("sequence", "trace"), ("objects", objects)), "simulate-cache",
-                         ("--objects", objects, *common, "--", trace), estimate_s=4.0 * len(counts)) for objects in OBJECTS]
+                         ("--objects", objects, *common, "--", trace), estimate_s=2.0 * len(counts)) for objects in OBJECTS]
         return jobs
 
     def present(self, rows: list[dict], section: Section) -> None:
@@ -86,6 +85,3 @@ def sequence_of(row: dict) -> str:
     """Traces are known by their files' names."""
     name = point_of(row)["sequence"]
     return name if name in SEQUENCES else "trace"
-
-
-EXPERIMENTS = (EqualMemory(),)

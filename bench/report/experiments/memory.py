@@ -18,7 +18,6 @@ MOST_PRIVATE = 64  # more of them take minutes to fill
 
 
 class Memory:
-    number = "E1"
     name = "memory"
     title = "Memory against sessions"
     question = "How much memory does a process need when more sessions read the same objects?"
@@ -107,6 +106,3 @@ def extrapolated(points: dict[float, Interval], counts: list[int]) -> dict[float
     first, last = min(points), max(points)
     slope = (points[last].median - points[first].median) / (last - first)
     return {n: Interval(points[last].median + slope * (n - last), None, None, 0) for n in counts if n > last}
-
-
-EXPERIMENTS = (Memory(),)

@@ -19,7 +19,6 @@ SMOKE_OPERATIONS = ("T1", "T2b", "T6")
 
 
 class Oo7:
-    number = "E2"
     name = "oo7"
     title = "OO7, hot, against plain C++"
     question = "On the field's own benchmark, how far is each cache from the same program without a database?"
@@ -88,6 +87,3 @@ class Oo7:
             told = [f"{operation} {points[index].median:.2f}" for index, operation in enumerate(operations) if index in points]
             if told:
                 section.reading.append(f"{system}: {', '.join(told)} times plain C++.")
-
-
-EXPERIMENTS = (Oo7(),)

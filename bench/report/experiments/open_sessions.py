@@ -10,7 +10,6 @@ SUBJECTS = {"commit": "A commit of one object", "begin": "The begin of a transac
 
 
 class OpenSessions:
-    number = "E9"
     name = "open-sessions"
     title = "Begin and commit against open sessions"
     question = "Do a begin and a commit pay for the other sessions that are open?"
@@ -58,6 +57,3 @@ class OpenSessions:
                 if len(points) > 1:
                     section.reading.append(f"{system}: a {subject} takes {interval(points[min(points)], 'ns')} with {min(points)} "
                                            f"open session, {interval(points[max(points)], 'ns')} with {max(points):,}.")
-
-
-EXPERIMENTS = (OpenSessions(),)

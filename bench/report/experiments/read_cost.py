@@ -14,7 +14,6 @@ OBJECTS = (100, 1_000, 10_000, 100_000, 1_000_000)
 
 
 class ReadCost:
-    number = "E3"
     name = "read-cost"
     title = "Time of a read against a plain pointer"
     question = "What does a read through the cache cost beyond following a C++ pointer?"
@@ -87,6 +86,3 @@ class ReadCost:
                 drawing.lines("Time of one read, ratio to raw", "objects", "ratio to a plain pointer",
                               [one for one in relative.values() if one.points], x_log=True, y_log=True,
                               x_format=drawing.thousands, y_format=lambda y: f"{y:g}", reference=1.0)))
-
-
-EXPERIMENTS = (ReadCost(),)

@@ -19,7 +19,6 @@ def ablation_job(experiment: str, reclaimer: str, threads: int, sleepers: int, w
 
 
 class Reclaimers:
-    number = "E12"
     name = "reclaimers"
     title = "Reclaimers"
     question = "What does garbage cost, in memory and time, when transactions sleep or outnumber the cores?"
@@ -64,6 +63,3 @@ class Reclaimers:
                 drawing.dots("Throughput by reclaimer", "transactions per second",
                              [f"{threads} threads, {sleepers} asleep" for _, threads, sleepers in groups], series,
                              x_format=drawing.thousands)))
-
-
-EXPERIMENTS = (Reclaimers(),)

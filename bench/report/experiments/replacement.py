@@ -21,7 +21,6 @@ CLUSTERS = (1, 8)
 
 
 class ReplacementPolicies:
-    number = "E13"
     name = "replacement"
     title = "Misses against the capacity of the cache"
     question = "How often must the store be asked when not everything fits, and how far is that from the least possible?"
@@ -88,6 +87,3 @@ class ReplacementPolicies:
 
 def percent(share: float) -> str:
     return f"{share * 100:g}%"
-
-
-EXPERIMENTS = (ReplacementPolicies(),)

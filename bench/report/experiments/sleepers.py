@@ -14,7 +14,6 @@ SYSTEMS = tuple(name for name in RECLAIMERS if name != "leak")
 
 
 class Sleepers:
-    number = "E6"
     name = "sleepers"
     title = "Limbo and tails behind sleepers"
     question = "What happens to memory and to the tails of others while one transaction sleeps?"
@@ -62,6 +61,3 @@ class Sleepers:
             table.rows.append([system, NOT_MEASURED if most is None else bytes_text(most.median), interval(tail), interval(far),
                                interval(rate), Sources(sources.ids)])
         section.tables.append(table)
-
-
-EXPERIMENTS = (Sleepers(),)

@@ -10,7 +10,6 @@ CUSTOMERS = 100_000
 
 
 class Smallbank(Throughput):
-    number = "E16"
     name = "smallbank"
     title = "Smallbank against the hotspot"
     question = "What do short transactions on few hot objects cost, and which anomalies does the isolation let through?"
@@ -41,6 +40,3 @@ class Smallbank(Throughput):
             skews.rows.append([system, significant(groups.median) if groups else NOT_MEASURED,
                                significant(members.median) if members else NOT_MEASURED, sources])
         section.tables.append(skews)
-
-
-EXPERIMENTS = (Smallbank(),)

@@ -145,7 +145,6 @@ def in_memory_job(experiment: str, system: str, size: Size, point: tuple, worklo
 
 
 class Sessions(Throughput):
-    number = "E2"
     name = "throughput-sessions"
     title = "Throughput against sessions"
     question = "Do more open sessions slow each other down?"
@@ -160,6 +159,3 @@ class Sessions(Throughput):
         counts = (1, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
         return [wordnet_job(self.name, system, size, (("sessions", sessions),), sessions, 0)
                 for sessions in counts for system in CACHES]
-
-
-EXPERIMENTS = (Sessions(),)

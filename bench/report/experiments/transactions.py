@@ -5,7 +5,6 @@ from .throughput import ByThreads
 
 
 class Oo7Threads(ByThreads):
-    number = "E2"
     name = "oo7-threads"
     title = "OO7's T1 against threads"
     question = "Do threads that traverse the same module slow each other down?"
@@ -18,7 +17,6 @@ class Oo7Threads(ByThreads):
 
 
 class Stmbench7(ByThreads):
-    number = "E2"
     name = "stmbench7"
     title = "STMBench7"
     question = "How do the caches do when transactions of all sizes read and restructure one graph?"
@@ -34,7 +32,6 @@ class Stmbench7(ByThreads):
 
 
 class Oo7Users(ByThreads):
-    number = "E2"
     name = "oo7-users"
     title = "OO7 with many users"
     question = "What does sharing cost when some of the transactions write what others read?"
@@ -46,6 +43,3 @@ class Oo7Users(ByThreads):
     workload = "oo7-users"
     variants = {"20/20/30/30": "20/20/30/30", "60/20/15/5": "60/20/15/5", "80/20/0/0": "80/20/0/0"}
     load_s = 4.0
-
-
-EXPERIMENTS = (Oo7Threads(), Oo7Users(), Stmbench7())

@@ -13,7 +13,6 @@ RIVAL = "private"
 
 
 class WriteShare(Throughput):
-    number = "E4"
     name = "throughput-writes"
     title = "Throughput against the share of writes"
     question = "What happens when some of the transactions change objects, and from which share on is a private cache better?"
@@ -80,6 +79,3 @@ class WriteShare(Throughput):
             best = RIVAL if ratios[shares[0]] > 1 else "shared"
             turns.append(f"{best} is better at every share that was measured")
         return "; ".join(turns) + "."
-
-
-EXPERIMENTS = (WriteShare(),)

@@ -17,7 +17,6 @@ MIXES = {
 
 
 class Ycsb(Throughput):
-    number = "E2"
     name = "ycsb"
     title = "YCSB, workloads A to F"
     question = "How do the caches do on the requests that key-value stores are measured with?"
@@ -49,6 +48,3 @@ class Ycsb(Throughput):
             told = [f"{mix} {rounded(value.median)}" for mix, value in sorted(series[system].points.items())]
             if told:
                 section.reading.append(f"{system}: requests/s: {', '.join(told)}.")
-
-
-EXPERIMENTS = (Ycsb(),)

@@ -19,7 +19,6 @@ REGIONS = {
 
 
 class Zodbshootout:
-    number = "E15"
     name = "zodbshootout"
     title = "zodbshootout's regions"
     question = "Where does a whole database on this cache stand beside those that its users know?"
@@ -80,6 +79,3 @@ class Zodbshootout:
             told = [f"{region} {drawing.thousands(float(f'{shared.points[i].median:.3g}'))}"
                     for i, region in enumerate(REGIONS) if i in shared.points]
             section.reading.append(f"shared: objects per second: {', '.join(told)}.")
-
-
-EXPERIMENTS = (Zodbshootout(),)
