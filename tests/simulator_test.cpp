@@ -10,6 +10,7 @@
 
 #include "bench/scratch_directory.hpp"
 #include "bench/simulator/key_sequences.hpp"
+#include "bench/simulator/session_split.hpp"
 #include "bench/simulator/simulation.hpp"
 
 namespace cow::bench {
@@ -41,6 +42,42 @@ TEST(SimulationTest, NothingBeatsTheLimitAndEveryPolicyBeatsAnEmptyCache) {
       EXPECT_LT(misses, accesses.units.size()) << policy.name << " at " << share;
     }
   }
+}
+
+TEST(SessionSplitTest, DealsOutEveryAccessOnce) {
+  Accesses accesses = number_units(zipf_keys({.objects = 1000, .accesses = 20'000}));
+  for (SessionObjects objects : {SessionObjects::same, SessionObjects::disjoint, SessionObjects::scanned}) {
+    SessionSplit dealt = split(accesses, 7, objects, 3);
+    ASSERT_EQ(dealt.sessions.size(), 7u);
+    std::size_t dealt_out = 0, distinct = 0;
+    for (const Accesses& own : dealt.sessions) {
+      EXPECT_FALSE(own.units.empty());
+      dealt_out += own.units.size();
+      distinct += own.distinct;
+    }
+    EXPECT_EQ(dealt_out, accesses.units.size());
+    EXPECT_EQ(dealt.shared.units.size(), accesses.units.size());
+    if (objects == SessionObjects::same) {
+      EXPECT_EQ(dealt.shared.units, accesses.units);
+      EXPECT_GT(distinct, dealt.shared.distinct);
+    } else {
+      EXPECT_EQ(distinct, dealt.shared.distinct);  // nobody reads another's
+    }
+  }
+}
+
+TEST(SessionSplitTest, OneSessionIsTheSharedCacheAndMoreHitLessOnTheSameObjects) {
+  Accesses accesses = number_units(zipf_keys({.objects = 1000, .accesses = 20'000}));
+  for (const SimulatedPolicy& policy : kSimulatedPolicies) {
+    std::uint64_t shared = policy.misses(accesses, 200);
+    EXPECT_EQ(count_private_misses(split(accesses, 1, SessionObjects::same, 3), 200, policy), shared) << policy.name;
+    EXPECT_GT(count_private_misses(split(accesses, 8, SessionObjects::same, 3), 200, policy), shared) << policy.name;
+  }
+  // 3 sessions and room for 2: one of them never hits.
+  SessionSplit dealt = split(accesses, 3, SessionObjects::same, 3);
+  std::uint64_t misses = count_private_misses(dealt, 2, kSimulatedPolicies[0]);
+  EXPECT_GE(misses, dealt.sessions[2].units.size());
+  EXPECT_LT(misses, accesses.units.size());
 }
 
 class TraceTest : public ::testing::Test {

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -43,6 +44,8 @@ struct Result {
   double seconds = 0;
   std::size_t most_limbo = 0;
   nlohmann::json limbo_over_time = nlohmann::json::array();  ///< pairs of seconds and bytes
+  nlohmann::json p99_over_time =
+      nlohmann::json::array();  ///< pairs of seconds, at the middle of a part, and nanoseconds
   LatencyHistogram latencies;
   Statistics statistics;
 };
@@ -59,11 +62,14 @@ class Membership {
   const Scheme& scheme_;
 };
 
+constexpr std::size_t kParts = 10;  ///< of the run, each with tails of its own
+using LatenciesByPart = std::array<LatencyHistogram, kParts>;
+
 /// What a thread of the crowd has of its own.
 struct Worker {
   explicit Worker(const Scheme& scheme) : member(scheme) {}
   Membership member;
-  LatencyHistogram latencies;
+  LatenciesByPart latencies;
 };
 
 Result measure(const Scheme& scheme, const Options& options) {
@@ -87,6 +93,7 @@ Result measure(const Scheme& scheme, const Options& options) {
   if (sleeping.empty()) scheme.end();
 
   std::mutex mutex;
+  LatenciesByPart latencies;
   auto one_transaction = [&](std::mt19937_64& dice) {
     scheme.begin();
     {
@@ -103,25 +110,30 @@ Result measure(const Scheme& scheme, const Options& options) {
     scheme.end();
   };
   {
+    const double start = seconds_now();
     Crowd crowd(options.threads, [&](std::mt19937_64& dice) {
       // The worker is made by its thread and reports when the thread ends.
       struct Report {
-        Report(const Scheme& scheme, Result& result, std::mutex& mutex)
-            : worker(scheme), result(result), mutex(mutex) {}
+        Report(const Scheme& scheme, LatenciesByPart& all, std::mutex& mutex)
+            : worker(scheme), all(all), mutex(mutex) {}
         ~Report() {
           std::scoped_lock lock(mutex);
-          result.latencies.add(worker.latencies);
+          for (std::size_t part = 0; part < kParts; ++part) all[part].add(worker.latencies[part]);
         }
         Worker worker;
-        Result& result;
+        LatenciesByPart& all;
         std::mutex& mutex;
       };
-      thread_local Report report(scheme, result, mutex);
-      auto start = std::chrono::steady_clock::now();
+      thread_local Report report(scheme, latencies, mutex);
+      const double before = seconds_now();
       one_transaction(dice);
-      report.worker.latencies.record(static_cast<std::uint64_t>((std::chrono::steady_clock::now() - start).count()));
+      const double after = seconds_now();
+      // What ends after the time is up belongs to the last part.
+      const double share = std::clamp((after - start) / options.seconds, 0.0, 1.0);
+      const auto part = std::min(kParts - 1, static_cast<std::size_t>(share * kParts));
+      report.worker.latencies[part].record(static_cast<std::uint64_t>((after - before) * 1e9));
     });
-    double start = seconds_now(), next_sample = 0;
+    double next_sample = 0;
     for (double now = 0; now < options.seconds; now = seconds_now() - start) {
       std::size_t limbo = database.statistics().limbo_bytes;
       result.most_limbo = std::max(result.most_limbo, limbo);
@@ -137,6 +149,12 @@ Result measure(const Scheme& scheme, const Options& options) {
     }
     result.transactions = crowd.stop();
     result.seconds = seconds_now() - start;
+  }
+  for (std::size_t part = 0; part < kParts; ++part) {
+    result.latencies.add(latencies[part]);
+    if (latencies[part].count() == 0) continue;
+    const double middle = (static_cast<double>(part) + 0.5) * options.seconds / kParts;
+    result.p99_over_time.push_back({middle, latencies[part].quantile(0.99)});
   }
   result.statistics = database.statistics();
   result.conflicts = result.statistics.conflicts;
@@ -172,7 +190,8 @@ nlohmann::json row_of(const Options& options, const Result& result) {
           {"p99_ns", result.latencies.quantile(0.99)},
           {"p999_ns", result.latencies.quantile(0.999)},
           {"figures", {{"commits", result.statistics.commits}, {"deep_scans", result.statistics.deep_scans}}},
-          {"limbo_over_time", result.limbo_over_time}};
+          {"limbo_over_time", result.limbo_over_time},
+          {"p99_over_time", result.p99_over_time}};
 }
 
 /// Starts this program again with another allocator in front of glibc's. Returns if that is not needed.

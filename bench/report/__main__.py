@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import claims, experiments, machine, plan, publish, results
+from . import artifact, catalogue, claims, experiments, machine, plan, publish, results
 from .formats import duration
 from .model import FULL, SMOKE
 from .progress import Progress
@@ -26,7 +26,6 @@ MOST_BUSY_PERCENT = 20.0  # of all processors, by others
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    known = [e.name for e in experiments.ALL] + [claims.NAME]
     parser = argparse.ArgumentParser(
         prog="scripts/reproduce", description="From sources to figures: builds optimised, measures, draws, reports.",
         epilog="Exit code: 0 every experiment ran, its figures are plausible and every required claim holds; 1 not so; 2 bad "
@@ -35,7 +34,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     size.add_argument("--smoke", action="store_true",
                       help="one short run per point, at most 10 minutes once built; not for results (default)")
     size.add_argument("--full", action="store_true", help=f"{FULL.repetitions} runs per point, for results; takes hours")
-    parser.add_argument("--only", metavar="NAME,...", help=f"some experiments only, of: {', '.join(known)}")
+    parser.add_argument("--only", metavar="NAME,...",
+                        help="some experiments only: numbers (E4), research questions (RQ4) or names (memory,claims), see --list")
     parser.add_argument("--resume", type=Path, metavar="DIR",
                         help="go on with the run in DIR that was ended: with its size, seed and experiments, keeping its rows")
     parser.add_argument("--force", action="store_true", help="measure with --full although the machine is busy")
@@ -44,7 +44,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="for the order of runs and the workloads (default: drawn, and recorded)")
     parser.add_argument("--repetitions", type=int, metavar="N", help="runs per point, in place of the size's own")
     parser.add_argument("--binaries", type=Path, metavar="DIR", help="measure the programs in DIR instead of building them")
-    parser.add_argument("--list", action="store_true", help="name the experiments and leave")
+    parser.add_argument("--list", action="store_true",
+                        help="show number, name, research questions and question of each experiment, and leave")
+    parser.add_argument("--artifact", action="store_true", help="write papers/artifact.md from the list of experiments, and leave")
     chosen = parser.parse_args(argv)
     if chosen.resume:
         if chosen.out or chosen.only or chosen.seed is not None or chosen.repetitions or chosen.full or chosen.smoke:
@@ -55,10 +57,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
             parser.error(f"{chosen.resume} holds no run that could be resumed")
         chosen.full, chosen.only, chosen.seed = was["size"] == FULL.name, was["only"], was["seed"]
         chosen.repetitions = was["repetitions"]
-    chosen.names = chosen.only.split(",") if chosen.only else known
-    unknown = [name for name in chosen.names if name not in known]
-    if unknown:
-        parser.error(f"no experiment {', '.join(unknown)}; there are {', '.join(known)}")
+    built = list(experiments.ALL)
+    try:
+        chosen.names = (catalogue.names_of(chosen.only, built, (claims.NAME,)) if chosen.only
+                        else [*(e.name for e in built), claims.NAME])
+    except catalogue.UnknownName as error:
+        parser.error(str(error))
     if chosen.repetitions is not None and chosen.repetitions < 1:
         parser.error("--repetitions must be at least 1")
     if chosen.out and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
@@ -103,9 +107,8 @@ def measure(options: argparse.Namespace, root: Path) -> int:
     work.mkdir(exist_ok=True)
 
     chosen = [e for e in experiments.ALL if e.name in options.names]
-    jobs = plan.interleaved(chosen, size, seed)
-    if claims.NAME in options.names:
-        jobs += claims.jobs(binaries / "claims", size)
+    asked = claims.jobs(binaries / "claims", size) if claims.NAME in options.names else []
+    jobs = plan.interleaved(chosen, size, seed, asked)
     rows = []
     if options.resume and (out / publish.ROWS).exists():
         results.cut_torn_end(out / publish.ROWS)
@@ -147,13 +150,14 @@ def measure(options: argparse.Namespace, root: Path) -> int:
 
 def main() -> int:
     options = arguments(sys.argv[1:])
+    root = Path(os.environ.get("COW_CACHE_ROOT", Path(__file__).resolve().parents[2]))
     if options.list:
-        for experiment in experiments.ALL:
-            print(f"{experiment.name:20} {experiment.question}")
-        print(f"{claims.NAME:20} Does what the project claims hold here?")
+        print(catalogue.listing(list(experiments.ALL), {claims.NAME: "Does what the project claims hold here?"}))
+        return 0
+    if options.artifact:
+        artifact.write(root / artifact.PATH)
         return 0
     begun = time.monotonic()
-    root = Path(os.environ.get("COW_CACHE_ROOT", Path(__file__).resolve().parents[2]))
     try:
         return measure(options, root)
     except RuntimeError as error:

@@ -39,7 +39,7 @@ class Outcome:
 
     name: str
     row: dict  # the first: what it says besides the figure is the same in each
-    measured: Interval | None  # None: not testable here
+    measured: Interval | None  # None: this machine cannot show it
     ids: tuple[str, ...]
 
     @property
@@ -48,9 +48,9 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """"holds", "fails", or "not testable" for what this machine cannot show. Of several runs the median counts."""
+        """"holds", "fails", or "not testable here" for what this machine cannot show. Of several runs the median counts."""
         if self.measured is None:
-            return "not testable"
+            return "not testable here"
         bound = self.row["bound"]
         holds = self.measured.median <= bound if self.row["comparison"] == "<=" else self.measured.median >= bound
         return "holds" if holds else "fails"

@@ -4,17 +4,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot, ticker  # noqa: E402
-from matplotlib.transforms import blended_transform_factory  # noqa: E402
-
-from .intervals import Interval  # noqa: E402
-from .systems import look  # noqa: E402
+from .intervals import Interval
+from .systems import look
 
 WIDTH = 3.5
 LEGEND_CHARACTERS = 62  # that fit into a row
+LEGEND_ROW_INCHES = 0.17
+AXIS_INCHES = 2.75  # of an axis, beside what its labels take
+DIGIT_INCHES = 0.066
 # Colours that the page replaces by its own, for light and dark: each must be found nowhere else in a figure.
 INK = "#1d232b"
 RULE = "#d9dce1"
@@ -38,12 +35,30 @@ STYLE = {
 class Series:
     system: str
     points: dict[float, Interval] = field(default_factory=dict)
+    computed: bool = False  # not measured, but extrapolated or from a model: dashed, without markers
+    label: str = ""  # in the legend, if not the system; "-": not in the legend
+
+    @property
+    def shown(self) -> str:
+        return self.label or self.system
+
+
+def plotting():
+    """matplotlib's parts, loaded when something is drawn: what only lists or plans needs no package."""
+    import matplotlib
+    from matplotlib import ticker
+
+    return matplotlib, ticker
 
 
 def frame(title: str, height: float = 2.55):
     """An empty figure in the common style."""
-    with pyplot.rc_context(STYLE):
-        canvas = pyplot.figure(figsize=(WIDTH, height), layout="constrained")
+    # Not pyplot's, which keeps every figure until it is closed.
+    from matplotlib.figure import Figure
+
+    matplotlib, _ = plotting()
+    with matplotlib.rc_context(STYLE):
+        canvas = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = canvas.add_subplot()
         axes.set_title(title)
     return canvas, axes
@@ -55,20 +70,27 @@ def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log
     """One line per system; a bar through a point is its 95% interval; a dashed line is the reference.
 
     even: the values of x stand at even distances, for values that no scale would spread."""
-    with pyplot.rc_context(STYLE):
-        canvas, axes = frame(title)
+    matplotlib, ticker = plotting()
+    with matplotlib.rc_context(STYLE):
+        canvas, axes = frame(title, 2.55 + LEGEND_ROW_INCHES * (legend_rows(series) - 1))
         values = sorted({x for one in series for x in one.points})
         place = {x: index if even else x for index, x in enumerate(values)}
+        named = [x_format(x) if x_format else f"{x:g}" for x in values]
+        ticks = apart(values, [math.log(place[x]) if x_log else place[x] for x in values], named)
         # The subject of the project is drawn last, over the others.
         for one in sorted(series, key=lambda s: s.system in ("shared", "adaptive")):
             style = look(one.system)
             xs = sorted(one.points)
             medians = [one.points[x].median for x in xs]
+            if one.computed:
+                axes.plot([place[x] for x in xs], medians, color=style.colour if one.system else INK, linestyle=(0, (3, 2)),
+                          linewidth=1.2, label=one.shown)
+                continue
             errors = [[one.points[x].median - (one.points[x].low if one.points[x].low is not None else one.points[x].median)
                        for x in xs],
                       [(one.points[x].high if one.points[x].high is not None else one.points[x].median)
                        - one.points[x].median for x in xs]]
-            axes.errorbar([place[x] for x in xs], medians, yerr=errors, color=style.colour, marker=style.marker, label=one.system,
+            axes.errorbar([place[x] for x in xs], medians, yerr=errors, color=style.colour, marker=style.marker, label=one.shown,
                           elinewidth=1, capsize=2, markeredgecolor=style.colour if style.marker == "x" else PAPER,
                           markeredgewidth=1.2 if style.marker == "x" else 0.6, clip_on=False)
         if x_log:
@@ -77,7 +99,7 @@ def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log
             axes.set_yscale("log")
         else:
             axes.set_ylim(bottom=0)
-        axes.set_xticks([place[x] for x in values], [x_format(x) if x_format else f"{x:g}" for x in values])
+        axes.set_xticks([place[x] for x in ticks], [x_format(x) if x_format else f"{x:g}" for x in ticks])
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         if y_log:
             readable_ticks(axes.yaxis, [p.median for one in series for p in one.points.values()], y_base)
@@ -90,14 +112,15 @@ def lines(title: str, x_label: str, y_label: str, series: list[Series], *, x_log
             axes.axhline(reference, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
-        legend(axes, [one.system for one in series])
+        legend(axes, [one.shown for one in series if one.shown != "-"])
     return canvas
 
 
 def curves(title: str, x_label: str, y_label: str, series: list[Series], *, y_log=False, y_base=10, y_format=None):
     """One curve per system over a continuous x, too many points for markers."""
-    with pyplot.rc_context(STYLE):
-        canvas, axes = frame(title)
+    matplotlib, ticker = plotting()
+    with matplotlib.rc_context(STYLE):
+        canvas, axes = frame(title, 2.55 + LEGEND_ROW_INCHES * (legend_rows(series) - 1))
         for one in series:
             style = look(one.system)
             xs = sorted(one.points)
@@ -106,6 +129,7 @@ def curves(title: str, x_label: str, y_label: str, series: list[Series], *, y_lo
                       markeredgewidth=1.2 if style.marker == "x" else 0.6, clip_on=False)
         if y_log:
             axes.set_yscale("log", base=y_base)
+            readable_ticks(axes.yaxis, [p.median for one in series for p in one.points.values()], y_base)
         else:
             axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
@@ -118,14 +142,32 @@ def curves(title: str, x_label: str, y_label: str, series: list[Series], *, y_lo
     return canvas
 
 
+def apart(values: list[float], positions: list[float], labels: list[str]) -> list[float]:
+    """The values that get a number at the axis: numbers must not run into each other at a column's width. The last one
+    always does, and then whatever has room before it. positions: from left to right, in any unit."""
+    span = positions[-1] - positions[0]
+    if not span:
+        return values
+    kept = [len(values) - 1]
+    for index in range(len(values) - 2, -1, -1):
+        distance = (positions[kept[-1]] - positions[index]) / span * AXIS_INCHES
+        if distance >= DIGIT_INCHES * ((len(labels[index]) + len(labels[kept[-1]])) / 2 + 1):
+            kept.append(index)
+    return [values[index] for index in reversed(kept)]
+
+
 def readable_ticks(axis, values: list[float], base: int = 10) -> None:
-    """A logarithmic axis over less than two decades needs ticks between the powers of ten to be readable."""
+    """A logarithmic axis over less than two decades needs ticks between the powers of ten to be readable; over less than
+    half of one it is nearly straight, and has those of a straight one."""
+    _, ticker = plotting()
     axis.set_minor_locator(ticker.NullLocator())
     positive = [v for v in values if v > 0]
     if base != 10 or not positive:
         return
     decades = math.log10(max(positive) / min(positive))
-    if decades < 1 and min(positive) > 0.7:
+    if decades < 0.35:
+        axis.set_major_locator(ticker.MaxNLocator(5, steps=(1, 2, 5, 10)))
+    elif decades < 1 and 0.7 < min(positive) and max(positive) <= 10:
         axis.set_major_locator(ticker.FixedLocator([0.7, 0.8, 0.9, 1, 1.2, 1.5, 2, 3, 4, 5, 7, 10]))
     elif decades < 1:
         axis.set_major_locator(ticker.LogLocator(base=10, subs=(1, 2, 3, 5)))
@@ -138,7 +180,8 @@ def dots(title: str, x_label: str, groups: list[str], series: list[Series], *, h
     """One row per group, one dot per system at its value; `points` of a series are keyed by the group's number.
 
     Hollow dots are values that others published."""
-    with pyplot.rc_context(STYLE):
+    matplotlib, ticker = plotting()
+    with matplotlib.rc_context(STYLE):
         height = 1.2 + 0.34 * len(groups) + (0.2 if hollow else 0)
         canvas, axes = frame(title, height)
         spread = 0.6 / max(1, len(series) + len(hollow) - 1)
@@ -177,13 +220,13 @@ def dots(title: str, x_label: str, groups: list[str], series: list[Series], *, h
 
 def legend(axes, names: list[str]) -> None:
     """Between title and axes, in rows as long as the width allows; a system that was drawn in several strokes shows once."""
+    from matplotlib.transforms import blended_transform_factory
+
     handles, labels = axes.get_legend_handles_labels()
     # The first part of an error bar is its marker and line: the bar itself says nothing in a legend.
     by_label = {label: handle[0] if isinstance(handle, tuple) else handle for label, handle in zip(labels, handles)}
     shown = list(dict.fromkeys(name for name in names if name in by_label))
-    columns = len(shown)
-    while columns > 1 and row_width(shown, columns) > LEGEND_CHARACTERS:
-        columns -= 1
+    columns = columns_of(shown)
     rows = math.ceil(len(shown) / columns)
     # matplotlib fills a legend by columns; readers expect rows.
     order = [shown[i] for column in range(columns) for i in range(column, len(shown), columns)]
@@ -199,6 +242,19 @@ def legend(axes, names: list[str]) -> None:
                           textcoords="offset points", weight="bold", fontsize=8.5, annotation_clip=False)
     title.set_in_layout(False)
     axes.set_title(" ", pad=above)  # keeps the room
+
+
+def columns_of(names: list[str]) -> int:
+    """Of the legend: as many as the width allows."""
+    columns = max(1, len(names))
+    while columns > 1 and row_width(names, columns) > LEGEND_CHARACTERS:
+        columns -= 1
+    return columns
+
+
+def legend_rows(series: list[Series]) -> int:
+    names = list(dict.fromkeys(one.shown for one in series if one.shown != "-"))
+    return max(1, math.ceil(len(names) / columns_of(names)))
 
 
 def row_width(names: list[str], columns: int) -> int:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
-import numpy
-
 RESAMPLES = 4000
 MINIMUM_FOR_INTERVAL = 3
 # The intervals of a report must come out the same each time it is made from the same rows.
@@ -26,6 +24,8 @@ class Interval:
     @staticmethod
     def of(values: Sequence[float], confidence: float = 0.95) -> "Interval":
         """REQUIRES: at least one value."""
+        import numpy  # here, so that what only lists or plans needs no package
+
         data = numpy.asarray(values, dtype=float)
         if data.size == 0:
             raise ValueError("an interval needs at least one value")
@@ -58,6 +58,8 @@ def paired_ratio(numerators: dict[int, float], denominators: dict[int, float]) -
 
 def geometric_mean(values: Sequence[float]) -> float:
     """REQUIRES: at least one value, all positive."""
+    import numpy
+
     data = numpy.asarray(values, dtype=float)
     if data.size == 0 or (data <= 0).any():
         raise ValueError("a geometric mean needs positive values")

@@ -71,21 +71,33 @@ class Figure:
     canvas: Any  # matplotlib's Figure
 
 
+@dataclass(frozen=True)
+class Better:
+    """A point at which another cache does better than ours, in the words of the experiment that found it."""
+
+    where: str
+    who: str
+    theirs: str
+    ours: str
+
+
 @dataclass
 class Section:
     name: str
     title: str
     question: str
     method: str
+    number: str = ""  # in the catalogue
     reading: list[str] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)  # why a figure cannot be right; a run with one has failed
+    better: list[Better] = field(default_factory=list)  # beside what rates of the rows tell
 
 
 class Experiment(Protocol):
-    name: str
+    name: str  # the catalogue says to which number it belongs
     title: str
     question: str
     method: str

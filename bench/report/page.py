@@ -3,35 +3,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import claims, page_parts as parts, published
+from . import catalogue, claims, page_parts as parts, published
 from .formats import duration, size as bytes_text
 from .machine import steal_percent
-from .model import Section
 from .page_parts import text
-from .systems import SYSTEMS
+from .sections import Group
+from .systems import SYSTEMS, variables
 
 STYLE = Path(__file__).with_name("page.css")
+SCRIPT = Path(__file__).with_name("page.js")
 
 
 def style() -> str:
-    light = "".join(f"--{s.name}:{s.colour};" for s in SYSTEMS.values())
-    dark = "".join(f"--{s.name}:{s.colour_dark};" for s in SYSTEMS.values())
     # Print is always on white, whatever the reader's screen prefers.
-    return (f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+    return (f":root{{{variables(dark=False)}}}@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}"
             + STYLE.read_text())
 
 
-def render(run: dict, sections: list[Section], rows: list[dict], verdicts: list[claims.Outcome],
-           claim_gaps: list[str]) -> str:
-    body = [head(run, verdicts), asked(run), verdict_section(verdicts, claim_gaps, run)]
-    body += [parts.section(section) for section in sections]
+def render(run: dict, groups: list[Group], rows: list[dict], verdicts: list[claims.Outcome], claim_gaps: list[str]) -> str:
+    body = [head(run, verdicts), asked(), verdict_section(verdicts, claim_gaps, run),
+            parts.overview(groups, claims_by_number(verdicts))]
+    body += [parts.group(group) for group in groups if group.sections or group.not_yet]
     body += [machine_section(run), how_section(run), parts.raw_rows(rows)]
     title = "One shared cache against private caches" + (" (smoke run)" if run["size"] == "smoke" else "")
     return ("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
             "<meta name=\"color-scheme\" content=\"light dark\">\n"
             f"<title>{text(title)}</title>\n<style>\n{style()}\n</style>\n</head>\n<body>\n"
-            + "\n".join(body) + "\n</body>\n</html>\n")
+            + "\n".join(body) + f"\n<script>\n{SCRIPT.read_text()}</script>\n</body>\n</html>\n")
+
+
+def claims_by_number(verdicts: list[claims.Outcome]) -> dict[str, str]:
+    """Such as E6: "2 of 3 hold"."""
+    by_number: dict[str, list[str]] = {}
+    for one in verdicts:
+        by_number.setdefault(published.experiment_of(one.name), []).append(one.verdict)
+    return {number: f"{found.count('holds')} of {len(found)} hold" for number, found in by_number.items()}
 
 
 def head(run: dict, verdicts: list[claims.Outcome]) -> str:
@@ -54,8 +61,8 @@ def head(run: dict, verdicts: list[claims.Outcome]) -> str:
             f"<p class=facts>{' · '.join(text(f) for f in facts)}</p>{smoke}</header>")
 
 
-def asked(run: dict) -> str:
-    systems = "".join(f"<div><dt><i style=\"background:var(--{s.name})\"></i>{text(s.name)}</dt><dd>{text(s.about)}</dd></div>"
+def asked() -> str:
+    systems = "".join(f"<div><dt>{parts.key(s.name)}{text(s.name)}</dt><dd>{text(s.about)}</dd></div>"
                       for s in SYSTEMS.values())
     return ("<section id=asked><h2>What was asked</h2>"
             "<p>An object database that gives every session its own cache pays for each object once per session: in memory, in "
@@ -68,24 +75,28 @@ def asked(run: dict) -> str:
 
 def verdict_section(verdicts: list[claims.Outcome], gaps: list[str], run: dict) -> str:
     lines = []
+    smoke = "<span class=about>smoke run</span>" if run["size"] == "smoke" else ""
     for one in verdicts:
         row, verdict = one.row, one.verdict
         sign = {"holds": "✓", "fails": "✗"}.get(verdict, "–")
         goal = "" if one.required else "<span class=about>a goal, not required</span>"
-        known = published.CLAIMS.get(one.name)
-        beside = f"<span class=about>Published: {text(known)}</span>" if known else ""
+        known = published.beside(one.name)
+        number = published.experiment_of(one.name)
+        link = f"<a class=number-of href=\"#{number}\">{text(catalogue.label(number))}</a> " if number else ""
         lines.append(
-            f"<tr><td><code>{text(one.name)}</code><span class=about>{text(row.get('description', ''))}</span>"
-            f"{detail(row)}{beside}</td>"
-            f"<td class=number>{parts.measured(one.measured, row.get('unit', ''))}</td>"
-            f"<td class=number>{parts.bound(row)}{goal}</td>"
-            f"<td><span class=\"verdict {verdict.split()[0]}\">{sign} {text(verdict)}</span></td>"
+            f"<tr><td class=claim>{link}<code>{text(one.name)}</code><span class=about>{text(row.get('description', ''))}</span>"
+            f"{detail(row)}</td>"
+            f"<td class=published>{text(known) if known else '<span class=missing>none known</span>'}</td>"
+            f"<td class=\"number ours\">{parts.measured(one.measured, row.get('unit', ''))}</td>"
+            f"<td class=\"number must\">{parts.bound(row)}{goal}</td>"
+            f"<td class=said><span class=\"verdict {verdict.split()[0]}\">{sign} {text(verdict)}</span>{smoke}</td>"
             f"<td class=rows>{parts.sources(one.ids)}</td></tr>")
-    table = ("<div class=scroll><table class=verdicts><thead><tr><th>claim</th><th class=number>measured</th>"
-             "<th class=number>must be</th><th>verdict</th><th class=rows>rows</th></tr></thead>"
-             f"<tbody>{''.join(lines)}</tbody></table></div>" if lines
+    table = ("<div class=scroll><table class=verdicts><thead><tr><th>claim</th><th>published by others</th>"
+             "<th class=number>ours (95% interval)</th><th class=number>must be</th><th>verdict</th><th class=rows>rows</th></tr>"
+             f"</thead><tbody>{''.join(lines)}</tbody></table></div>" if lines
              else "<p>Not measured in this run.</p>")
-    again = "<p class=note>Any of them again: <code>scripts/claims NAME</code>.</p>"
+    again = ("<p class=note>Published figures are from other machines, for scale. Any claim again: "
+             "<code>scripts/claims NAME</code>.</p>")
     return f"<section id=verdicts><h2>Verdicts</h2>{table}{parts.gap_list(gaps)}{again}</section>"
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 import html
 import json
 
-from . import svg
+from . import catalogue, svg
 from .formats import NOT_MEASURED, significant
 from .intervals import Interval
-from .model import Section, Sources, Table
+from .model import Figure, Section, Sources, Table
 from .results import flat
-from .systems import SYSTEMS, in_order
+from .sections import Group
+from .systems import COUNTS, LOOKS, SYSTEMS, in_order, look, variable
 
 RAW_COLUMNS = ("operations", "duration_s", "operations_per_s", "aborts", "rss_bytes", "cache_bytes", "store_loads",
                "p50_ns", "p99_ns", "p999_ns")
+MOST_TABLES = 4
 
 
 def text(value) -> str:
@@ -37,21 +39,41 @@ def cell(value) -> str:
     return f"<td class=number>{text(number)}{spread}</td>"
 
 
+def key(name: str) -> str:
+    """The spot of colour that stands for a cache, a reclaimer, a policy or a model wherever it is named."""
+    return f"<i style=\"background:var({variable(look(name))})\"></i>" if name in LOOKS else ""
+
+
+def keys_of(one: Section) -> str:
+    """What the names in a section mean, unless they are caches: those are explained at the top of the page."""
+    named = {str(word) for table_ in one.tables for word in (*table_.head, *(row[0] for row in table_.rows))}
+    shown = [look(name) for name in in_order(named & LOOKS.keys()) if name not in SYSTEMS and name not in COUNTS]
+    lines = "".join(f"<div><dt>{key(s.name)}{text(s.name)}</dt><dd>{text(s.about)}</dd></div>" for s in shown)
+    return f"<details class=keys><summary>What the names mean</summary><dl class=systems>{lines}</dl></details>" if lines else ""
+
+
 def table(one: Table) -> str:
     def heading(index: int, name: str) -> str:
-        key = f"<i style=\"background:var(--{name})\"></i>" if name in SYSTEMS else ""
-        return f"<th{'' if index == 0 else ' class=rows' if name == 'rows' else ' class=number'}>{key}{text(name)}</th>"
+        return f"<th{'' if index == 0 else ' class=rows' if name == 'rows' else ' class=number'}>{key(name)}{text(name)}</th>"
 
     head = "".join(heading(i, name) for i, name in enumerate(one.head))
     lines = []
     for row in one.rows:
         name, _, about = str(row[0]).partition(": ")
-        first = text(name) + (f"<span class=about>{text(about)}</span>" if about else "")
+        first = key(name) + text(name) + (f"<span class=about>{text(about)}</span>" if about else "")
         lines.append(f"<tr><th scope=row>{first}</th>{''.join(cell(c) for c in row[1:])}</tr>")
     note = f"<p class=note>{text(one.note)}</p>" if one.note else ""
-    return (f"<h3>{text(one.caption)}</h3><div class=scroll><table aria-label=\"{text(one.caption)}\">"
+    return (f"<h4>{text(one.caption)}</h4><div class=scroll><table aria-label=\"{text(one.caption)}\">"
             f"<thead><tr>{head}</tr></thead>"
             f"<tbody>{''.join(lines)}</tbody></table></div>{note}")
+
+
+def tables(all_: list[Table]) -> str:
+    """A section of many shows the first two; the others fold away, but not on paper."""
+    shown, more = (all_, []) if len(all_) <= MOST_TABLES else (all_[:2], all_[2:])
+    folded = (f"<details class=tables><summary>{len(more)} more tables</summary>{''.join(table(t) for t in more)}</details>"
+              if more else "")
+    return "".join(table(t) for t in shown) + folded
 
 
 def gap_list(gaps: list[str]) -> str:
@@ -65,31 +87,62 @@ def gap_list(gaps: list[str]) -> str:
 def reading(lines: list[str]) -> str:
     def item(line: str) -> str:
         system, _, rest = line.partition(": ")
-        if system in SYSTEMS:
-            return f"<li><i style=\"background:var(--{system})\"></i><b>{text(system)}</b> {text(rest)}</li>"
+        if system in LOOKS:
+            return f"<li>{key(system)}<b>{text(system)}</b> {text(rest)}</li>"
         return f"<li>{text(line)}</li>"
 
     return f"<ul class=reading>{''.join(item(line) for line in lines)}</ul>" if lines else ""
 
 
-def section(one: Section) -> str:
-    figures = []
-    for figure in one.figures:
-        figures.append(
-            f"<figure>{svg.inline(figure)}<figcaption>{text(figure.caption)} <span class=links>"
-            f"<a href=\"figures/{figure.name}.svg\">SVG</a> "
-            f"<a href=\"figures/{figure.name}.png\">PNG</a> "
-            f"<a href=\"figures/{figure.name}.pdf\">PDF</a></span></figcaption></figure>")
+def figure(one: Figure) -> str:
+    """Opens at full size in a page of its own; the formats for print are beside."""
+    files = " ".join(f"<a href=\"figures/{one.name}.{kind}\">{kind.upper()}</a>" for kind in ("svg", "png", "pdf"))
+    return (f"<figure><a class=full href=\"figures/{one.name}.svg\" title=\"Full size\">{svg.inline(one)}</a>"
+            f"<figcaption>{text(one.caption)} <span class=links>{files}</span></figcaption></figure>")
+
+
+def section(one: Section, alone: bool = False) -> str:
+    """alone: it is all of its number, whose title and question stand above it already."""
+    figures = [figure(f) for f in one.figures]
     # A single figure has the space beside it: what it says goes there.
     beside = reading(one.reading) if len(figures) == 1 else ""
     figure_block = f"<div class=figures>{''.join(figures)}{beside}</div>" if figures else ""
     if not one.figures and not one.tables:
         figure_block = "<p class=missing>Not measured in this run.</p>"
-    return (f"<section id=\"{text(one.name)}\"><h2>{text(one.title)}</h2><p class=question>{text(one.question)}</p>"
+    head = "" if alone else f"<h3>{text(one.title)}</h3><p class=question>{text(one.question)}</p>"
+    return (f"<div class=part id=\"experiment-{text(one.name)}\">{head}"
             f"{''.join(f'<p class=warning role=note>{text(doubt)}</p>' for doubt in one.doubts)}"
-            f"{figure_block}{'' if beside else reading(one.reading)}{''.join(table(t) for t in one.tables)}"
+            f"{figure_block}{'' if beside else reading(one.reading)}{tables(one.tables)}{keys_of(one)}"
             f"<details class=method><summary>How it was measured</summary><p>{text(one.method)}</p></details>"
-            f"{gap_list(one.gaps)}</section>")
+            f"{gap_list(one.gaps)}</div>")
+
+
+def group(one: Group) -> str:
+    """A number of the catalogue: title, question, its experiments, and what is not built yet."""
+    entry = one.entry
+    name = catalogue.label(entry.number)
+    alone = len(one.sections) == 1 and len(entry.parts) == 1
+    body = "".join(section(s, alone) for s in one.sections)
+    not_yet = "".join(f"<p class=notyet role=note><strong>Not yet:</strong> {text(what)}.</p>" for what in one.not_yet)
+    return (f"<section id=\"{text(entry.number)}\"><p class=kicker>{text(', '.join((name, *entry.questions)))}</p>"
+            f"<h2>{text(entry.title)}</h2><p class=question>{text(entry.asks)}</p>{body}{not_yet}</section>")
+
+
+def overview(groups: list[Group], claims_of: dict[str, str]) -> str:
+    """Every number, whether measured or not, with a link to it. claims_of: a summary of its claims by number."""
+    lines = []
+    for one in groups:
+        number = one.entry.number
+        link = f"<a href=\"#{number}\">{text(catalogue.label(number))}</a>" if one.sections or one.not_yet else text(number)
+        lines.append(f"<tr><th scope=row>{link}</th><td class=what>{text(one.entry.title)}</td>"
+                     f"<td class=rq>{text(', '.join(one.entry.questions))}</td>"
+                     f"<td><span class=\"state {one.state.split()[0]}\">{text(one.state)}</span></td>"
+                     f"<td class=claimed>{text(claims_of.get(number, '–'))}</td></tr>")
+    questions = "".join(f"<div><dt>{name}</dt><dd>{text(asks)}</dd></div>" for name, asks in catalogue.QUESTIONS.items())
+    return ("<section id=experiments><h2>Experiments</h2><div class=scroll><table class=overview><thead><tr><th>number</th>"
+            "<th>experiment</th><th>questions</th><th>state</th><th>claims</th></tr></thead>"
+            f"<tbody>{''.join(lines)}</tbody></table></div>"
+            f"<details class=method><summary>The research questions</summary><dl class=systems>{questions}</dl></details></section>")
 
 
 def with_unit(value, unit: str) -> str:

@@ -1,7 +1,9 @@
-"""The order of the runs: round after round, each round holding one repetition of everything, shuffled.
+"""The order of the runs: round after round, each round holding one repetition of everything, in random order.
 
-Rounds interleave the systems that are compared, so that what disturbs the machine for a while disturbs all of them; the
-shuffle keeps any two of them from always following each other. The seed is recorded, so an order can be had again.
+Rounds interleave the systems that are compared, so that what disturbs the machine for a while disturbs all of them; chance
+keeps any two of them from always following each other. Within a round every experiment is spread over all of it, so a
+run that the clock cuts short has lost a share of each experiment and none as a whole. The seed is recorded, so an order can
+be had again.
 """
 from __future__ import annotations
 
@@ -11,11 +13,22 @@ from dataclasses import replace
 from .model import Experiment, Job, Size
 
 
-def interleaved(experiments: list[Experiment], size: Size, seed: int) -> list[Job]:
-    rounds = random.Random(seed)
+def interleaved(experiments: list[Experiment], size: Size, seed: int, others: list[Job] = ()) -> list[Job]:
+    """others: jobs that have their repetition already, which go into the round of that number."""
+    dice = random.Random(seed)
     order: list[Job] = []
     for repetition in range(size.repetitions):
-        jobs = [job for experiment in experiments for job in experiment.jobs(size)]
-        rounds.shuffle(jobs)
-        order.extend(replace(job, repetition=repetition) for job in jobs)
+        groups = [[replace(job, repetition=repetition) for job in experiment.jobs(size)] for experiment in experiments]
+        groups.append([job for job in others if job.repetition == repetition])
+        order.extend(spread(groups, dice))
     return order
+
+
+def spread(groups: list[list[Job]], dice: random.Random) -> list[Job]:
+    """All jobs in random order, the k-th of n of a group in the k-th part of n; a lonely one in the first half."""
+    placed = []
+    for group in groups:
+        shuffled = list(group)
+        dice.shuffle(shuffled)
+        placed += [((k + 0.5 * dice.random()) / len(shuffled), job) for k, job in enumerate(shuffled)]
+    return [job for _, job in sorted(placed, key=lambda pair: pair[0])]

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import claims, findings, page, results, sections, svg
+from . import artifact, claims, experiments, findings, page, results, sections, svg
 from .model import Experiment, Size
 from .runner import Gap
 
@@ -47,20 +47,22 @@ def write(out: Path, run: dict, chosen: list[Experiment], rows: list[dict],
             figure.canvas.savefig(figures / f"{figure.name}.png", dpi=300)
             figure.canvas.savefig(figures / f"{figure.name}.pdf", metadata={"CreationDate": None})
     outcomes = claims.outcomes(rows)
-    (out / "report.html").write_text(page.render(run, built, rows, outcomes, sections.gaps_of(claims.NAME, gaps)))
-    (out / "claims.md").write_text(findings.claims_table(run, outcomes))
-    (out / "findings.md").write_text(findings.findings(run, outcomes, rows, built))
+    groups = sections.groups(built, list(experiments.ALL))
+    (out / "report.html").write_text(page.render(run, groups, rows, outcomes, sections.gaps_of(claims.NAME, gaps)))
+    (out / "claims.md").write_text(findings.claims_table(run, outcomes, groups))
+    (out / "findings.md").write_text(findings.findings(run, outcomes, rows, built, groups))
     return [doubt for section in built for doubt in section.doubts]
 
 
 def into_papers(out: Path, papers: Path) -> None:
-    """The text and the figures of this run in place of those of an earlier one."""
+    """The text and the figures of this run in place of those of an earlier one, and the map to them."""
     figures = papers / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     for name in ("claims.md", "findings.md"):
         shutil.copy(out / name, papers / name)
     for figure in sorted((out / "figures").glob("*.pdf")) + sorted((out / "figures").glob("*.svg")):
         shutil.copy(figure, figures / figure.name)
+    artifact.write(papers / "artifact.md")
 
 
 def verdict(out: Path, rows: list[dict], gaps: list[Gap], doubts: list[str], interrupted: bool) -> int:

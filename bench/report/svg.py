@@ -7,7 +7,7 @@ import re
 
 from .drawing import INK, PAPER, RULE
 from .model import Figure
-from .systems import SYSTEMS
+from .systems import LOOKS, variable
 
 
 def standalone(figure: Figure) -> str:
@@ -32,8 +32,8 @@ def inline(figure: Figure) -> str:
     text = re.sub(r'(xlink:href|href)="#([^"]+)"', rf'\1="#{figure.name}-\2"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{figure.name}-\1)", text)
 
-    for system in SYSTEMS.values():
-        text = text.replace(system.colour, f"var(--{system.name})")
+    for one in LOOKS.values():
+        text = text.replace(one.colour, f"var({variable(one)})")
     text = text.replace(INK, "var(--ink)").replace(RULE, "var(--rule)").replace(PAPER, "var(--paper)")
     # The page's own type face: the layout was made for a wider one, so nothing runs over.
     return re.sub(r"font(-family)?: ([^;\"]*?)(\d[\d.]*px )?'DejaVu Sans'[^;\"]*", r"font\1: \2\3var(--sans)", text)

@@ -66,7 +66,16 @@ MODELS = {
         System("processes/private", "processes, a cache each (gunicorn)", "#333334", "#cccccd", "x"),
     )
 }
-LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS}
+# Numbers of sessions, where a line is a number and not a cache: one hue from light to dark.
+COUNTS = {
+    count.name: count
+    for count in (
+        System("2 sessions", "", "#74a9cf", "#3f86b5", "o"),
+        System("16 sessions", "", "#2b7bb0", "#7ab8e0", "s"),
+        System("64 sessions", "", "#084a7d", "#c3e0f5", "D"),
+    )
+}
+LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 
@@ -78,3 +87,14 @@ def in_order(names) -> list[str]:
 
 def look(name: str) -> System:
     return LOOKS.get(name, System(name, "", "#333334", "#cccccd", "*"))
+
+
+def variable(system: System) -> str:
+    """The CSS variable that holds its colour. Looks of the same colour share it: they are in no figure together."""
+    return f"--key-{system.colour.lstrip('#')}"
+
+
+def variables(dark: bool) -> str:
+    """All of them, as CSS declarations."""
+    colours = {variable(one): one.colour_dark if dark else one.colour for one in LOOKS.values()}
+    return "".join(f"{name}:{colour};" for name, colour in colours.items())

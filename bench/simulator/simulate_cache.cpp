@@ -3,16 +3,19 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "key_sequences.hpp"
+#include "session_split.hpp"
 #include "simulation.hpp"
 
 namespace cow::bench {
@@ -28,8 +31,8 @@ const std::map<std::string, std::function<Keys(std::uint64_t seed)>> kWorkloads{
 struct Options {
   std::vector<std::string> traces, workloads;
   std::vector<double> shares{kCapacityShares.begin(), kCapacityShares.end()};
-  std::vector<std::uint32_t> clusters{1};
-  std::string part = "all", output;
+  std::vector<std::uint32_t> clusters{1}, sessions;
+  std::string part = "all", objects = "same", output;
   std::uint64_t seed = 1;
 };
 
@@ -68,11 +71,61 @@ nlohmann::json report(const std::string& name, const Keys& keys, const Options& 
           {"figures", miss_ratios}};
 }
 
+/// The policies that are compared with sessions: the default, and what most private caches have.
+constexpr std::array<std::string_view, 2> kSessionPolicies{"adaptive", "lru"};
+
+/// Prints a table and returns its rows: what hits in one cache for all sessions, and in a cache for each.
+std::vector<nlohmann::json> report_sessions(const std::string& name, const Keys& keys, const Options& options) {
+  const Accesses accesses = number_units(keys);
+  auto objects =
+      static_cast<SessionObjects>(std::find(kSessionObjectsNames.begin(), kSessionObjectsNames.end(), options.objects) -
+                                  kSessionObjectsNames.begin());
+  fmt::print("{}: {} accesses, hit ratios, objects of the sessions: {}\n{:>9}{:>9}", name, accesses.units.size(),
+             options.objects, "capacity", "sessions");
+  for (std::string_view policy : kSessionPolicies)
+    fmt::print("{:>18}{:>18}", fmt::format("shared {}", policy), fmt::format("private {}", policy));
+  fmt::print("\n");
+  std::vector<nlohmann::json> rows;
+  for (std::uint32_t sessions : options.sessions) {
+    const SessionSplit dealt = split(accesses, sessions, objects, options.seed);
+    for (double share : options.shares) {
+      std::size_t capacity = capacity_of(dealt.shared, share);
+      nlohmann::json hits;
+      fmt::print("{:>8.3g}%{:>9}", share * 100, sessions);
+      for (std::string_view name_of_policy : kSessionPolicies) {
+        const SimulatedPolicy& policy =
+            *std::find_if(kSimulatedPolicies.begin(), kSimulatedPolicies.end(),
+                          [&](const SimulatedPolicy& p) { return p.name == name_of_policy; });
+        auto ratio = [&](std::uint64_t misses) {
+          return 1 - static_cast<double>(misses) / static_cast<double>(accesses.units.size());
+        };
+        double in_shared = ratio(policy.misses(dealt.shared, capacity));
+        double in_private = ratio(count_private_misses(dealt, capacity, policy));
+        hits[std::string(name_of_policy)] = {{"shared", in_shared}, {"private", in_private}};
+        fmt::print("{:>18.4f}{:>18.4f}", in_shared, in_private);
+      }
+      fmt::print("\n");
+      std::fflush(stdout);
+      rows.push_back(
+          {{"workload", name},
+           {"operations", accesses.units.size()},
+           {"distinct", dealt.shared.distinct},
+           {"point", {{"sequence", name}, {"objects", options.objects}, {"sessions", sessions}, {"capacity", share}}},
+           {"figures", {{"hit_ratio", hits}}}});
+    }
+  }
+  return rows;
+}
+
 void run(const Options& options) {
   std::vector<nlohmann::json> rows;
   auto simulate_all = [&](const std::string& name, Keys keys) {
     keys = part_of(std::move(keys), options.part);
     if (keys.empty()) throw std::runtime_error(name + " has no accesses");
+    if (!options.sessions.empty()) {
+      for (nlohmann::json& row : report_sessions(name, keys, options)) rows.push_back(std::move(row));
+      return;
+    }
     for (std::uint32_t cluster : options.clusters) rows.push_back(report(name, keys, options, cluster));
   };
   for (const std::string& trace : options.traces)
@@ -102,6 +155,13 @@ int run_command_line(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--cluster", options.clusters, "Adjacent keys that are loaded and evicted together")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--sessions", options.sessions,
+                 "In place of that: hits of one cache for so many sessions, and of a cache for each in the same memory")
+      ->check(CLI::Range(1, 65'536));
+  app.add_option("--objects", options.objects,
+                 "With --sessions: all read the same objects, or each its own, or every second one scans its own")
+      ->check(CLI::IsMember({"same", "disjoint", "scanned"}))
       ->capture_default_str();
   app.add_option("--part", options.part, "Half of each sequence to use")
       ->check(CLI::IsMember({"all", "first", "second"}))

@@ -11,13 +11,14 @@ SYSTEMS = ("shared", "private", "two-level", "locked")
 
 class ColdStart:
     name = "cold-start"
-    title = "Store loads when sessions start cold"
+    title = "Cold start and stampede"
     question = "How often is one object loaded when several sessions start at the same moment on the same objects?"
     method = ("All caches are empty; every session, each on a thread of its own, reads all of WordNet at once. Counted are "
-              "the records that the cache asked of the store.")
+              "the records that the cache asked of the store. The objects are the same and the start is one, so each object is a "
+              "stampede of as many sessions.")
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 8) if size.smoke else (1, 2, 4, 8, 16)
+        counts = (1, 8) if size.smoke else (1, 4, 16, 64)
         return [Job(
             self.name, system, (("sessions", sessions),), "experiment",
             ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb", "--path", "{wordnet}",
@@ -51,11 +52,22 @@ class ColdStart:
             loads.rows.append([str(sessions), *cells, Sources(tuple(ids))])
             times.rows.append([str(sessions), *seconds, Sources(tuple(ids))])
         section.tables += [loads, times]
+        waiting = {s: drawing.Series(s) for s in systems}
+        for system in systems:
+            for sessions in counts:
+                taken, _ = summarise(rows, system, lambda r: r.get("duration_s"), sessions=sessions)
+                if taken is not None:
+                    waiting[system].points[sessions] = taken
         section.figures.append(Figure(
             "cold-start", "Records loaded from the store when sessions start at once on the same objects, by number of sessions.",
             "Line chart: store loads against the number of sessions that start cold, one line per cache.",
             drawing.lines("Store loads at a cold start", "sessions that start at once", "records loaded",
                           list(series.values()), x_log=True, y_log=True, y_format=drawing.thousands)))
+        section.figures.append(Figure(
+            "cold-start-time", "Seconds until every one of the sessions that start at once has read everything.",
+            "Line chart: seconds against the number of sessions that start cold, one line per cache.",
+            drawing.lines("Time of a cold start", "sessions that start at once", "seconds", list(waiting.values()), x_log=True,
+                          y_log=True, y_format=lambda y: f"{y:g}")))
         for system in systems:
             points = series[system].points
             if len(points) > 1 and points[min(points)].median > 0:

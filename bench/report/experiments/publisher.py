@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from .. import drawing
-from ..formats import NOT_MEASURED, interval, size as bytes_text
+from ..formats import NOT_MEASURED, interval, ratio, size as bytes_text
+from ..intervals import Interval
 from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
 
 # The field's models, each on the cache that it has there, and on the shared one.
@@ -18,12 +19,17 @@ class Publisher:
     method = ("A server publishes WordNet over HTTP from a process of its own; each request is a transaction that looks a word up, "
               "reads its synset and, inside the transaction, waits for a while as for an external call. Closed loop: as many "
               "connections as requests in flight. One thread reads and writes; pools, fibers and processes have 8. Load "
-              "and server share the machine. Memory is the proportional set size, which counts shared pages once.")
+              "and server share the machine. Little's law is the limit: as many requests in flight as there are, each for the time of "
+              "its wait. Memory is the proportional set size, which counts shared pages once.")
 
     def jobs(self, size: Size) -> list[Job]:
-        flights = (1, 64, 1000) if size.smoke else (1, 8, 64, 512, 1000, 4000, 10_000)
-        waits = (10,) if size.smoke else (0, 1, 10, 100)
-        shares = (0.0,) if size.smoke else (0.0, 0.05)
+        if size.smoke:
+            most = (("coroutines", "shared"), ("fibers", "shared"))
+            return ([self.job(model, cache, flight, 10, 0.0, size) for flight in (1, 1000) for model, cache in SYSTEMS]
+                    + [self.job(model, cache, 10_000, 100, 0.0, size) for model, cache in most])
+        flights = (1, 8, 64, 512, 1000, 4000, 10_000)
+        waits = (0, 1, 10, 100)
+        shares = (0.0, 0.05)
         return [self.job(model, cache, flight, wait, share, size)
                 for flight in flights for wait in waits for share in shares for model, cache in SYSTEMS
                 # Processes do not see each other's commits, as they would not without a server of the store.
@@ -64,8 +70,27 @@ class Publisher:
                         series[system].points[flight] = value
                 table.rows.append([f"{flight:,}", *cells, Sources(tuple(ids))])
             section.tables.append(table)
+        drawn = list(series.values())
+        if wait > 0:
+            limit = {flight: flight / (1e-3 * wait) for flight in sorted({point_of(r)["in_flight"] for r in rows})}
+            drawn.append(drawing.Series("", {f: Interval(rate, None, None, 0) for f, rate in limit.items()}, computed=True,
+                                        label="Little's law"))
+            section.tables.append(self.against_the_law(rows, systems, limit, what))
         section.figures.append(Figure(
             f"{self.name}-{wait}ms-{100 * share:g}", f"Answers per second against requests in flight: {what}.",
             "Line chart: answers per second against requests in flight, one line per model and cache.",
-            drawing.lines(f"Publisher: {what}", "requests in flight", "answers per second", list(series.values()), x_log=True,
-                          y_log=True, y_format=drawing.thousands)))
+            drawing.lines(f"Publisher: {what}", "requests in flight", "answers per second", drawn, x_log=True,
+                          y_log=True, x_format=drawing.thousands, y_format=drawing.thousands)))
+
+    @staticmethod
+    def against_the_law(rows: list[dict], systems: list[str], limit: dict[int, float], what: str) -> Table:
+        table = Table(f"Answers per second, as a share of Little's law: {what}", ["requests in flight", *systems, "rows"], [],
+                      "Requests in flight divided by the wait: what no server can exceed.")
+        for flight, most in limit.items():
+            cells, ids = [], []
+            for system in systems:
+                value, sources = summarise(rows, system, lambda r: r.get("throughput"), in_flight=flight)
+                cells.append(ratio(value.scaled(1 / most) if value else None))
+                ids += sources.ids
+            table.rows.append([f"{flight:,}", *cells, Sources(tuple(ids))])
+        return table

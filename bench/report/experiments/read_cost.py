@@ -27,9 +27,9 @@ class ReadCost:
         # for some seconds must not hit one system only.
         return [Job(self.name, "all", (), "microbenchmarks",
                     (f"--benchmark_filter=^chase/({'|'.join(SYSTEMS)})/", f"--benchmark_min_time={minimum}",
-                     "--benchmark_repetitions=3", "--benchmark_enable_random_interleaving=true",
+                     f"--benchmark_repetitions={1 if size.smoke else 3}", "--benchmark_enable_random_interleaving=true",
                      "--benchmark_format=console", "--benchmark_out_format=json", "--benchmark_out={output}"),
-                    estimate_s=45.0 if size.smoke else 90.0)]
+                    estimate_s=17.0 if size.smoke else 90.0)]
 
     @staticmethod
     def time(row: dict) -> float | None:

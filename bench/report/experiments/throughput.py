@@ -1,4 +1,4 @@
-"""Throughput against the number of sessions, and against the share of transactions that write."""
+"""Throughput: what its experiments have in common, and the one against the number of sessions."""
 from __future__ import annotations
 
 from .. import drawing
@@ -26,7 +26,7 @@ def wordnet_job(experiment: str, system: str, size: Size, point: tuple, sessions
 class Throughput:
     """What the two experiments have in common."""
 
-    name = title = question = method = axis = axis_label = figure_caption = ""
+    name = title = short_title = question = method = axis = axis_label = figure_caption = ""
     x_log = False
     even = False  # see drawing.lines
 
@@ -38,13 +38,18 @@ class Throughput:
         return f"{x:g}"
 
     def present(self, rows: list[dict], section: Section) -> None:
+        self.present_part(rows, section)
+
+    def present_part(self, rows: list[dict], section: Section, part: str = "") -> dict[str, drawing.Series]:
+        """Tables, figure and sentences of `rows`, which differ in `axis` only; `part` names them if there are others."""
+        about = f": {part}" if part else ""
         systems = in_order({r["system"] for r in rows})
         xs = sorted({point_of(r)[self.axis] for r in rows})
-        rates = Table("Transactions per second", [self.axis_label, *systems, "rows"], [],
+        rates = Table(f"Transactions per second{about}", [self.axis_label, *systems, "rows"], [],
                       "Medians, and below each the 95% interval where there are three runs or more.")
-        waits = Table("Time of one transaction, 99th percentile, in µs", [self.axis_label, *systems, "rows"], [],
+        waits = Table(f"Time of one transaction, 99th percentile, in µs{about}", [self.axis_label, *systems, "rows"], [],
                       "Closed loop: a transaction starts when the one before it has ended, so waits in a queue are not in it.")
-        aborts = Table("Conflicts: aborted per 1,000 committed", [self.axis_label, *systems, "rows"], [])
+        aborts = Table(f"Conflicts: aborted per 1,000 committed{about}", [self.axis_label, *systems, "rows"], [])
         series = {s: drawing.Series(s) for s in systems}
         for x in xs:
             ids: list[str] = []
@@ -65,22 +70,26 @@ class Throughput:
         section.tables += [rates, waits]
         if any(cell not in (NOT_MEASURED, "0") for row in aborts.rows for cell in row[1:-1]):
             section.tables.append(aborts)
-        self.draw(section, xs, series)
-        self.read(section, systems, series)
+        self.draw(section, xs, series, part)
+        self.read(section, systems, series, part)
+        return series
 
-    def draw(self, section: Section, xs: list, series: dict[str, drawing.Series]) -> None:
+    def draw(self, section: Section, xs: list, series: dict[str, drawing.Series], part: str = "") -> None:
+        name = self.name + ("-" + "".join(c if c.isalnum() else "-" for c in part) if part else "")
         section.figures.append(Figure(
-            self.name, self.figure_caption, f"Line chart: transactions per second against {self.axis_label}, one line per cache.",
-            drawing.lines(self.title, self.axis_label, "transactions per second", list(series.values()), x_log=self.x_log,
-                          even=self.even, x_format=self.show_x, y_format=drawing.thousands)))
+            name, self.figure_caption + (f" {part}." if part else ""),
+            f"Line chart: transactions per second against {self.axis_label}, one line per cache.",
+            drawing.lines((self.short_title or self.title) + (f": {part}" if part else ""), self.axis_label, "transactions per second",
+                          list(series.values()), x_log=self.x_log, even=self.even, x_format=self.show_x,
+                          y_format=drawing.thousands)))
 
-    def read(self, section: Section, systems: list[str], series: dict[str, drawing.Series]) -> None:
+    def read(self, section: Section, systems: list[str], series: dict[str, drawing.Series], part: str = "") -> None:
         for system in systems:
             points = series[system].points
             if len(points) > 1:
                 first, last = min(points), max(points)
                 section.reading.append(
-                    f"{system}: from {rounded(points[first].median)} transactions/s at {self.show_x(first)} to "
+                    f"{system}: {part + ': ' if part else ''}from {rounded(points[first].median)} transactions/s at {self.show_x(first)} to "
                     f"{rounded(points[last].median)} at {self.show_x(last)} {self.axis_label}.")
 
 
@@ -101,12 +110,22 @@ class ByThreads(Throughput):
     axis = axis_label = "threads"
     workload = ""
     arguments: tuple[str, ...] = ()
+    option = "--mix"  # by which the workload's variants are told apart
+    variants: dict[str, str] = {}  # value of the option, and what it is called; the first one runs in a smoke run too
     load_s = 1.0  # to fill the store, which every run does
 
     def jobs(self, size: Size) -> list[Job]:
         counts = (THREADS,) if size.smoke else (1, 2, 4)
-        return [in_memory_job(self.name, system, size, (("threads", threads),), self.workload, threads, self.arguments,
-                              self.load_s) for threads in counts for system in some(CACHES, size)]
+        variants = list(self.variants)[:1] if size.smoke else list(self.variants)
+        return [in_memory_job(self.name, system, size, (("mix", variant), ("threads", threads)), self.workload, threads,
+                              (self.option, variant, *self.arguments), self.load_s)
+                for variant in variants for threads in counts for system in some(CACHES, size)]
+
+    def present(self, rows: list[dict], section: Section) -> None:
+        for variant, called in self.variants.items():
+            own = [r for r in rows if point_of(r)["mix"] == variant]
+            if own:
+                self.present_part(own, section, called if len(self.variants) > 1 else "")
 
 
 def some(systems: tuple[str, ...], size: Size) -> tuple[str, ...]:
@@ -137,27 +156,6 @@ class Sessions(Throughput):
     x_log = True
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 8, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
+        counts = (1, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
         return [wordnet_job(self.name, system, size, (("sessions", sessions),), sessions, 0)
                 for sessions in counts for system in CACHES]
-
-
-class WriteShare(Throughput):
-    name = "throughput-writes"
-    title = "Throughput against the share of writes"
-    question = "What happens when some of the transactions change objects?"
-    method = ("The same workload with 16 sessions on two threads; a share of the transactions edits the gloss of a synset and "
-              "commits to RocksDB, without waiting for the device, so that the caches are compared and not the disk. Each run "
-              "has a copy of the database of its own.")
-    axis = "write_share"
-    even = True
-    axis_label = "writing transactions"
-    figure_caption = "Transactions per second against the share of transactions that write, 16 sessions on two threads."
-
-    def show_x(self, x: float) -> str:
-        return f"{100 * x:g}%"
-
-    def jobs(self, size: Size) -> list[Job]:
-        shares = (0, 0.05, 0.5) if size.smoke else (0, 0.01, 0.05, 0.2, 0.5)
-        return [wordnet_job(self.name, system, size, (("write_share", share),), 16, share)
-                for share in shares for system in CACHES]

@@ -36,14 +36,14 @@ class Ycsb(Throughput):
         return [in_memory_job(self.name, system, size, (("mix", mix),), "ycsb", THREADS, ("--mix", mix), load_s=1.5)
                 for mix in mixes for system in some(CACHES, size)]
 
-    def draw(self, section: Section, xs: list, series: dict[str, drawing.Series]) -> None:
+    def draw(self, section: Section, xs: list, series: dict[str, drawing.Series], part: str = "") -> None:
         drawn = [drawing.Series(s.system, {xs.index(x): value for x, value in s.points.items()}) for s in series.values()]
         section.figures.append(Figure(
             self.name, self.figure_caption, "Dot chart: requests per second for each of YCSB's workloads, one dot per cache.",
             drawing.dots(self.title, "requests per second", xs, [s for s in drawn if s.points], x_log=True,
                          x_format=drawing.thousands)))
 
-    def read(self, section: Section, systems: list[str], series: dict[str, drawing.Series]) -> None:
+    def read(self, section: Section, systems: list[str], series: dict[str, drawing.Series], part: str = "") -> None:
         for system in systems:
             told = [f"{mix} {rounded(value.median)}" for mix, value in sorted(series[system].points.items())]
             if told:

@@ -119,7 +119,7 @@ class OutcomeTest(unittest.TestCase):
 
     def test_what_cannot_be_tested_is_neither(self):
         one, = claims.outcomes([self.row("a", None)])
-        self.assertEqual(one.verdict, "not testable")
+        self.assertEqual(one.verdict, "not testable here")
 
     def test_findings_name_what_failed_and_who_is_better(self):
         run = {"machine": {"revision": {"commit": "c" * 40}, "cores": 2, "cpu": "a processor"}, "begun": "2026-01-01T00:00:00",
@@ -127,12 +127,13 @@ class OutcomeTest(unittest.TestCase):
         rows = [{"experiment": "throughput-writes", "system": system, "point": {"write_share": 0.5}, "operations_per_s": rate}
                 for system, rate in (("shared", 100.0), ("private", 120.0), ("locked", 101.0), ("raw", 900.0))]
         outcomes = claims.outcomes([self.row("good", 1.0), self.row("bad", 3.0), self.row("goal", 4.0, required=False)])
-        text = findings.findings(run, outcomes, rows, [])
+        groups = sections.groups([], list(experiments.ALL))
+        text = findings.findings(run, outcomes, rows, [], groups)
         self.assertIn("`bad`: 3.00", text.split("## What failed")[1])
         self.assertIn("private 120 against 100", text)
         self.assertNotIn("locked 101", text)
         self.assertNotIn("raw 900", text)
-        self.assertIn("a goal, not required", findings.claims_table(run, outcomes))
+        self.assertIn("a goal, not required", findings.claims_table(run, outcomes, groups))
 
 
 class FormatTest(unittest.TestCase):

@@ -1,0 +1,115 @@
+"""papers/artifact.md: what an evaluator needs, on one page, made from the list of experiments so that it cannot go stale."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import catalogue, experiments
+from .claims import NAME as CLAIMS
+from .model import FULL, SMOKE, Size
+
+PATH = Path("papers") / "artifact.md"
+BUILD = "5 to 15 min"
+
+HEAD = """# Artifact
+
+One page for whoever evaluates this artifact. Written by `scripts/reproduce --artifact` from the list of experiments; a test
+compares the two.
+
+## Getting started ({build} to build, then 10 min at most)
+
+Debian 12 on x86-64 or another 64-bit processor, 2 cores, 8 GB of memory (16 GB for `--full`), 5 GB of disk, root or sudo for `apt-get`; no special
+hardware. In a clean clone:
+
+```
+scripts/setup                                # Debian packages only; again: does nothing
+scripts/test                                 # every test; ends with "N passed, 0 failed"
+scripts/reproduce --smoke                    # builds, measures, ends with results/TIME/report.html
+```
+
+Kick the tires in a minute or two once it is built: `scripts/reproduce --smoke --only E6`. Results: `scripts/reproduce --full`, on a
+machine that does nothing else (it refuses a busy one; `--force` overrules that). `--only E4,RQ4,memory` picks experiments by
+number, question or name; `--resume results/TIME` goes on with a run that was ended; nothing overwrites raw rows. The exit code is 0 if
+every run was good and every required claim holds.
+
+## What is where
+
+| part of the paper | components | checked by |
+|---|---|---|
+| design: states, snapshots, read path | `cow_cache/` (map of files: `docs/design.md`) | `tests/`, run by `scripts/test` |
+| protocols and their proofs | comments at the top of each header, `tests/models/` (Spin, Relacy) | tests `models`, `relacy_*`; `--sanitize=thread` |
+| durability | `persistence/` | tests `store_crash`, `store_rocksdb`, `store_conformance` |
+| caches to compare with | `bench/caches/`, `bench/ablation/` | tests `cache_conformance`, `cache_baselines` |
+| workloads (OO7, YCSB, STMBench7, Smallbank, zodbshootout, WordNet) | `bench/workloads/` | tests `workload_*`: counts, distributions, mixes |
+| evaluation: runs, statistics, figures | `bench/report/`, one module each in `bench/report/experiments/` | test `report` |
+| claims and their bounds | `bench/claims/`, `scripts/claims` | verdicts in `claims.md` |
+
+## Experiments
+
+Times are estimates on 2 cores, once built: smoke is one short run a point, full is {repetitions} of them. Disk is what a run takes
+while it lasts. Each writes its section of `report.html`, its figures (SVG, PNG, PDF in `figures/`) and its rows (`rows.jsonl`,
+`rows.csv`).
+
+| number | section, questions | `--only` name | program | smoke | full | disk |
+|---|---|---|---|---|---|---|
+"""
+
+TAIL = """
+The questions: {questions}
+
+## Badges, point by point
+
+*ACM, Artifacts Evaluated: Functional* [1] asks for artifacts that are documented, consistent, complete and exercisable, with
+evidence of verification and validation; *USENIX, Artifacts Functional* [2] for documentation, completeness and exercisability.
+
+- **Documented**: this page, `README.md`, `docs/design.md`; every script has `--help`.
+- **Consistent**: one number for each experiment, here, in `--list`, in the report and in the paper; what is not built says "not yet".
+- **Complete**: all code, baselines, workloads and generators; input is Debian's WordNet. One optional trace is not ours to pass on
+  (orm-busy of cache2k's benchmarks, CC BY 4.0): `COW_CACHE_TRACE` says where it is.
+- **Exercisable**: the three commands above, nothing by hand.
+- **Verified and validated**: `scripts/test`, its sanitizer variants, the models; workloads check their own counts and sums in every run.
+
+*ACM, Results Reproduced* [1]: others obtain the main results, in part with the authors' artifacts. *USENIX, Results Reproduced* [2]:
+within a tolerance that supports the main claims.
+
+- **Main results**: the table of verdicts (`claims.md`), each claim with its bound as its tolerance; `scripts/claims NAME` for one of them.
+- **Same statistics**: medians over {repetitions} processes, interleaved, with 95% bootstrap intervals; ratios of paired runs; the machine, load and
+  stolen time are recorded in `machine.json`.
+- **What may differ**: absolute times, and all that needs more cores than there are; such claims say "not testable here".
+
+[1] ACM, Artifact Review and Badging 1.1, https://www.acm.org/publications/policies/artifact-review-and-badging-current
+[2] USENIX, as in the OSDI '24 guide for artifacts, https://sysartifacts.github.io/osdi2024/author-submission-guide
+"""
+
+
+def about(seconds: float) -> str:
+    """Coarse: an estimate is no more than that."""
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def time(experiment, size: Size) -> float:
+    return size.repetitions * sum(job.estimate_s for job in experiment.jobs(size))
+
+
+def text() -> str:
+    built = list(experiments.ALL)
+    lines = []
+    for entry in catalogue.ENTRIES:
+        section = f"{entry.title} ({', '.join(entry.questions)})"
+        for one in (e for e in built if e.name in entry.parts):
+            programs = ", ".join(sorted({f"`{job.program}`" for job in one.jobs(SMOKE)}))
+            lines.append(f"| {catalogue.label(entry.number)} | {section} | `{one.name}` | {programs} | {about(time(one, SMOKE))} | "
+                         f"{about(time(one, FULL))} | {entry.disk} |")
+        lines += [f"| {catalogue.label(entry.number)} | {section} | not yet: {what} | | | | |" for what in catalogue.missing(entry, built)]
+    total = sum(time(one, FULL) for one in built)
+    lines.append(f"| | claims: all of the above | `{CLAIMS}` | `claims` | 150 s | 80 min | some hundred MB |")
+    lines.append(f"| | everything | | | 10 min at most | {about(total)} | 1 GB |")
+    head = HEAD.format(build=BUILD, repetitions=FULL.repetitions)
+    questions = " ".join(f"{name}: {asks}" for name, asks in catalogue.QUESTIONS.items())
+    return head + "\n".join(lines) + "\n" + TAIL.format(questions=questions, repetitions=FULL.repetitions)
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text())

@@ -1,0 +1,85 @@
+"""Rows for the jobs of an experiment, of the form that the programs write and with made-up figures: for tests of what is drawn
+from them, and never in a report."""
+from __future__ import annotations
+
+import random
+
+from report.experiments import equal_memory, open_sessions, read_cost, replacement
+from report.model import Experiment, Job, Size
+from report.systems import CACHES
+
+FACTORS = {"shared": 1.0, "private": 1.3, "two-level": 1.1, "locked": 0.5, "blocking": 0.8, "raw": 3.0}
+
+
+def rows_of(experiment: Experiment, size: Size, repetitions: int = 3) -> list[dict]:
+    dice = random.Random(5)
+    rows = []
+    for repetition in range(repetitions):
+        for job in experiment.jobs(size):
+            for made in of_job(job, lambda: dice.uniform(0.93, 1.07)):
+                rows.append({"id": f"r{len(rows) + 1}", "experiment": experiment.name, "system": job.system, "repetition": repetition,
+                             "command": "made up", "figures": {}, "operations": 10_000, "aborts": 3, **made,
+                             "point": {**dict(job.point), **made.get("point", {})}})
+    return rows
+
+
+def of_job(job: Job, noise) -> list[dict]:
+    if job.program == "simulate-cache":
+        return of_simulation(job)
+    if job.program == "microbenchmarks":
+        return of_microbenchmarks(job, noise)
+    if job.program == "ablation":
+        return [of_ablation(job, noise)]
+    if job.program == "publisher_load":
+        point = dict(job.point)
+        limit = point["in_flight"] / max(1e-3 * point["wait_ms"], 1e-4)
+        return [{"throughput": min(limit, 50_000.0 if "coroutines" in job.system else 800.0) * noise(), "p99_us": 1e4 * noise(),
+                 "pss_bytes": 5e7 * noise()}]
+    if job.program == "experiment":
+        return [of_driver(job, noise)]
+    return []
+
+
+def of_driver(job: Job, noise) -> dict:
+    point, factor = dict(job.point), FACTORS.get(job.system, 1.0)
+    sessions, writes = point.get("sessions", 1), point.get("write_share", 0)
+    many = sessions if job.system in ("private", "two-level") else 1
+    rate = 5e4 * factor * noise() * (1 - 0.5 * writes * min(1.5, many / 8))
+    figures = {"write_skews": 2, "transactions_in_write_skews": 5} | {
+        region: {"per_second": noise() * factor * rate} for region, rate in
+        {"add": 2e4, "update": 3e4, "cold": 4e5, "warm": 2e4, "hot": 2e6, "steamin": 5e7}.items()}
+    return {"operations_per_s": rate, "rss_bytes": 1.2e8 * many * noise(), "rss_before_bytes": 0, "store_loads": 281_258 * many,
+            "p99_ns": 1e5 / factor * noise(), "p999_ns": 1e6, "duration_s": (1 + 0.3 * many) * noise(), "figures": figures}
+
+
+def of_ablation(job: Job, noise) -> dict:
+    waits = job.system not in ("hybrid", "scan")
+    return {"operations_per_s": 4e5 * noise(), "p99_ns": 9e3 * noise(), "p999_ns": 5e4 * noise(), "rss_bytes": 3e8 * noise(),
+            "limbo_bytes": (2e8 if waits else 9e5) * noise(),
+            "limbo_over_time": [[t / 5, 2.5e7 * t / 5 if waits else 7e5 * noise()] for t in range(40)],
+            "p99_over_time": [[0.4 + 0.8 * t, 9e3 * noise()] for t in range(10)]}
+
+
+def of_microbenchmarks(job: Job, noise) -> list[dict]:
+    if job.experiment == "read-cost":
+        return [{"system": system, "point": {"objects": objects}, "figures": {"ns_per_read": noise() * (1 + objects ** 0.4 / 4)}}
+                for system in read_cost.SYSTEMS for objects in read_cost.OBJECTS]
+    if job.experiment == "open-sessions":
+        return [{"system": system, "point": {"subject": subject, "sessions": sessions},
+                 "figures": {"ns": 500 * noise() * (sessions if system == "private" else 1)}}
+                for system in CACHES for subject in open_sessions.SUBJECTS for sessions in (1, 16, 256, 2048)]
+    return []
+
+
+def of_simulation(job: Job) -> list[dict]:
+    if job.experiment == "replacement":
+        shares = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5)
+        return [{"point": {"cluster": cluster}, "figures": {
+            policy: {f"{share:g}": (0.9 - share) * (1 - 0.02 * index) for share in shares}
+            for index, policy in enumerate(replacement.COLUMNS)}} for cluster in replacement.CLUSTERS]
+    if job.experiment == "equal-memory":
+        same = dict(job.point)["objects"] == "same"
+        return [{"point": {"sessions": sessions, "capacity": equal_memory.CAPACITY}, "figures": {"hit_ratio": {
+            policy: {"shared": 0.83, "private": 0.83 / sessions ** 0.2 if same else 0.84} for policy in equal_memory.POLICIES}}}
+            for sessions in (1, 4, 16, 64, 256)]
+    return []

@@ -1,0 +1,132 @@
+"""What single experiments make of rows: where private caches win, extrapolation, Little's law, and the order of runs."""
+import random
+import unittest
+
+from report import experiments, microbenchmarks, plan, sections
+from report.experiments.memory import COUNTS, Memory, extrapolated
+from report.experiments.write_share import WriteShare
+from report.intervals import Interval
+from report.model import FULL, SMOKE, Job
+
+from .support import numbered, row
+
+BUILT = list(experiments.ALL)
+
+
+def present(name: str, rows: list[dict]):
+    return next(s for s in sections.build(BUILT, numbered(rows), []) if s.name == name)
+
+
+def one(value: float) -> Interval:
+    return Interval(value, None, None, 1)
+
+
+class MemoryTest(unittest.TestCase):
+    def test_extrapolates_along_the_line_and_only_beyond_what_was_measured(self):
+        beyond = extrapolated({1: one(100.0), 4: one(400.0), 16: one(1600.0)}, [1, 4, 16, 64, 4096])
+        self.assertEqual({n: value.median for n, value in beyond.items()}, {64: 6400.0, 4096: 409600.0})
+        self.assertEqual(extrapolated({16: one(5.0)}, [64]), {})
+
+    def test_what_is_extrapolated_says_so_and_shared_is_not(self):
+        rows = [row(0, "memory", system, {"sessions": n}, rss_bytes=bytes_, rss_before_bytes=0) for system, n, bytes_ in (
+            ("shared", 1, 100 << 20), ("shared", 16, 100 << 20), ("private", 1, 100 << 20), ("private", 16, 1600 << 20))]
+        shown = present("memory", rows)
+        last = next(r for r in shown.tables[0].rows if r[0] == "4,096")
+        self.assertEqual(last[1:3], ["not measured", "400 GiB (extrapolated)"])
+        self.assertIn("extrapolated", shown.figures[0].caption)
+        self.assertEqual(last[-1].ids, ())
+
+    def test_asks_for_no_more_than_the_machine_has(self):
+        for size in (SMOKE, FULL):
+            self.assertLessEqual(Memory.most("private", size), 64)
+        self.assertEqual(Memory.most("shared", FULL), COUNTS[-1])
+
+
+class WriteShareTest(unittest.TestCase):
+    def rows(self, rates):
+        return [row(0, "throughput-writes", system, {"write_share": share, "sessions": 16}, operations_per_s=rate, operations=10,
+                    aborts=0, p99_ns=10) for system, by_share in rates.items() for share, rate in by_share.items()]
+
+    def test_finds_where_the_lines_cross(self):
+        self.assertEqual(WriteShare().crossing({0: 1.5, 0.5: 0.5}), "shared is better from about 25% writes on.")
+        self.assertEqual(WriteShare().crossing({0: 0.5, 1: 1.5}), "private is better from about 50% writes on.")
+        self.assertIn("shared is better at every share", WriteShare().crossing({0: 0.5, 1: 0.9}))
+        self.assertIn("private is better at every share", WriteShare().crossing({0: 1.5, 1: 1.1}))
+
+    def test_says_where_private_wins(self):
+        shown = present("throughput-writes", self.rows({"shared": {0: 100.0, 1: 100.0}, "private": {0: 200.0, 1: 50.0}}))
+        self.assertIn("16 sessions: shared is better from about 67% writes on.", shown.reading)
+        self.assertEqual([r[1] for r in shown.tables[0].rows], ["2.00", "0.50"])
+
+
+class EqualMemoryTest(unittest.TestCase):
+    def test_names_the_points_at_which_private_caches_hit_more(self):
+        rows = [row(0, "equal-memory", "caches", {"sequence": "zipf", "objects": "disjoint", "sessions": n, "capacity": 0.2},
+                    figures={"hit_ratio": {p: {"shared": 0.5, "private": private} for p in ("adaptive", "lru")}})
+                for n, private in ((1, 0.5), (16, 0.6), (256, 0.4))]
+        shown = present("equal-memory", rows)
+        self.assertEqual([b.where for b in shown.better], ["Zipf 0.99; each session reads objects of its own, 16 sessions"])
+        self.assertEqual([r[1:3] for r in shown.tables[0].rows], [["0.5000", "0.5000"], ["0.5000", "0.6000"], ["0.5000", "0.4000"]])
+
+
+class SleepersTest(unittest.TestCase):
+    def test_both_figures_over_time(self):
+        rows = [row(0, "sleepers", system, {"sleepers": 1, "threads": 2}, limbo_over_time=[[0.0, 10], [1.0, 5000]],
+                    p99_over_time=[[0.5, 2000], [1.5, 3000]], limbo_bytes=5000, p99_ns=2500, p999_ns=9000, operations_per_s=5.0)
+                for system in ("hybrid", "epochs")]
+        shown = present("sleepers", rows)
+        self.assertEqual([f.name for f in shown.figures], ["limbo-over-time", "tails-over-time"])
+        drawn = shown.figures[1].canvas.axes[0].lines[0]
+        self.assertEqual(list(drawn.get_ydata()), [2.0, 3.0])  # in microseconds
+
+
+class PublisherTest(unittest.TestCase):
+    def test_shares_of_littles_law(self):
+        rows = [row(0, "publisher", "coroutines/shared", {"in_flight": 1000, "wait_ms": 10, "write_share": 0.0},
+                    throughput=50_000.0, p99_us=5.0, pss_bytes=10)]
+        shown = present("publisher", rows)
+        law = next(t for t in shown.tables if "Little's law" in t.caption)
+        self.assertEqual(law.rows[0][:2], ["1,000", "0.50"])
+
+
+class OpenSessionsTest(unittest.TestCase):
+    def test_rows_of_google_benchmark(self):
+        rows = microbenchmarks.rows({"benchmarks": [
+            {"name": "commit-open/private/256/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 2.0,
+             "cpu_time": 99.0, "time_unit": "us"},
+            {"name": "commit-open/private/256/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 4.0,
+             "cpu_time": 99.0, "time_unit": "us"},
+            {"name": "begin-open/shared/1/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 20.0,
+             "cpu_time": 99.0, "time_unit": "ns", "median_ns": 15.0}]})
+        self.assertEqual([(r["system"], r["point"]) for r in rows],
+                         [("private", {"subject": "commit", "sessions": 256}), ("shared", {"subject": "begin", "sessions": 1})])
+        self.assertAlmostEqual(rows[0]["figures"]["ns"], 3000.0)
+        self.assertAlmostEqual(rows[1]["figures"]["ns"], 15.0)  # its own median goes before the mean
+        shown = present("open-sessions", [row(0, "open-sessions", **{k: r[k] for k in ("system", "point", "figures")}) | {
+            "figures": r["figures"]} for r in rows])
+        self.assertEqual([t.rows[0][0] for t in shown.tables], ["256", "1"])
+
+
+class SpreadTest(unittest.TestCase):
+    def job(self, experiment, number):
+        return Job(experiment, "shared", (("n", number),), "experiment", (), 1.0)
+
+    def test_a_run_cut_short_has_lost_no_experiment(self):
+        groups = [[self.job("large", i) for i in range(40)], [self.job("small", i) for i in range(4)], [self.job("lonely", 0)]]
+        for seed in range(50):
+            order = plan.spread(groups, random.Random(seed))
+            self.assertEqual(len(order), 45)
+            kept = order[:30]
+            self.assertEqual({job.experiment for job in kept}, {"large", "small", "lonely"}, seed)
+            self.assertGreaterEqual(sum(job.experiment == "small" for job in kept), 2, seed)
+
+    def test_claims_go_into_the_round_of_their_repetition(self):
+        asked = [Job("claims", "shared", (("name", "a"),), "claims", (), 1.0, repetition=r) for r in range(FULL.repetitions)]
+        order = plan.interleaved([e for e in BUILT if e.name == "smallbank"], FULL, 3, asked)
+        rounds = [job.repetition for job in order]
+        self.assertEqual(rounds, sorted(rounds))
+        self.assertEqual(sum(job.experiment == "claims" for job in order), FULL.repetitions)
+
+
+if __name__ == "__main__":
+    unittest.main()
