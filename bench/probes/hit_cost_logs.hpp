@@ -19,6 +19,7 @@ struct NoLog {
   bool contains(StateHandle) const noexcept { return false; }
   ReadLog::Outcome add(StateHandle) noexcept { return ReadLog::Outcome::inserted; }
   void undo_add() noexcept {}
+  std::uint32_t size() const noexcept { return 0; }
   static void forget() noexcept {}
 };
 
@@ -45,6 +46,7 @@ class HashLog {
     return handles_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
   void undo_add() noexcept { handles_.undo_add(); }
+  std::uint32_t size() const noexcept { return handles_.size(); }
 
   /// Gives up the table that other objects made so large. REQUIRES: no log is open.
   static void forget() noexcept {
@@ -85,6 +87,7 @@ class BitmapLog {
     return bits_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
   void undo_add() noexcept { bits_.undo_add(); }
+  std::uint32_t size() const noexcept { return bits_.size(); }
 
   /// As HashLog::forget.
   static void forget() noexcept {

@@ -40,6 +40,37 @@ struct Everything {
   static constexpr bool kCounts = false;  ///< how many reads there are, which the real reader does not count
 };
 
+struct WithoutLog : Everything {
+  using Log = NoLog;
+};
+struct WithoutVisited : Everything {
+  static constexpr bool kVisited = false;
+};
+struct WithoutInterval : Everything {
+  static constexpr bool kInterval = false;
+};
+struct WithoutHint : Everything {
+  static constexpr bool kHint = false;
+};
+struct WithoutDecode : WithoutHint {  // a record has no place for hints
+  static constexpr bool kDecoded = false;
+};
+struct HashOnly : Everything {
+  using Log = HashLog;
+};
+struct BitmapOnly : Everything {
+  using Log = BitmapLog;
+};
+struct KeyOnly : WithoutLog {
+  static constexpr bool kInterval = false, kVisited = false;
+};
+struct HintOnly : KeyOnly {
+  static constexpr bool kKey = false;
+};
+struct Counting : Everything {
+  static constexpr bool kCounts = true;
+};
+
 /// The resident states of a shared cache, for other readers. REQUIRES: they stay resident, and nobody writes.
 class Residents {
  public:
@@ -121,7 +152,8 @@ class ProbeTransaction {
     decoded_.clear();
   }
 
-  std::uint64_t reads() const noexcept { return reads_; }
+  std::uint64_t reads() const noexcept { return reads_; }  ///< 0 unless it counts
+  std::uint32_t states_logged() const noexcept { return log_.size(); }
   bool log_is_bitmap() const noexcept { return slot_.log.load(std::memory_order_relaxed)->bitmap != nullptr; }
 
  private:
