@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from .. import drawing
 from ..formats import NOT_MEASURED, interval, significant
-from ..intervals import Interval, paired_ratio
+from ..intervals import Interval
 from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
 from ..plausible import faster_than_raw
 from ..published import HAC_BREAKDOWN, HAC_BREAKDOWN_SOURCE
@@ -26,7 +26,8 @@ VARIANTS = {
     "raw": "plain C++ structs and pointers",
 }
 BASE = "everything"
-REMOVED = ("no-log", "no-visited", "no-interval", "no-hint", "no-decode")
+PARTS = {"checks": ("no-log", "no-visited", "no-interval", "shared"), "shortcuts": ("no-hint", "no-decode")}
+WITHOUT = {"checks": "one of the checks", "shortcuts": "hints or values"}
 # Lines of HAC's table, and what does their work here: the time of one variant less that of another.
 COUNTERPARTS = {
     "Concurrency control checks": ("read log and interval", "everything", "key-only"),
@@ -67,8 +68,9 @@ class HitCost:
         workloads = [w for w in WORKLOADS if any(point_of(r)["workload"] == w for r in rows)]
         for reads, about in READS.items():
             section.tables.append(self.times_table(rows, workloads, reads, about))
-        for reads, about in READS.items():
-            section.figures.append(self.figure(rows, workloads, reads, about))
+        for kind in PARTS:
+            for reads, about in READS.items():
+                section.figures.append(self.figure(rows, workloads, reads, about, kind))
         self.beside_hac(rows, section)
         self.say(rows, workloads, section)
 
@@ -93,22 +95,29 @@ class HitCost:
             parts.append(f"{WORKLOADS[workload]}: {layout}")
         return "The layout that the log has chosen for itself after one pass: " + "; ".join(parts) + "."
 
-    def figure(self, rows: list[dict], workloads: list[str], reads: str, about: str) -> Figure:
-        """What removing changes, as a ratio of paired samples: below 1 the part costs time, above 1 it saves some."""
+    def ratio(self, rows: list[dict], variant: str, workload: str, reads: str, to: str = BASE) -> Interval | None:
+        """Each value is a median over the rounds of a process, in each of which both sides were measured."""
+        figure = "ratio_to_raw" if to == "raw" else "ratio_to_everything"
+        value, _ = summarise(rows, variant, lambda r: r["figures"].get(figure), workload=workload, reads=reads)
+        return value
+
+    def figure(self, rows: list[dict], workloads: list[str], reads: str, about: str, kind: str) -> Figure:
+        """Parts that cost time and parts that save some need axes of their own."""
         series = []
-        for variant in (*REMOVED, "shared"):
+        for variant in PARTS[kind]:
             one = drawing.Series(variant)
             for index, workload in enumerate(workloads):
-                value = paired_ratio(self.times(rows, variant, workload, reads), self.times(rows, BASE, workload, reads))
+                value = self.ratio(rows, variant, workload, reads)
                 if value is not None:
                     one.points[index] = value
             series.append(one)
+        control = " shared is the cache's own reader, for control." if kind == "checks" else ""
         return Figure(
-            f"hit-cost-{reads}", f"Time of a read without one of its parts, divided by that with all of them: {about}. Below 1 "
-            "the part costs time, above 1 it saves time; shared is the cache's own reader, for control.",
+            f"hit-cost-{kind}-{reads}", f"Time of a read without one of its parts, divided by that with all of them: {about}. "
+            f"Below 1 the part costs time, above 1 it saves time.{control}",
             f"Dot chart: ratio of the time of a read with one part removed to the time with all, {about}, for each workload.",
-            drawing.dots(f"One part removed: {'repeated' if reads == 'repeated' else 'first'} reads",
-                         "time of a read, ratio to nothing removed", [WORKLOADS[w] for w in workloads], series, x_log=True,
+            drawing.dots(f"Without {WITHOUT[kind]}: {reads} reads", "time of a read, ratio to nothing removed",
+                         [WORKLOADS[w] for w in workloads], series, x_log=kind == "shortcuts",
                          x_format=lambda x: f"{x:g}", reference=1.0))
 
     def beside_hac(self, rows: list[dict], section: Section) -> None:
@@ -135,8 +144,7 @@ class HitCost:
         for traversal in traversals:
             cells.append(f"{HAC_BREAKDOWN[traversal]['total']:.2f}x")
             for reads in READS:
-                total = paired_ratio(self.times(rows, "shared", f"oo7-{traversal}", reads),
-                                     self.times(rows, "raw", f"oo7-{traversal}", reads))
+                total = self.ratio(rows, "shared", f"oo7-{traversal}", reads, to="raw")
                 cells.append(NOT_MEASURED if total is None else f"{total.median:.2f}x")
                 doubt = faster_than_raw("shared", f"{traversal}, {reads}", total)
                 section.doubts += [doubt] if doubt else []
@@ -155,11 +163,11 @@ class HitCost:
         for workload in workloads:
             parts = []
             for variant, part in (("no-log", "the log"), ("no-hint", "hints"), ("no-decode", "hints and decoded values")):
-                value = paired_ratio(self.times(rows, variant, workload, "repeated"), self.times(rows, BASE, workload, "repeated"))
+                value = self.ratio(rows, variant, workload, "repeated")
                 if value is not None:
                     parts.append(f"{significant(value.median)} without {part}")
             section.reading.append(f"{WORKLOADS[workload]}, repeated reads take {', '.join(parts)} times as long.")
-            own = paired_ratio(self.times(rows, "shared", workload, "repeated"), self.times(rows, BASE, workload, "repeated"))
+            own = self.ratio(rows, "shared", workload, "repeated")
             if own is not None and not 0.8 <= own.median <= 1.25:
                 section.reading.append(f"{WORKLOADS[workload]}: the cache's own reader took {own.median:.2f} of the measuring "
                                        "reader's time, so what the variants show here does not carry over.")

@@ -60,7 +60,7 @@ class Recovery:
         section.figures.append(Figure(
             "recovery", "Time since the kill until the store is open, the first correct answer, and 95% of the earlier hit ratio.",
             "Dot chart: milliseconds since the kill for each of three events, one dot per cache.",
-            drawing.dots("After a kill", "ms since the kill", list(groups), series, x_log=True, x_format=drawing.thousands)))
+            drawing.dots("After a kill", "ms since the kill", list(groups), series, x_format=lambda x: f"{x:,.0f}")))
         section.figures.append(self.over_time(rows, systems))
         for system in systems:
             answer, _ = summarise(rows, system, self.of("first_answer_s", 1e3))
