@@ -71,7 +71,7 @@ struct Counting : Everything {
   static constexpr bool kCounts = true;
 };
 
-/// The resident states of a shared cache, for other readers. REQUIRES: they stay resident, and nobody writes.
+/// The newest states that a shared cache holds, for other readers. REQUIRES: they stay resident, and nobody writes.
 class Residents {
  public:
   /// `some` is the value of one of them.
@@ -82,7 +82,8 @@ class Residents {
     StateMemory& memory = StateMemory::instance();
     memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
       std::uint64_t key = state.key.load(std::memory_order_acquire);
-      if ((key & ~(kTypeMask | kMaxOid.value)) == cache_bits_) add(state, oid_in(key), store);
+      bool is_newest = state.end.load(std::memory_order_relaxed) == kInfinity.value;  // nobody writes meanwhile
+      if ((key & ~(kTypeMask | kMaxOid.value)) == cache_bits_ && is_newest) add(state, oid_in(key), store);
       return true;
     });
   }
