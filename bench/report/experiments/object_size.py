@@ -69,12 +69,14 @@ class ObjectSize:
         drawn = point["change"] == "one byte" or point["store"] == "memory"
         if drawn and any(one.points for one in series.values()):
             name = f"object-size-{figure.removesuffix('_us')}-{point['store']}-{point['change'].replace(' ', '-')}"
+            medians = [value.median for one in series.values() for value in one.points.values()]
+            decades = max(medians) / min(medians) >= 10  # below that a logarithmic axis has hardly a tick
             section.figures.append(Figure(
                 name, f"Time of {what} against the size of the value: {about}.",
                 f"Line chart: microseconds for {what} against the size of the value, {about}; in one object and in pieces, in a "
                 "shared and a private cache.",
                 drawing.lines(title_of(figure, about), "size of the value", "µs", list(series.values()), even=True,
-                              y_log=True, x_format=short_bytes, y_format=drawing.thousands)))
+                              y_log=decades, x_format=short_bytes, y_format=drawing.thousands)))
 
     def where_pieces_win(self, rows: list[dict], sizes: list[int], stores: list[str], section: Section) -> None:
         table = Table("Time of first write and commit in pieces, divided by that in one object",
