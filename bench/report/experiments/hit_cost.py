@@ -43,11 +43,12 @@ class HitCost:
     question = "How much time of a read do the log, the visited bit, the interval check, the hint and decoded values take or save?"
     method = ("The real reader and a measuring-only copy of its steps (bench/probes/hit_cost_reader.hpp) from which parts are left "
               "out at compile time, on the same states of one shared cache; plain structs beside them. All are interleaved in "
-              "one process in random order, a median of the samples of each. A pass follows a random cycle, or is a traversal of "
-              "OO7's small module whose counts are checked; it is measured in a transaction that has made it before, and as a "
-              "transaction of its own, begin and end included. The variants are not safe to use: see what each lacks. Without "
-              "decoded values there is nowhere to keep hints, so that variant lacks both. HAC was measured in the same way, by "
-              "removing code, on the medium database and a machine of 1997; its lines are shares of its C++ traversal.")
+              "one process in random order; processor time, a median of the samples of each. A pass follows a random cycle, or "
+              "is a traversal of OO7's small module whose counts are checked; it is measured in a transaction that has made it "
+              "before, and as a transaction of its own, begin and end included. The variants are not safe to use: see what each "
+              "lacks. Without decoded values there is nowhere to keep hints, so that variant lacks both. HAC was measured in the "
+              "same way, by removing code, on the medium database and a machine of 1997; its lines are shares of its C++ "
+              "traversal.")
 
     def jobs(self, size: Size) -> list[Job]:
         rounds = 7 if size.smoke else 21
