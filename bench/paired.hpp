@@ -7,8 +7,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <numeric>
+#include <random>
 #include <stdexcept>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -66,6 +70,24 @@ Paired measure_paired(int repetitions, First&& first, Second&& second) {
     ratios.push_back(a / b);
   }
   return {median(firsts), median(seconds), median(ratios)};
+}
+
+/// The same for any number of sides: calls each of `sides`, functions that return what they measured, once per round, in an
+/// order that is drawn for each round. Returns what each gave, round by round; one round before them does not count.
+template <class Side>
+auto measure_interleaved(int rounds, std::vector<Side>& sides, std::uint64_t seed) {
+  std::vector<std::vector<std::invoke_result_t<Side&>>> measured(sides.size());
+  std::vector<std::size_t> order(sides.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::mt19937_64 random(seed);
+  for (int round = -1; round < rounds; ++round) {
+    std::shuffle(order.begin(), order.end(), random);
+    for (std::size_t i : order) {
+      auto value = sides[i]();
+      if (round >= 0) measured[i].push_back(std::move(value));
+    }
+  }
+  return measured;
 }
 
 /// Keeps the compiler from dropping what computes `value`.

@@ -75,7 +75,28 @@ COUNTS = {
         System("64 sessions", "", "#084a7d", "#c3e0f5", "D"),
     )
 }
-LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS}
+# The read path with one part removed; shared, beside them, is the cache's own.
+HIT_VARIANTS = {
+    system.name: system
+    for system in (
+        System("no-log", "no read log", "#d55e00", "#ff8a45", "s"),
+        System("no-visited", "no visited bit", "#e69f00", "#f5bb3d", "^"),
+        System("no-interval", "no interval check", "#009e73", "#35cfa3", "D"),
+        System("no-hint", "no hints", "#b0578d", "#e18fc0", "v"),
+        System("no-decode", "no decoded values", "#5f6670", "#a3abb6", "P"),
+    )
+}
+# A value in one object or in pieces; a cache has its colour, lighter where the value is in pieces.
+VALUES = {
+    system.name: system
+    for system in (
+        System("shared/whole", "shared cache, the value in one object", "#0072b2", "#56b4f5", "o"),
+        System("shared/pieces", "shared cache, pieces of 4 KiB", "#56b4e9", "#9ad4fb", "^"),
+        System("private/whole", "private cache, the value in one object", "#d55e00", "#ff8a45", "s"),
+        System("private/pieces", "private cache, pieces of 4 KiB", "#e69f00", "#f5bb3d", "D"),
+    )
+}
+LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

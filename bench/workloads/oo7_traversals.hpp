@@ -76,6 +76,16 @@ class Traverser {
     }
   }
 
+  /// As `run`, for those that are traversals of the assemblies. Programs that only read instantiate no more than they use.
+  template <Operation operation>
+  Result traverse(Transaction& txn) {
+    result_ = {};
+    const auto& module = module_of<Database>(txn, number_);
+    if constexpr (changes_dates(operation)) indexes_.emplace(open_indexes<Database>(txn, module));
+    visit_complex<operation>(txn, txn.read(module.design_root));
+    return result_;
+  }
+
   /// What T1 does below one base assembly, or with `operation` what T2a, ... do there.
   template <Operation operation>
   Result traverse_base(Transaction& txn, const BaseAssembly<typename Database::Pointers>& assembly) {
@@ -96,15 +106,6 @@ class Traverser {
   using Pointers = typename Database::Pointers;
   template <class T>
   using Ref = typename Pointers::template Ref<T>;
-
-  template <Operation operation>
-  Result traverse(Transaction& txn) {
-    result_ = {};
-    const auto& module = module_of<Database>(txn, number_);
-    if constexpr (changes_dates(operation)) indexes_.emplace(open_indexes<Database>(txn, module));
-    visit_complex<operation>(txn, txn.read(module.design_root));
-    return result_;
-  }
 
   static constexpr bool changes_dates(Operation operation) {
     return operation >= Operation::kT3a && operation <= Operation::kT3c;

@@ -1,0 +1,102 @@
+// Logs for the variants of hit_cost_reader.hpp: none at all, and the two layouts of ReadLog for themselves.
+//
+// Thread safety: a log belongs to one thread; no reclaimer scans these.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <new>
+#include <utility>
+
+#include "cow_cache/read_log.hpp"
+
+namespace cow::bench {
+
+/// Logs nothing, and so knows nothing.
+struct NoLog {
+  void open(TransactionSlot&) noexcept {}
+  void close() noexcept {}
+  bool contains(StateHandle) const noexcept { return false; }
+  ReadLog::Outcome add(StateHandle) noexcept { return ReadLog::Outcome::inserted; }
+  void undo_add() noexcept {}
+  std::uint32_t size() const noexcept { return 0; }
+  static void forget() noexcept {}
+};
+
+/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a slot of the registry it
+/// keeps its table for the next transaction.
+class HashLog {
+ public:
+  HashLog() = default;
+  HashLog(const HashLog&) = delete;
+  HashLog& operator=(const HashLog&) = delete;
+
+  void open(TransactionSlot&) {
+    if (kept_ == nullptr) kept_ = LogTable::make(LogTable::kFewestLanes);
+    handles_ = cow::detail::HandleLog(*kept_);
+  }
+  void close() noexcept {
+    if (handles_.size() > 0) kept_->clear();
+  }
+  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return handles_.contains(handle); }
+
+  ReadLog::Outcome add(StateHandle handle) {
+    if (handles_.full()) [[unlikely]]
+      grow();
+    return handles_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
+  }
+  void undo_add() noexcept { handles_.undo_add(); }
+  std::uint32_t size() const noexcept { return handles_.size(); }
+
+  /// Gives up the table that other objects made so large. REQUIRES: no log is open.
+  static void forget() noexcept {
+    if (kept_ != nullptr) LogTable::destroy(std::exchange(kept_, nullptr));
+  }
+
+ private:
+  void grow() {
+    LogTable* larger = LogTable::make(kept_->lanes * 2);
+    cow::detail::HandleLog handles(*larger);
+    cow::detail::HandleLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
+    handles_ = handles;
+    LogTable::destroy(kept_);
+    kept_ = larger;
+  }
+
+  static inline thread_local LogTable* kept_ = nullptr;
+  cow::detail::HandleLog handles_;
+};
+
+/// A bitmap from the first state on.
+class BitmapLog {
+ public:
+  BitmapLog() = default;
+  BitmapLog(const BitmapLog&) = delete;
+  BitmapLog& operator=(const BitmapLog&) = delete;
+
+  void open(TransactionSlot&) {
+    if (kept_ == nullptr) kept_ = LogTable::make_bitmap();
+    if (kept_ == nullptr) throw std::bad_alloc();
+    bits_ = cow::detail::BitLog(*kept_);
+  }
+  void close() noexcept {
+    if (bits_.size() > 0) kept_->clear();
+  }
+  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return bits_.contains(handle); }
+  ReadLog::Outcome add(StateHandle handle) noexcept {
+    return bits_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
+  }
+  void undo_add() noexcept { bits_.undo_add(); }
+  std::uint32_t size() const noexcept { return bits_.size(); }
+
+  /// As HashLog::forget.
+  static void forget() noexcept {
+    if (kept_ != nullptr) LogTable::destroy(std::exchange(kept_, nullptr));
+  }
+
+ private:
+  static inline thread_local LogTable* kept_ = nullptr;
+  cow::detail::BitLog bits_;
+};
+
+}  // namespace cow::bench

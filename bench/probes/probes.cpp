@@ -1,0 +1,105 @@
+// Measurements with program parts of their own: what each part of a hit costs, what the size of an object costs its
+// writers, how long a killed process takes to serve again.
+//
+// Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "probe.hpp"
+
+namespace cow::bench {
+namespace {
+
+void add_common(CLI::App& command, ProbeOptions& options) {
+  command.add_option("--seed", options.seed)->capture_default_str();
+  command.add_option("--repetition", options.repetition, "Number of this repetition, for the rows")
+      ->capture_default_str();
+  command.add_option("--experiment", options.experiment, "Name of the experiment, for the rows")->capture_default_str();
+  command.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
+}
+
+void add_hit_cost(CLI::App& command, HitCostOptions& options) {
+  add_common(command, options);
+  command.add_option("--rounds", options.rounds, "Samples of each variant, interleaved")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command.add_option("--sample", options.sample_s, "Seconds that a sample takes at least")
+      ->check(CLI::Range(1e-6, 10.0))
+      ->capture_default_str();
+  command.add_flag("--small-chases", options.small_chases, "The pointer chase over 100 objects only");
+}
+
+void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
+  add_common(command, options);
+  command.add_option("--store", options.store)
+      ->check(CLI::IsMember({"memory", "rocksdb-unsynced", "rocksdb"}))
+      ->capture_default_str();
+  command.add_option("--path", options.path, "Directory for stores on disk [a scratch directory]");
+  command.add_option("--rounds", options.rounds, "Samples of each side, interleaved")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command.add_option("--most-bytes", options.most_bytes, "Size of the largest value; suffixes KB, MB = 2^10, 2^20")
+      ->transform(CLI::AsSizeValue(false))
+      ->capture_default_str();
+}
+
+void add_recovery(CLI::App& command, RecoveryOptions& options) {
+  add_common(command, options);
+  command.add_option("--cache", options.cache)
+      ->check(CLI::IsMember({"shared", "private", "two-level", "locked"}))
+      ->capture_default_str();
+  command.add_option("--path", options.path, "Directory of the store, which must not exist [a scratch directory]");
+  command.add_option("--accounts", options.accounts)->check(CLI::Range(100u, 100'000'000u))->capture_default_str();
+  command.add_option("--clients", options.clients, "Threads with a session each")
+      ->check(CLI::Range(1u, 256u))
+      ->capture_default_str();
+  command.add_option("--cached", options.cached, "Share of the accounts that all caches together have room for")
+      ->check(CLI::Range(0.01, 2.0))
+      ->capture_default_str();
+  command.add_option("--seconds", options.seconds, "Of the workload before it is killed")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->capture_default_str();
+  command.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Measures what no workload shows, and appends rows of JSON to a file.");
+  app.require_subcommand(1);
+  HitCostOptions hit_cost;
+  CLI::App* hit_cost_command = app.add_subcommand("hit-cost", "Time of a hit with one part of it removed at a time");
+  add_hit_cost(*hit_cost_command, hit_cost);
+  ObjectSizeOptions object_size;
+  CLI::App* object_size_command =
+      app.add_subcommand("object-size", "First write and commit by the size of a value, whole or in pieces of 4 KiB");
+  add_object_size(*object_size_command, object_size);
+  RecoveryOptions recovery;
+  CLI::App* recovery_command =
+      app.add_subcommand("recovery", "Kills a process that commits, reopens its store, checks, and warms up again");
+  add_recovery(*recovery_command, recovery);
+  // Not for users: what `recovery` starts.
+  CLI::App* victim_command = app.add_subcommand("recovery-victim", "")->group("");
+  add_recovery(*victim_command, recovery);
+  int acknowledgements = -1;
+  victim_command->add_option("--acknowledgements", acknowledgements)->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    if (*hit_cost_command) probe_hit_cost(hit_cost);
+    if (*object_size_command) probe_object_size(object_size);
+    if (*recovery_command) probe_recovery(recovery);
+    if (*victim_command) run_recovery_victim(recovery, acknowledgements);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "probes: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+}  // namespace cow::bench
+
+int main(int argc, char** argv) { return cow::bench::run_command_line(argc, argv); }
