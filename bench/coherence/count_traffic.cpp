@@ -22,8 +22,8 @@ namespace {
 struct Options {
   std::vector<std::string> caches = kCacheNames;
   std::size_t threads = 2;
-  std::size_t operations = 2'048;  // of each thread and phase
-  std::size_t warmup = 2'048;      // enough to read every hot object again
+  std::size_t operations = 1'024;  // of each thread and phase
+  std::size_t warmup = 256;
   bool concurrent = false;
   std::size_t sites = 0;
   std::string output;
@@ -41,7 +41,7 @@ class Schedule {
     for (; steps > 0; --steps) {
       turns_.take(number);
       worker.step(phase, 1);
-      turns_.pass();
+      turns_.pass(number);
     }
   }
 
@@ -111,6 +111,8 @@ void measure(const std::string& cache, const Options& options, std::vector<nlohm
         meet();
         attempt([&] {
           worker->enter(phase);
+          // Everything hot is in everybody's cache before anything is counted, however the threads met until here.
+          if (phase == Phase::hit) worker->step(phase, 2 * kHotObjects);
           schedule.run(*worker, static_cast<int>(number), phase, options.warmup);
         });
         meet();  // the main thread starts to count

@@ -79,18 +79,22 @@ Traffic end_phase() noexcept;
 std::size_t busiest_sites(Site* sites, std::size_t most) noexcept;
 
 /// Lets `participants` threads run one after the other, in the order of their numbers, one step each. Unseen by the
-/// recorder.
+/// recorder. REQUIRES: participants <= kMostParticipants.
 class Turns {
  public:
-  explicit Turns(int participants) noexcept : participants_(participants) {}
+  explicit Turns(int participants) noexcept;
   /// Waits until it is this thread's turn.
   void take(int number) noexcept;
-  /// Lets the next one go on.
-  void pass() noexcept;
+  /// Lets the next one go on. REQUIRES: it is this thread's turn.
+  void pass(int number) noexcept;
 
  private:
+  struct alignas(kLineBytes) Flag {
+    std::uint32_t may_go = 0;
+  };
+
   const int participants_;
-  std::uint32_t at_ = 0;
+  Flag flags_[kMostParticipants];
 };
 
 // For the instrumentation.

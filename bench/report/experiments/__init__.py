@@ -1,6 +1,6 @@
 """One module per subject: what it asks, what it runs, and how it presents what came out."""
-from . import (cold_start, memory, oo7, publisher, read_cost, reclaimers, replacement, throughput, transactions, ycsb,
-               zodbshootout)
+from . import (cluster, cold_start, memory, oo7, publisher, read_cost, reclaimers, replacement, scaling, throughput,
+               transactions, ycsb, zodbshootout)
 
 ALL = (
     memory.Memory(),
@@ -17,4 +17,6 @@ ALL = (
     transactions.Smallbank(),
     transactions.Stmbench7(),
     publisher.Publisher(),
+    scaling.Scaling(),
+    cluster.Cluster(),
 )
