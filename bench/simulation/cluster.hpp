@@ -17,6 +17,7 @@
 // Left out: cold starts, loads that several sessions of a node wait for together, failures, and a network that saturates.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <queue>
@@ -79,8 +80,9 @@ class Cluster {
     for (std::uint32_t i = 0; i < sessions_.size(); ++i) schedule(random_.unit() * spread, i, Stage::begin);
     // Every session has been around twice, or a tenth of what is counted is over.
     const std::uint64_t warm = std::max<std::uint64_t>(2 * sessions_.size(), parameters_.transactions / 10);
+    const std::uint64_t counted = std::max<std::uint64_t>(4 * sessions_.size(), parameters_.transactions);
     bool counting = false;
-    while (finished_ < warm + parameters_.transactions) {
+    while (finished_ < warm + counted) {
       const Event event = events_.top();
       events_.pop();
       now_ = event.at;

@@ -63,7 +63,6 @@ nlohmann::json simulate(const Study& study, const std::string& layout, std::uint
   const ClusterResult result = Cluster(parameters).run();
   const double sessions_in_all = static_cast<double>(nodes) * study.sessions;
   return {{"system", layout},
-          {"operations", study.transactions},
           {"operations_per_s", result.throughput},
           {"point",
            {{"part", "cluster"},
@@ -147,7 +146,9 @@ void add_study_options(CLI::App& command, Study& study) {
   command.add_option("--miss-us", study.miss_us)->capture_default_str();
   command.add_option("--commit-us", study.commit_us)->capture_default_str();
   command.add_option("--invalidation-us", study.invalidation_us)->capture_default_str();
-  command.add_option("--transactions", study.transactions, "To be counted")->check(positive)->capture_default_str();
+  command.add_option("--transactions", study.transactions, "To be counted; four of each session in any case")
+      ->check(positive)
+      ->capture_default_str();
   command.add_option("--seed", study.seed)->capture_default_str();
 }
 

@@ -18,21 +18,23 @@ class Cluster:
     name = "cluster"
     title = "A thousand nodes, simulated"
     question = "What do one cache per node and one per session do to a store that many nodes share?"
-    method = ("A discrete-event simulation. Each node has 16 cores and 64 sessions, which run transactions of 20 reads one after "
+    method = ("A discrete-event simulation. Each node has 16 cores and 64 sessions (smoke run: 4 and 16), which run transactions of 20 reads one after "
               "another; in each there is an external wait of 10 ms on average. 200,000 objects of 1 KiB are read by Zipf's law "
               "(theta 0.99) and written uniformly; a node has memory for a quarter of them: shared in one cache, or private, "
               "split among the sessions; private-full gives each session that much. How often a cache misses follows from its "
               "size and from what others commit (Che's approximation, JSAC 2002, extended by invalidations). The store serves "
-              "512 requests at once, a load in 100 µs and a commit in 200 µs on average, 50 µs of network away; each commit is "
+              "512 requests at once (smoke run: 128), a load in 100 µs and a commit in 200 µs on average, 50 µs of network away; each commit is "
               "told to every other cache, which takes it 0.1 µs. These are assumptions. "
               "Validation: YCSB C (true Zipf, memory store) on the real caches on this machine, at equal total memory; one "
               "thread's time of a hit and of a miss and the bytes of an object are measured, all else is predicted.")
 
     def jobs(self, size: Size) -> list[Job]:
-        transactions, shares = ("50000", ("0", "0.1")) if size.smoke else ("400000", ("0", "0.01", "0.1", "0.5"))
+        transactions, shares = ("20000", ("0", "0.1")) if size.smoke else ("400000", ("0", "0.01", "0.1", "0.5"))
+        per_node, cores, servers = ("16", "4", "128") if size.smoke else ("64", "16", "512")
         jobs = [Job(self.name, "layouts", (("part", "cluster"), ("write_share", float(share))), "simulation/simulate-cluster",
-                    ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--write-share", share, "--transactions", transactions,
-                     "--seed", "{seed}", "--output", "{output}"), estimate_s=4.0 if size.smoke else 15.0) for share in shares]
+                    ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--sessions", per_node, "--cores", cores,
+                     "--store-servers", servers, "--write-share", share, "--transactions", transactions, "--seed", "{seed}",
+                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0) for share in shares]
         records, sessions, seconds = ("8000", ("1", "4"), "0.2") if size.smoke else ("40000", ("1", "4", "16", "64"), "1")
         jobs.append(Job(self.name, "caches", (("part", "validation"),), "simulation/simulate-cluster",
                         ("validate", "--experiment", "{binaries}/experiment", "--records", records, "--sessions", *sessions,
