@@ -2,7 +2,7 @@
 // parameters, the others are predicted and compared.
 //
 // Calibrated, for each system: the time of a transaction when everything is in the cache, the time that a miss adds (both
-// with one thread), and the bytes of an object. Predicted: misses, throughput and memory with any number of sessions on
+// with one thread), the bytes of an object, and what a cache needs besides. Predicted: misses, throughput and memory with any number of sessions on
 // two threads, for a given total of memory.
 //
 // Thread safety: used by one thread.
@@ -61,6 +61,7 @@ class Validation {
   };
   struct Calibration {
     double transaction_s = 0, miss_s = 0, all_bytes = 0, record_bytes = 0;
+    double other_bytes = 0;  // of its budget, that one cache does not use for objects
   };
 
   Measured measure(const std::string& system, std::uint32_t sessions, std::uint32_t threads, std::size_t cache_bytes) {
@@ -95,6 +96,11 @@ class Validation {
   /// Bytes for all caches together.
   double memory(const Calibration& calibration) const { return options_.memory_share * calibration.all_bytes; }
 
+  /// The shared cache keeps a part of its budget for garbage (`CacheOptions::limbo_bytes`).
+  static double usable(const std::string& system, double budget) {
+    return system == "shared" ? budget - std::min(512.0 * 1024, budget / 16) : budget;
+  }
+
   Calibration calibrate(const std::string& system) {
     Calibration calibration;
     const Measured fits = measure(system, 1, 1, kAmple);
@@ -102,9 +108,11 @@ class Validation {
     calibration.all_bytes = fits.bytes;
     const double leaves = static_cast<double>(options_.records) / kRecordsPerLeaf;
     calibration.record_bytes = (fits.bytes - leaves * kLeafBytes) / options_.records;
-    // Half of the smallest cache that is predicted: not one of the points themselves.
-    const Measured small = measure(system, 1, 1, static_cast<std::size_t>(memory(calibration) / 2));
+    // Half of the memory of the points: not one of the points themselves.
+    const double budget = memory(calibration) / 2;
+    const Measured small = measure(system, 1, 1, static_cast<std::size_t>(budget));
     calibration.miss_s = std::max(0.0, (1 / small.rate - 1 / fits.rate) / small.misses);
+    calibration.other_bytes = std::max(0.0, usable(system, budget) - small.bytes);
     return calibration;
   }
 
@@ -116,8 +124,8 @@ class Validation {
 
     const Popularity popularity =
         indexed_records(options_.records, kTheta, kRecordsPerLeaf, calibration.record_bytes, kLeafBytes, options_.seed);
-    // Private caches are LRU; the shared one has its own policy, and keeps some of its budget for garbage.
-    const double capacity = shared ? each - std::min(512.0 * 1024, each / 16) : each;
+    // Private caches are LRU; the shared one has its own policy.
+    const double capacity = std::max(each / 2, usable(system, each) - calibration.other_bytes);
     ClusterParameters parameters;
     parameters.shared = shared;
     parameters.sessions = sessions;
@@ -131,7 +139,7 @@ class Validation {
     parameters.seed = options_.seed;
     const ClusterResult predicted = Cluster(parameters).run();
     const double caches = shared ? 1 : sessions;
-    const double predicted_bytes = caches * std::min(each, calibration.all_bytes);
+    const double predicted_bytes = caches * std::min(capacity, calibration.all_bytes);
     auto off = [](double prediction, double measurement) { return prediction / measurement - 1; };
     return {{"system", system},
             {"operations_per_s", measured.rate},

@@ -26,7 +26,8 @@ class Cluster:
               "512 requests at once (smoke run: 128), a load in 100 µs and a commit in 200 µs on average, 50 µs of network away; each commit is "
               "told to every other cache, which takes it 0.1 µs. These are assumptions. "
               "Validation: YCSB C (true Zipf, memory store) on the real caches on this machine, at equal total memory; one "
-              "thread's time of a hit and of a miss and the bytes of an object are measured, all else is predicted.")
+              "thread's time of a hit and of a miss, the bytes of an object and what a cache needs besides are measured with one "
+              "session; all else is predicted.")
 
     def jobs(self, size: Size) -> list[Job]:
         transactions, shares = ("20000", ("0", "0.1")) if size.smoke else ("400000", ("0", "0.01", "0.1", "0.5"))
