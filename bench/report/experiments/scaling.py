@@ -32,7 +32,7 @@ class Scaling:
               "limit. Threads take turns, one operation each, so that whatever they share moves as often as it can and the "
               "count is the same on any machine; commits are of objects of the thread's own, over a store in memory, which is "
               "counted too. A transfer is a read or a write that has to ask another core's cache. Not seen: what the allocator "
-              "does inside. The bands are a model made of these counts, the time of an operation with one thread, and "
+              "does inside. The bands are a model made of these counts, the processor time of an operation with one thread, and "
               "published times of a transfer; only the points are measured. " + model.SHAPE + ".")
 
     def jobs(self, size: Size) -> list[Job]:
@@ -113,12 +113,15 @@ class Scaling:
     @staticmethod
     def bands(rows: list[dict], systems: list[str], threads: int, section: Section) -> None:
         table = Table("Operations per second: measured, and predicted by the model",
-                      ["operation", "cache", "1, measured", "2, measured", *(f"{n}, model" for n in SHOWN_CORES), "rows"], [],
-                      "Model: lower and upper edge of the band.")
+                      ["operation", "cache", "alone, ns", "1, measured", "2, measured", *(f"{n}, model" for n in SHOWN_CORES), "rows"], [],
+                      "Alone: one thread's processor time, which is what the model goes by; other programs do not change it. "
+                      "Measured is by the clock on the wall. Model: lower and upper edge of the band.")
         for phase, about in PHASES.items():
             measured, operations = {}, {}
             for system in systems:
-                cells, ids = [], []
+                alone, sources = summarise(rows, system, lambda r: r["figures"].get("processor_ns"), phase=phase, threads=1,
+                                           schedule="timed")
+                cells, ids = [NOT_MEASURED if alone is None else significant(alone.median)], []
                 for count in (1, 2):
                     value, sources = summarise(rows, system, lambda r: r.get("operations_per_s"), phase=phase, threads=count,
                                                schedule="timed")
@@ -131,9 +134,9 @@ class Scaling:
                 busiest, _ = summarise(rows, system, lambda r: r["figures"].get("busiest_line_transfers"), phase=phase,
                                        threads=threads, schedule="alternate")
                 ids += sources.ids
-                if transfers is None or 1 not in measured.get(system, {}):
+                if transfers is None or alone is None:
                     continue
-                operations[system] = model.Operation(1e9 / measured[system][1], transfers.median, busiest.median)
+                operations[system] = model.Operation(alone.median, transfers.median, busiest.median)
                 for cores in SHOWN_CORES:
                     low, high = model.band(operations[system], cores)
                     same = drawing_rate(low) == drawing_rate(high)
@@ -175,7 +178,7 @@ def draw_bands(about: str, operations: dict[str, model.Operation], measured: dic
                               linewidth=0)
             for edge in (0, 1):
                 axes.plot(CORES, [pair[edge] for pair in edges], color=style.colour, linewidth=0.8, linestyle=(0, (3, 2)))
-            points = measured[system]
+            points = measured.get(system, {})
             axes.plot(list(points), list(points.values()), linestyle="none", color=style.colour, marker=style.marker,
                       label=system, markeredgecolor=drawing.PAPER, markeredgewidth=0.6, zorder=4)
         axes.set_xscale("log", base=2)

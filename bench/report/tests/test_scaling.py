@@ -17,7 +17,7 @@ def traffic(phase: str, threads: int, schedule: str = "alternate", system: str =
 
 def timed(phase: str, threads: int, rate: float, system: str = "shared") -> dict:
     return {"experiment": "scaling", "system": system, "repetition": 0, "command": "", "operations_per_s": rate,
-            "point": {"phase": phase, "threads": threads, "schedule": "timed"}, "figures": {}}
+            "point": {"phase": phase, "threads": threads, "schedule": "timed"}, "figures": {"processor_ns": 1e9 * threads / rate}}
 
 
 def built(experiment, rows: list[dict]):
@@ -36,9 +36,9 @@ class ScalingTest(unittest.TestCase):
         self.assertTrue(all("Model" in figure.caption for figure in drawn))
         predicted = next(table for table in shown.tables if "predicted" in table.caption)
         hit = next(row for row in predicted.rows if row[0] == scaling.PHASES["hit"])
-        self.assertEqual(hit[2:8], ["1.00 M", "2.00 M", "2.00 M", "8.00 M", "32.0 M", "128 M"])
+        self.assertEqual(hit[2:9], ["1,000", "1.00 M", "2.00 M", "2.00 M", "8.00 M", "32.0 M", "128 M"])
         commit = next(row for row in predicted.rows if row[0] == scaling.PHASES["commit"])
-        self.assertIn(" to ", commit[7])
+        self.assertIn(" to ", commit[8])
         self.assertTrue(render_section(shown))
 
     def test_a_read_that_writes_shared_lines_is_a_failed_run(self):
