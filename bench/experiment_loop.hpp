@@ -74,7 +74,7 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
   std::vector<detail::LoopThread> seen(workers.size());
   std::stop_source stop;
   const auto begin = Clock::now(), start = begin + span(options.warmup), end = start + span(options.seconds);
-  auto conflicts_before = at_open.conflicts;
+  auto conflicts_before = at_open.conflicts, loads_before = at_open.loads;
   {
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < workers.size(); ++i) {
@@ -86,7 +86,9 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
       if (!is_warm && now >= start) {
         is_warm = true;
         measurement.start = std::chrono::system_clock::now();
-        conflicts_before = database.statistics().conflicts;
+        const auto at_start = database.statistics();
+        conflicts_before = at_start.conflicts;
+        loads_before = at_start.loads;
       }
       progress(static_cast<std::uint64_t>((now - begin).count()), static_cast<std::uint64_t>((end - begin).count()));
       std::this_thread::sleep_until(std::min({is_warm ? end : start, end, now + std::chrono::milliseconds(200)}));
@@ -107,6 +109,7 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
   measurement.cache_bytes = statistics.cache_bytes;
   measurement.limbo_bytes = statistics.limbo_bytes;
   measurement.store_loads = statistics.loads - at_open.loads;
+  measurement.figures["loads_without_warmup"] = statistics.loads - loads_before;
   measurement.figures["first_operation_ns"] = seen.front().first_operation_ns;
   return measurement;
 }
