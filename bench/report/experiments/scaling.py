@@ -1,8 +1,6 @@
 """Traffic between cores per operation, counted; and how far that lets each cache scale, as a model."""
 from __future__ import annotations
 
-from matplotlib import pyplot, ticker
-
 from .. import coherence_model as model, drawing
 from ..formats import NOT_MEASURED, significant
 from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
@@ -169,7 +167,8 @@ def drawing_rate(value: float) -> str:
 
 
 def draw_bands(about: str, operations: dict[str, model.Operation], measured: dict[str, dict[int, float]]):
-    with pyplot.rc_context(drawing.STYLE):
+    matplotlib, ticker = drawing.plotting()
+    with matplotlib.rc_context(drawing.STYLE):
         canvas, axes = drawing.frame("Model: " + about)
         for system in sorted(operations, key=lambda s: s == "shared"):
             style = look(system)
