@@ -24,6 +24,8 @@ namespace cow::bench {
 namespace {
 
 constexpr std::size_t kObjects = 100;
+/// Some ten turns of all sessions. By time it would be many more of a begin than of a commit.
+constexpr std::int64_t kIterations = 20'000;
 
 /// 256 bytes.
 struct Entry {
@@ -81,6 +83,7 @@ void with_sessions(const std::string& system) {
         ->Arg(16)
         ->Arg(256)
         ->Arg(2048)  // a process has room for 4,094 caches
+        ->Iterations(kIterations)
         ->UseManualTime();
   }
 }

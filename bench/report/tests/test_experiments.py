@@ -96,7 +96,7 @@ class OpenSessionsTest(unittest.TestCase):
              "cpu_time": 99.0, "time_unit": "us"},
             {"name": "commit-open/private/256/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 4.0,
              "cpu_time": 99.0, "time_unit": "us"},
-            {"name": "begin-open/shared/1/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 20.0,
+            {"name": "begin-open/shared/1/iterations:20000/manual_time", "run_type": "iteration", "iterations": 9, "real_time": 20.0,
              "cpu_time": 99.0, "time_unit": "ns", "median_ns": 15.0}]})
         self.assertEqual([(r["system"], r["point"]) for r in rows],
                          [("private", {"subject": "commit", "sessions": 256}), ("shared", {"subject": "begin", "sessions": 1})])
