@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <thread>
@@ -152,12 +153,13 @@ TEST(CoherenceTest, CopiesAreRight) {
   EXPECT_GT(std::memcmp("\xff", "b", size - 899), 0);
 }
 
-/// What each operation of the shared cache costs, by phase.
+/// What ten operations of a cache cost in each step, by phase.
+template <class Cache>
 Traffic traffic_of_phase(Phase phase, int threads) {
-  Prepared<SharedCache> prepared(static_cast<std::size_t>(threads), 2'000);
-  std::vector<std::unique_ptr<Worker<SharedCache>>> workers;
+  Prepared<Cache> prepared(static_cast<std::size_t>(threads), 2'000);
+  std::vector<std::unique_ptr<Worker<Cache>>> workers;
   for (int i = 0; i < threads; ++i) {
-    workers.push_back(std::make_unique<Worker<SharedCache>>(prepared, static_cast<std::size_t>(i)));
+    workers.push_back(std::make_unique<Worker<Cache>>(prepared, static_cast<std::size_t>(i)));
     workers.back()->enter(phase);
   }
   // Two rounds through the hot objects, so that nothing is read for the first time.
@@ -171,16 +173,23 @@ Traffic traffic_of_phase(Phase phase, int threads) {
 
 TEST(SharedCacheTrafficTest, ReadingWritesNoSharedLine) {
   for (Phase phase : {Phase::hit, Phase::begin_end, Phase::first_reads}) {
-    const Traffic traffic = traffic_of_phase(phase, 2);
+    const Traffic traffic = traffic_of_phase<SharedCache>(phase, 2);
     EXPECT_EQ(traffic.shared_writes, 0u) << kPhaseNames[static_cast<std::size_t>(phase)];
     EXPECT_EQ(traffic.read_transfers + traffic.write_transfers, 0u) << kPhaseNames[static_cast<std::size_t>(phase)];
   }
 }
 
+TEST(LockedCacheTrafficTest, CountsItsTransactionsInOneLine) {
+  // 20 steps of 10 transactions of two threads; each counts itself in and out, and finds the line elsewhere once a step.
+  const Traffic traffic = traffic_of_phase<LockedCache>(Phase::begin_end, 2);
+  EXPECT_EQ(traffic.shared_updates, 2u * 20 * 10 * 2);
+  EXPECT_EQ(traffic.write_transfers, 2u * 20);
+}
+
 TEST(SharedCacheTrafficTest, CommitIsAConstant) {
   // 20 x 10 commits of each thread, on objects of its own.
   auto transfers = [](int threads) {
-    const Traffic traffic = traffic_of_phase(Phase::commit, threads);
+    const Traffic traffic = traffic_of_phase<SharedCache>(Phase::commit, threads);
     return static_cast<double>(traffic.read_transfers + traffic.write_transfers) / (threads * 200.0);
   };
   const double two = transfers(2), eight = transfers(8);

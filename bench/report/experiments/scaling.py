@@ -34,7 +34,7 @@ class Scaling:
               "published times of a transfer; only the points are measured. " + model.SHAPE + ".")
 
     def jobs(self, size: Size) -> list[Job]:
-        operations, threads = ("256", (2, 8)) if size.smoke else ("1024", (2, 4, 8, 16))
+        operations, threads = ("128", (2, 4)) if size.smoke else ("1024", (2, 4, 8, 16))
         jobs = [self.count(n, operations, ()) for n in threads]
         # As they are scheduled: what is counted then depends on the machine, and must not be more.
         jobs.append(self.count(2, operations, ("--concurrent",)))
@@ -46,7 +46,7 @@ class Scaling:
     def count(self, threads: int, operations: str, more: tuple[str, ...]) -> Job:
         return Job(self.name, "caches", (("schedule", "concurrent" if more else "alternate"), ("threads", threads)),
                    "coherence/count-traffic",
-                   ("--threads", str(threads), "--operations", operations, "--output", "{output}", *more), estimate_s=1 + threads / 4)
+                   ("--threads", str(threads), "--operations", operations, "--warmup", "128", "--output", "{output}", *more), estimate_s=1 + threads / 4)
 
     def present(self, rows: list[dict], section: Section) -> None:
         systems = in_order({r["system"] for r in rows})
