@@ -144,9 +144,7 @@ class alignas(128) Worker {
         break;
       case Phase::commit:
         for (; steps > 0; --steps) {
-          auto txn = session_.begin();
-          ++txn.write(own_[next_own_]).value;
-          txn.commit();
+          commit_one(own_[next_own_]);
           next_own_ = next_own_ + 1 == kOwnObjects ? 0 : next_own_ + 1;
         }
         break;
@@ -165,6 +163,18 @@ class alignas(128) Worker {
 
  private:
   using EntryReference = typename Database::Pointers::template Ref<Entry>;
+
+  /// Nobody else writes this object, but a blocking cache takes two writers at once for a conflict, whatever they write.
+  void commit_one(const EntryReference& reference) {
+    for (;;) {
+      try {
+        auto txn = session_.begin();
+        ++txn.write(reference).value;
+        return txn.commit();
+      } catch (const ConflictError&) {
+      }
+    }
+  }
 
   Prepared<Cache>& prepared_;
   const std::size_t thread_;
