@@ -35,7 +35,7 @@ class Cluster:
         jobs = [Job(self.name, "layouts", (("part", "cluster"), ("write_share", float(share))), "simulation/simulate-cluster",
                     ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--sessions", per_node, "--cores", cores,
                      "--store-servers", servers, "--write-share", share, "--transactions", transactions, "--seed", "{seed}",
-                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0) for share in shares]
+                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0, time_limit_s=300.0) for share in shares]
         records, sessions, seconds = ("8000", ("1", "4"), "0.2") if size.smoke else ("40000", ("1", "4", "16", "64"), "1")
         jobs.append(Job(self.name, "caches", (("part", "validation"),), "simulation/simulate-cluster",
                         ("validate", "--experiment", "{binaries}/experiment", "--records", records, "--sessions", *sessions,
