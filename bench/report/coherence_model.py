@@ -16,8 +16,8 @@ from dataclasses import dataclass
 SOURCE = ("N. Viennot, core-to-core-latency (github.com/nviennot/core-to-core-latency): medians of a compare-and-swap "
           "ping-pong, one way")
 SHAPE = ("David, Guerraoui, Trigonakis, Everything You Always Wanted to Know about Synchronization but Were Afraid to Ask, "
-         "SOSP 2013: what costs is crossing sockets, and scaling is mainly a property of the hardware; Schweizer, Besta, Hoefler, "
-         "Evaluating the Cost of Atomic Operations on Modern Architectures, PACT 2015: the atomics cost about the same, and "
+         "SOSP 2013: what costs is crossing sockets, and scaling is mainly a property of the hardware; Schweizer, Besta, "
+         "Hoefler, Evaluating the Cost of Atomic Operations on Modern Architectures, PACT 2015: the atomics cost about the same, and "
          "none overlaps with another")
 
 

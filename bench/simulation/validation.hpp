@@ -2,8 +2,8 @@
 // parameters, the others are predicted and compared.
 //
 // Calibrated, for each system: the time of a transaction when everything is in the cache, the time that a miss adds (both
-// with one thread), the bytes of an object, and what a cache needs besides. Predicted: misses, throughput and memory with any number of sessions on
-// two threads, for a given total of memory.
+// with one thread), the bytes of an object, and what a cache needs besides. Predicted: misses, throughput and memory with
+// any number of sessions on two threads, for a given total of memory.
 //
 // Thread safety: used by one thread.
 #pragma once

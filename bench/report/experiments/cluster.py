@@ -18,16 +18,16 @@ class Cluster:
     name = "cluster"
     title = "A thousand nodes, simulated"
     question = "What do one cache per node and one per session do to a store that many nodes share?"
-    method = ("A discrete-event simulation. Each node has 16 cores and 64 sessions (smoke run: 4 and 16), which run transactions of 20 reads one after "
-              "another; in each there is an external wait of 10 ms on average. 200,000 objects of 1 KiB are read by Zipf's law "
-              "(theta 0.99) and written uniformly; a node has memory for a quarter of them: shared in one cache, or private, "
-              "split among the sessions; private-full gives each session that much. How often a cache misses follows from its "
-              "size and from what others commit (Che's approximation, JSAC 2002, extended by invalidations). The store serves "
-              "512 requests at once (smoke run: 128), a load in 100 µs and a commit in 200 µs on average, 50 µs of network away; each commit is "
-              "told to every other cache, which takes it 0.1 µs. These are assumptions. "
-              "Validation: YCSB C (true Zipf, memory store) on the real caches on this machine, at equal total memory; one "
-              "thread's time of a hit and of a miss, the bytes of an object and what a cache needs besides are measured with one "
-              "session; all else is predicted.")
+    method = ("A discrete-event simulation. Each node has 16 cores and 64 sessions (smoke run: 4 and 16), which run "
+              "transactions of 20 reads one after another; in each there is an external wait of 10 ms on average. 200,000 objects "
+              "of 1 KiB are read by Zipf's law (theta 0.99) and written uniformly; a node has memory for a quarter of them: shared "
+              "in one cache, or private, split among the sessions; private-full gives each session that much. How often a cache "
+              "misses follows from its size and from what others commit (Che's approximation, JSAC 2002, extended by "
+              "invalidations). The store serves 512 requests at once (smoke run: 128), a load in 100 µs and a commit in 200 µs on "
+              "average, 50 µs of network away; each commit is told to every other cache, which takes it 0.1 µs. These are "
+              "assumptions. Validation: YCSB C (true Zipf, memory store) on the real caches on this machine, at equal total "
+              "memory; one thread's time of a hit and of a miss, the bytes of an object and what a cache needs besides are "
+              "measured with one session; all else is predicted.")
 
     def jobs(self, size: Size) -> list[Job]:
         transactions, shares = ("20000", ("0", "0.1")) if size.smoke else ("400000", ("0", "0.01", "0.1", "0.5"))
@@ -35,7 +35,7 @@ class Cluster:
         jobs = [Job(self.name, "layouts", (("part", "cluster"), ("write_share", float(share))), "simulation/simulate-cluster",
                     ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--sessions", per_node, "--cores", cores,
                      "--store-servers", servers, "--write-share", share, "--transactions", transactions, "--seed", "{seed}",
-                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0) for share in shares]
+                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0, time_limit_s=300.0) for share in shares]
         records, sessions, seconds = ("8000", ("1", "4"), "0.2") if size.smoke else ("40000", ("1", "4", "16", "64"), "1")
         jobs.append(Job(self.name, "caches", (("part", "validation"),), "simulation/simulate-cluster",
                         ("validate", "--experiment", "{binaries}/experiment", "--records", records, "--sessions", *sessions,
@@ -64,7 +64,8 @@ class Cluster:
             for sessions in sorted({point_of(r)["sessions"] for r in rows}):
                 cells, sources = [], Sources(())
                 for name, text in (("throughput", significant), ("misses", significant), ("bytes", bytes_text)):
-                    for figure, show in ((f"measured_{name}", text), (f"predicted_{name}", text), (f"{name}_off", signed_percent)):
+                    for figure, show in ((f"measured_{name}", text), (f"predicted_{name}", text),
+                                         (f"{name}_off", signed_percent)):
                         value, sources = summarise(rows, system, lambda r: r["figures"].get(figure), sessions=sessions)
                         cells.append(NOT_MEASURED if value is None else show(value.median))
                         if value is not None and figure.endswith("_off"):
@@ -110,15 +111,17 @@ class Cluster:
                 for layout in LAYOUTS:
                     cells, sources = [], Sources(())
                     for figure, text in shown:
-                        value, sources = summarise(rows, layout, lambda r: r["figures"].get(figure), nodes=nodes, write_share=share)
+                        value, sources = summarise(rows, layout, lambda r: r["figures"].get(figure), nodes=nodes,
+                                                   write_share=share)
                         cells.append(NOT_MEASURED if value is None else text(value.median))
                     if sources.ids:
                         table.rows.append([f"{100 * share:g}%", str(nodes), layout, *cells, sources])
         section.tables.append(table)
         for row in rows:
             if abs(row["figures"]["little"] - 1) > 0.03:
-                section.doubts.append(f"Little's law is off by {100 * (row['figures']['little'] - 1):.1f}% in a simulated cluster "
-                                      f"({row['id']}): it was not in its steady state.")
+                off = f"{100 * (row['figures']['little'] - 1):.1f}%"
+                section.doubts.append(f"Little's law is off by {off} in a simulated cluster ({row['id']}): it was not in its steady "
+                                      "state.")
 
 
 def percent(share: float) -> str:

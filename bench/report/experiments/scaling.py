@@ -25,13 +25,13 @@ class Scaling:
     name = "scaling"
     title = "Scaling beyond the cores at hand"
     question = "Which operations write what other cores read, and how far can they scale then?"
-    method = ("Counted, not timed: the caches are compiled with the compiler's instrumentation for ThreadSanitizer, and a recorder "
-              "in the place of its runtime follows each cache line of 64 bytes through a MESI protocol with caches without "
-              "limit. Threads take turns, one operation each, so that whatever they share moves as often as it can and the "
+    method = ("Counted, not timed: the caches are compiled with the compiler's instrumentation for ThreadSanitizer, and a "
+              "recorder in the place of its runtime follows each cache line of 64 bytes through a MESI protocol with caches "
+              "without limit. Threads take turns, one operation each, so that whatever they share moves as often as it can and the "
               "count is the same on any machine; commits are of objects of the thread's own, over a store in memory, which is "
               "counted too. A transfer is a read or a write that has to ask another core's cache. Not seen: what the allocator "
-              "does inside. The bands are a model made of these counts, the processor time of an operation with one thread, and "
-              "published times of a transfer; only the points are measured. " + model.SHAPE + ".")
+              "does inside. The bands are a model made of these counts, the processor time of an operation with one thread, "
+              "and published times of a transfer; only the points are measured. " + model.SHAPE + ".")
 
     def jobs(self, size: Size) -> list[Job]:
         operations, threads = ("128", (2, 4)) if size.smoke else ("1024", (2, 4, 8, 16))
@@ -46,7 +46,8 @@ class Scaling:
     def count(self, threads: int, operations: str, more: tuple[str, ...]) -> Job:
         return Job(self.name, "caches", (("schedule", "concurrent" if more else "alternate"), ("threads", threads)),
                    "coherence/count-traffic",
-                   ("--threads", str(threads), "--operations", operations, "--warmup", "128", "--output", "{output}", *more), estimate_s=1 + threads / 4)
+                   ("--threads", str(threads), "--operations", operations, "--warmup", "128", "--output", "{output}", *more),
+                   estimate_s=1 + threads / 4)
 
     def present(self, rows: list[dict], section: Section) -> None:
         systems = in_order({r["system"] for r in rows})
@@ -87,9 +88,9 @@ class Scaling:
                 found = [r for r in rows if r["system"] == system and point_of(r)["phase"] == phase
                          and point_of(r)["schedule"] != "timed" and r["figures"]["shared_writes"] > 0]
                 if found:
-                    section.doubts.append(f"{system}: {PHASES[phase]} writes lines that other threads use, "
-                                          f"{significant(found[0]['figures']['shared_writes'])} times; the design says never "
-                                          f"({found[0]['id']}).")
+                    times = significant(found[0]["figures"]["shared_writes"])
+                    section.doubts.append(f"{system}: {PHASES[phase]} writes lines that other threads use, {times} times; the "
+                                          f"design says never ({found[0]['id']}).")
 
     @staticmethod
     def by_threads(rows: list[dict], systems: list[str], threads: list[int], section: Section) -> None:
@@ -101,17 +102,29 @@ class Scaling:
             for system in systems:
                 cells, ids = [], []
                 for schedule, count in [("alternate", n) for n in threads] + [("concurrent", threads[0])]:
-                    value, sources = summarise(rows, system, lambda r: r["figures"].get("transfers"), phase=phase, threads=count,
-                                               schedule=schedule)
+                    value, sources = summarise(rows, system, lambda r: r["figures"].get("transfers"), phase=phase,
+                                               threads=count, schedule=schedule)
                     cells.append(NOT_MEASURED if value is None else significant(value.median))
                     ids += sources.ids
                 table.rows.append([PHASES[phase], system, *cells, Sources(tuple(ids))])
         section.tables.append(table)
+        commits = [r for r in rows if r["system"] == "shared" and point_of(r)["phase"] == "commit"
+                   and point_of(r)["schedule"] == "alternate"]
+        reads = [r for r in rows if r["system"] == "shared" and point_of(r)["phase"] in READING
+                 and point_of(r)["schedule"] != "timed"]
+        if commits and reads:
+            moved = [r["figures"]["transfers"] for r in commits]
+            writes = significant(max(r["figures"]["shared_writes"] for r in reads))
+            section.reading.append(
+                f"In the shared cache hits, begins, ends and first reads write {writes} times a line that another thread uses; a "
+                f"commit of one object moves {significant(min(moved))} to {significant(max(moved))} lines, with {threads[0]} to "
+                f"{threads[-1]} threads.")
 
     @staticmethod
     def bands(rows: list[dict], systems: list[str], threads: int, section: Section) -> None:
         table = Table("Operations per second: measured, and predicted by the model",
-                      ["operation", "cache", "alone, ns", "1, measured", "2, measured", *(f"{n}, model" for n in SHOWN_CORES), "rows"], [],
+                      ["operation", "cache", "alone, ns", "1, measured", "2, measured",
+                       *(f"{n}, model" for n in SHOWN_CORES), "rows"], [],
                       "Alone: one thread's processor time, which is what the model goes by; other programs do not change it. "
                       "Measured is by the clock on the wall. Model: lower and upper edge of the band.")
         for phase, about in PHASES.items():
@@ -127,8 +140,8 @@ class Scaling:
                     cells.append(NOT_MEASURED if value is None else drawing_rate(value.median))
                     if value is not None:
                         measured.setdefault(system, {})[count] = value.median
-                transfers, sources = summarise(rows, system, lambda r: r["figures"].get("transfers"), phase=phase, threads=threads,
-                                               schedule="alternate")
+                transfers, sources = summarise(rows, system, lambda r: r["figures"].get("transfers"), phase=phase,
+                                               threads=threads, schedule="alternate")
                 busiest, _ = summarise(rows, system, lambda r: r["figures"].get("busiest_line_transfers"), phase=phase,
                                        threads=threads, schedule="alternate")
                 ids += sources.ids
@@ -152,10 +165,12 @@ class Scaling:
     @staticmethod
     def costs(section: Section) -> None:
         table = Table("What the model takes a transfer to cost, in nanoseconds",
-                      ["machine", "in a group", "in a socket", "across sockets", "mean over 2, 8, 32, 128 cores"], [], model.SOURCE + ".")
+                      ["machine", "in a group", "in a socket", "across sockets", "mean over 2, 8, 32, 128 cores"], [],
+                      model.SOURCE + ".")
         for machine in model.MACHINES:
             means = ", ".join(significant(machine.cost_ns(n)) for n in SHOWN_CORES)
-            table.rows.append([machine.name, f"{machine.group_ns:g}", f"{machine.socket_ns:g}", f"{machine.across_ns:g}", means])
+            costs = (f"{cost:g}" for cost in (machine.group_ns, machine.socket_ns, machine.across_ns))
+            table.rows.append([machine.name, *costs, means])
         section.tables.append(table)
 
 

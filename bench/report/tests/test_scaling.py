@@ -12,7 +12,8 @@ def traffic(phase: str, threads: int, schedule: str = "alternate", system: str =
             transfers: float = 0.0) -> dict:
     return {"experiment": "scaling", "system": system, "repetition": 0, "command": "",
             "point": {"phase": phase, "threads": threads, "schedule": schedule},
-            "figures": {"shared_writes": writes, "shared_updates": 0.0, "transfers": transfers, "busiest_line_transfers": transfers}}
+            "figures": {"shared_writes": writes, "shared_updates": 0.0, "transfers": transfers,
+                        "busiest_line_transfers": transfers}}
 
 
 def timed(phase: str, threads: int, rate: float, system: str = "shared") -> dict:
