@@ -90,7 +90,8 @@ struct alignas(64) LogTable {
 
   /// REQUIRES: the caller owns the log.
   std::size_t bytes() const noexcept {
-    return sizeof(LogTable) + lanes * sizeof(detail::LogWord) + pages * detail::LogBitmap::kPageBytes;
+    std::size_t flags = bitmap != nullptr;  // one page of them serves 32 GiB of state memory
+    return sizeof(LogTable) + lanes * sizeof(detail::LogWord) + (pages + flags) * detail::LogBitmap::kPageBytes;
   }
 
   /// Removes all entries. REQUIRES: the caller owns the log.
