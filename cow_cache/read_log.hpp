@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <new>
 
 #include "detail/bit_log.hpp"
@@ -91,12 +92,10 @@ class ReadLog {
   /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
-    for_each_entry(table, [&](std::uint32_t entry) { visit(handle_in(entry)); });
+    for_each_entry(table, [&](std::uint32_t entry) { visit(detail::handle_in(entry)); });
   }
 
  private:
-  static constexpr StateHandle handle_in(std::uint32_t entry) noexcept { return entry | 1; }
-
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
     if (table.bitmap != nullptr) {
@@ -138,8 +137,8 @@ class ReadLog {
   static Log filled(LogTable& table, LogTable& old) noexcept {
     Log log(table);
     for_each_entry(old, [&](std::uint32_t entry) {
-      log.add(handle_in(entry));
-      if (entry != handle_in(entry)) log.mark_diverted(handle_in(entry));
+      log.add(detail::handle_in(entry));
+      if (entry != detail::handle_in(entry)) log.mark_diverted(detail::handle_in(entry));
     });
     return log;
   }
@@ -183,8 +182,7 @@ class ReadLog {
   /// Shows a table to scanners instead of the old one, and frees that once none reads it.
   void publish(LogTable* table, LogTable& old) noexcept {
     slot_->log.store(table, std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
-    slot_->lock_log();                                   // waits for a scanner of the old one
-    slot_->unlock_log();
+    { std::scoped_lock wait(slot_->log_lock); }          // for a scanner of the old one
     count_bytes(table->bytes() - old.bytes());
     LogTable::destroy(&old);
   }

@@ -91,11 +91,13 @@ class TransactionRegistry {
 
   /// REQUIRES: it is asleep.
   void wake(TransactionSlot& slot) noexcept {
-    slot.lock_log();
-    slot.asleep.store(false, std::memory_order_relaxed);  // read under the lock again, where it matters
-    // Relaxed: written under the lock.
-    bool is_parked = slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked;
-    slot.unlock_log();
+    bool is_parked = false;
+    {
+      std::scoped_lock lock(slot.log_lock);
+      slot.asleep.store(false, std::memory_order_relaxed);  // read under the lock again, where it matters
+      // Relaxed: written under the lock.
+      is_parked = slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked;
+    }
     if (is_parked) announce(slot);
   }
 
@@ -107,19 +109,13 @@ class TransactionRegistry {
       if (next_to_park_ >= count) next_to_park_ = 0;
       TransactionSlot& slot = slots_[next_to_park_++];
       if (!slot.asleep.load(std::memory_order_relaxed)) continue;  // asked again under the lock
-      slot.lock_log();
-      std::size_t moved = 0;
-      try {
-        // Acquire: invariant 5. Relaxed: under the lock only the owner's `end` changes it, after it has cleared `asleep`.
-        if (slot.asleep.load(std::memory_order_acquire) &&
-            slot.announced.load(std::memory_order_relaxed) != TransactionSlot::kParked) {
-          moved = park(slot);
-        }
-      } catch (...) {
-        slot.unlock_log();
-        throw;
+      std::scoped_lock lock(slot.log_lock);
+      // Acquire: invariant 5. Relaxed: under the lock only the owner's `end` changes it, after it has cleared `asleep`.
+      if (!slot.asleep.load(std::memory_order_acquire) ||
+          slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked) {
+        continue;
       }
-      slot.unlock_log();
+      std::size_t moved = park(slot);
       if (moved >= most) return;
       most -= moved;
     }
@@ -177,9 +173,8 @@ class TransactionRegistry {
       TransactionSlot& slot = slots_[i];
       // Idle and parked ones too: these compare greater than any epoch.
       if (slot.announced.load(std::memory_order_seq_cst) > epoch) continue;
-      slot.lock_log();
+      std::scoped_lock lock(slot.log_lock);
       ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), visit);
-      slot.unlock_log();
     }
   }
 
@@ -224,10 +219,12 @@ class TransactionRegistry {
   /// Takes back what `park` has added, and lets nobody park it any more.
   void let_go(TransactionSlot& slot) noexcept {
     slot.has_slept = false;
-    slot.lock_log();
-    slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
-    std::vector<StateHandle> held = std::exchange(slot.held, {});
-    slot.unlock_log();
+    std::vector<StateHandle> held;
+    {
+      std::scoped_lock lock(slot.log_lock);
+      slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
+      held.swap(slot.held);
+    }
     held_.remove(held);
     bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
   }

@@ -21,6 +21,18 @@
 
 namespace cow {
 
+/// Of a log: held by a scanner for one log, by the owner for an instant. So a spin lock, that yields when it must wait.
+class LogLock {
+ public:
+  void lock() noexcept {
+    while (taken_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();  // pairs with unlock
+  }
+  void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> taken_{false};
+};
+
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
 struct alignas(128) TransactionSlot {
   static constexpr std::uint64_t kIdle = ~std::uint64_t{0}, kParked = kIdle - 1;  // above every epoch
@@ -28,18 +40,12 @@ struct alignas(128) TransactionSlot {
   std::atomic<std::uint64_t> announced{kIdle};
   std::atomic<std::uint64_t> snapshot{0};
   std::atomic<LogTable*> log{nullptr};
-  std::atomic<bool> log_lock{false};
+  LogLock log_lock;
   std::atomic<bool> asleep{false};
   std::vector<std::uint32_t> held;  ///< invariant 4: what it has in TransactionRegistry::held(), ascending
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
   bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
   bool has_slept = false;        ///< the owner's: since it began
-
-  /// Held by a scanner for one log, by the owner for an instant: so a spin lock, that yields when it must wait.
-  void lock_log() noexcept {
-    while (log_lock.exchange(true, std::memory_order_acquire)) std::this_thread::yield();  // pairs with unlock_log
-  }
-  void unlock_log() noexcept { log_lock.store(false, std::memory_order_release); }
 };
 
 }  // namespace cow

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
@@ -34,9 +35,8 @@ class ReadLogTest : public ::testing::Test {
   /// What a reclaimer would find.
   std::multiset<StateHandle> scan() {
     std::multiset<StateHandle> found;
-    slot_.lock_log();
+    std::scoped_lock lock(slot_.log_lock);
     ReadLog::for_each(table(), [&](StateHandle handle) { found.insert(handle); });
-    slot_.unlock_log();
     return found;
   }
 

@@ -17,85 +17,68 @@ class System:
     marker: str
 
 
-SYSTEMS = {
-    system.name: system
-    for system in (
-        System("shared", "this design: one cache of immutable states, no lock on a read", "#0072b2", "#56b4f5", "o"),
-        System("private", "one cache per session, swizzled pointers (the ZODB model)", "#d55e00", "#ff8a45", "s"),
-        System("two-level", "shared serialised records below private objects (the RelStorage model)", "#e69f00",
-               "#f5bb3d", "^"),
-        System("locked", "one concurrent hash map of shared_ptr", "#009e73", "#35cfa3", "D"),
-        System("blocking", "one cache, readers wait while a transaction writes", "#b0578d", "#e18fc0", "v"),
-        System("raw", "plain C++ pointers, no database: the physical limit", "#5f6670", "#a3abb6", "x"),
-    )
-}
+def by_name(*systems: System) -> dict[str, System]:
+    return {system.name: system for system in systems}
+
+
+SYSTEMS = by_name(
+    System("shared", "this design: one cache of immutable states, no lock on a read", "#0072b2", "#56b4f5", "o"),
+    System("private", "one cache per session, swizzled pointers (the ZODB model)", "#d55e00", "#ff8a45", "s"),
+    System("two-level", "shared serialised records below private objects (the RelStorage model)", "#e69f00",
+           "#f5bb3d", "^"),
+    System("locked", "one concurrent hash map of shared_ptr", "#009e73", "#35cfa3", "D"),
+    System("blocking", "one cache, readers wait while a transaction writes", "#b0578d", "#e18fc0", "v"),
+    System("raw", "plain C++ pointers, no database: the physical limit", "#5f6670", "#a3abb6", "x"),
+)
 # Ways to give memory back, compared under the shared cache.
-RECLAIMERS = {
-    system.name: system
-    for system in (
-        System("hybrid", "epochs, and read logs for those who sleep: this design", "#0072b2", "#56b4f5", "o"),
-        System("epochs", "epochs only", "#d55e00", "#ff8a45", "s"),
-        System("scan", "read logs only, scanned for every 64 KiB of garbage", "#e69f00", "#f5bb3d", "^"),
-        System("urcu-memb", "liburcu, membarrier flavour", "#009e73", "#35cfa3", "D"),
-        System("urcu-qsbr", "liburcu, quiescent-state flavour", "#b0578d", "#e18fc0", "v"),
-        System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
-    )
-}
+RECLAIMERS = by_name(
+    System("hybrid", "epochs, and read logs for those who sleep: this design", "#0072b2", "#56b4f5", "o"),
+    System("epochs", "epochs only", "#d55e00", "#ff8a45", "s"),
+    System("scan", "read logs only, scanned for every 64 KiB of garbage", "#e69f00", "#f5bb3d", "^"),
+    System("urcu-memb", "liburcu, membarrier flavour", "#009e73", "#35cfa3", "D"),
+    System("urcu-qsbr", "liburcu, quiescent-state flavour", "#b0578d", "#e18fc0", "v"),
+    System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
+)
 # Replacement policies appear in no figure together with caches, so they may have the same colours.
-POLICIES = {
-    policy.name: policy
-    for policy in (
-        System("adaptive", "window, probation, main queue; shares follow the ghosts: the default", "#0072b2", "#56b4f5", "o"),
-        System("lru", "least recently used, which needs every hit", "#d55e00", "#ff8a45", "s"),
-        System("clock", "second chances in a ring", "#e69f00", "#f5bb3d", "^"),
-        System("s3-fifo", "as published, counters of every hit", "#009e73", "#35cfa3", "D"),
-        System("sieve", "a hand over one queue", "#b0578d", "#e18fc0", "v"),
-        System("min", "knows the future: the limit", "#5f6670", "#a3abb6", "x"),
-    )
-}
+POLICIES = by_name(
+    System("adaptive", "window, probation, main queue; shares follow the ghosts: the default", "#0072b2", "#56b4f5", "o"),
+    System("lru", "least recently used, which needs every hit", "#d55e00", "#ff8a45", "s"),
+    System("clock", "second chances in a ring", "#e69f00", "#f5bb3d", "^"),
+    System("s3-fifo", "as published, counters of every hit", "#009e73", "#35cfa3", "D"),
+    System("sieve", "a hand over one queue", "#b0578d", "#e18fc0", "v"),
+    System("min", "knows the future: the limit", "#5f6670", "#a3abb6", "x"),
+)
 # Execution models on a cache, as the publisher's experiment compares them.
-MODELS = {
-    system.name: system
-    for system in (
-        System("coroutines/shared", "coroutines on the loop, one cache", "#0072b2", "#56b4f5", "o"),
-        System("fibers/shared", "fibers beside the loop, one cache", "#009e73", "#35cfa3", "D"),
-        System("thread_pool/shared", "a pool of threads, one cache", "#e69f00", "#f5bb3d", "^"),
-        System("pools/shared", "two pools, quick and slow, one cache", "#b0578d", "#e18fc0", "v"),
-        System("coroutines/private", "coroutines, a cache for each transaction under way", "#5f6670", "#a3abb6", "P"),
-        System("thread_pool/private", "a pool of threads, a cache each (ZServer, waitress)", "#d55e00", "#ff8a45", "s"),
-        System("processes/private", "processes, a cache each (gunicorn)", "#333334", "#cccccd", "x"),
-    )
-}
+MODELS = by_name(
+    System("coroutines/shared", "coroutines on the loop, one cache", "#0072b2", "#56b4f5", "o"),
+    System("fibers/shared", "fibers beside the loop, one cache", "#009e73", "#35cfa3", "D"),
+    System("thread_pool/shared", "a pool of threads, one cache", "#e69f00", "#f5bb3d", "^"),
+    System("pools/shared", "two pools, quick and slow, one cache", "#b0578d", "#e18fc0", "v"),
+    System("coroutines/private", "coroutines, a cache for each transaction under way", "#5f6670", "#a3abb6", "P"),
+    System("thread_pool/private", "a pool of threads, a cache each (ZServer, waitress)", "#d55e00", "#ff8a45", "s"),
+    System("processes/private", "processes, a cache each (gunicorn)", "#333334", "#cccccd", "x"),
+)
 # Numbers of sessions, where a line is a number and not a cache: one hue from light to dark.
-COUNTS = {
-    count.name: count
-    for count in (
-        System("2 sessions", "", "#74a9cf", "#3f86b5", "o"),
-        System("16 sessions", "", "#2b7bb0", "#7ab8e0", "s"),
-        System("64 sessions", "", "#084a7d", "#c3e0f5", "D"),
-    )
-}
+COUNTS = by_name(
+    System("2 sessions", "", "#74a9cf", "#3f86b5", "o"),
+    System("16 sessions", "", "#2b7bb0", "#7ab8e0", "s"),
+    System("64 sessions", "", "#084a7d", "#c3e0f5", "D"),
+)
 # The read path with one part removed; shared, beside them, is the cache's own.
-HIT_VARIANTS = {
-    system.name: system
-    for system in (
-        System("no-log", "no read log", "#d55e00", "#ff8a45", "s"),
-        System("no-visited", "no visited bit", "#e69f00", "#f5bb3d", "^"),
-        System("no-interval", "no interval check", "#009e73", "#35cfa3", "D"),
-        System("no-hint", "no hints", "#b0578d", "#e18fc0", "v"),
-        System("no-decode", "no decoded values", "#5f6670", "#a3abb6", "P"),
-    )
-}
+HIT_VARIANTS = by_name(
+    System("no-log", "no read log", "#d55e00", "#ff8a45", "s"),
+    System("no-visited", "no visited bit", "#e69f00", "#f5bb3d", "^"),
+    System("no-interval", "no interval check", "#009e73", "#35cfa3", "D"),
+    System("no-hint", "no hints", "#b0578d", "#e18fc0", "v"),
+    System("no-decode", "no decoded values", "#5f6670", "#a3abb6", "P"),
+)
 # A value in one object or in pieces; a cache has its colour, lighter where the value is in pieces.
-VALUES = {
-    system.name: system
-    for system in (
-        System("shared/whole", "shared cache, the value in one object", "#0072b2", "#56b4f5", "o"),
-        System("shared/pieces", "shared cache, pieces of 4 KiB", "#56b4e9", "#9ad4fb", "^"),
-        System("private/whole", "private cache, the value in one object", "#d55e00", "#ff8a45", "s"),
-        System("private/pieces", "private cache, pieces of 4 KiB", "#e69f00", "#f5bb3d", "D"),
-    )
-}
+VALUES = by_name(
+    System("shared/whole", "shared cache, the value in one object", "#0072b2", "#56b4f5", "o"),
+    System("shared/pieces", "shared cache, pieces of 4 KiB", "#56b4e9", "#9ad4fb", "^"),
+    System("private/whole", "private cache, the value in one object", "#d55e00", "#ff8a45", "s"),
+    System("private/pieces", "private cache, pieces of 4 KiB", "#e69f00", "#f5bb3d", "D"),
+)
 LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 

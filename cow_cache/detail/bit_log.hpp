@@ -79,7 +79,6 @@ class BitLog {
   }
 
  private:
-  static constexpr StateHandle diverted(StateHandle handle) noexcept { return handle ^ 1; }
   static constexpr std::uint32_t bit_of(std::uint32_t entry) noexcept {
     return std::uint32_t{1} << entry % (1u << LogBitmap::kWordShift);
   }

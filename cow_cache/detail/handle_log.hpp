@@ -87,8 +87,6 @@ class HandleLog {
   }
 
  private:
-  static constexpr StateHandle diverted(StateHandle handle) noexcept { return handle ^ 1; }
-
   static constexpr std::uint64_t kBucketBytes = kLogLanes * sizeof(LogWord);
 
   /// The home bucket of a handle as an offset in bytes. Multiplicative hashing (Knuth, TAOCP 3, 6.4), but the mask takes

@@ -22,6 +22,10 @@ namespace cow::detail {
 
 using LogWord = std::atomic<std::uint32_t>;
 
+/// Between the two kinds of entries, and from any entry to its handle (invariant 1).
+constexpr std::uint32_t diverted(std::uint32_t handle) noexcept { return handle ^ 1; }
+constexpr std::uint32_t handle_in(std::uint32_t entry) noexcept { return entry | 1; }
+
 /// Four words at once. What this thread alone writes, while scanners only load, cannot tear.
 using LogLanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));
 inline constexpr std::uint32_t kLogLanes = 4;
