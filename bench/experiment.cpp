@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <ctime>
 #include <exception>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -15,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/rows.hpp"
 #include "experiment_options.hpp"
 #include "machine.hpp"
 
@@ -26,15 +26,6 @@ namespace {
 const std::map<std::string, Measurement (*)(const ExperimentOptions&)> kWorkloads = {
     {"wordnet", run_wordnet},     {"oo7", run_oo7},   {"oo7-users", run_oo7_users}, {"zodbshootout", run_zodbshootout},
     {"stmbench7", run_stmbench7}, {"ycsb", run_ycsb}, {"smallbank", run_smallbank}};
-
-std::string iso_8601(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 nlohmann::json parameters_of(const ExperimentOptions& options) {
   nlohmann::json parameters{{"store", options.cache == "raw" ? "none" : options.store},
@@ -119,17 +110,11 @@ void print_table(const nlohmann::json& row) {
   }
 }
 
-void append(const std::filesystem::path& output, const nlohmann::json& row) {
-  std::ofstream out(output, std::ios::app);
-  out << row.dump() + "\n" << std::flush;  // one write, so that rows of two processes do not mix
-  if (!out) throw std::runtime_error("cannot write to " + output.string());
-}
-
 void run(const ExperimentOptions& options) {
   options.check();
   const Measurement measurement = kWorkloads.at(options.workload)(options);
   const nlohmann::json row = row_of(options, measurement);
-  if (!options.output.empty()) append(options.output, row);
+  append_rows(options.output, {row});
   print_table(row);
 }
 

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -22,6 +21,7 @@
 #include "bench/latency_histogram.hpp"
 #include "bench/paired.hpp"
 #include "bench/process_memory.hpp"
+#include "bench/rows.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "scheme.hpp"
 
@@ -224,10 +224,7 @@ int run(const Options& options, char** argv) {
       options.reclaimer, options.allocator, options.threads, options.sleepers, options.writes * 100,
       row["operations_per_s"].get<double>() / 1e3, static_cast<double>(result.latencies.quantile(0.999)) / 1e3,
       static_cast<double>(result.most_limbo) / (1 << 20), result.statistics.deep_scans);
-  if (options.output.empty()) return 0;
-  std::ofstream file(options.output, std::ios::app);
-  file << row.dump() + "\n" << std::flush;
-  if (!file) throw std::runtime_error("cannot write " + options.output);
+  append_rows(options.output, {row});
   return 0;
 }
 

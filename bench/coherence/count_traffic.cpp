@@ -5,13 +5,13 @@
 #include <barrier>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bench/rows.hpp"
 #include "phases.hpp"
 #include "recorder.hpp"
 
@@ -152,10 +152,7 @@ void run(const Options& options) {
   for (const std::string& cache : options.caches) {
     with_cache(cache, [&]<class Cache>(std::type_identity<Cache>) { measure<Cache>(cache, options, rows); });
   }
-  if (options.output.empty()) return;
-  std::ofstream out(options.output, std::ios::app);
-  for (const nlohmann::json& row : rows) out << row.dump() << "\n";
-  if (!out.flush()) throw std::runtime_error("cannot write to " + options.output);
+  append_rows(options.output, rows);
 }
 
 int run_command_line(int argc, char** argv) {

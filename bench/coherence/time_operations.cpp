@@ -6,13 +6,13 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "bench/rows.hpp"
 #include "phases.hpp"
 
 namespace cow::bench::coherence {
@@ -118,10 +118,7 @@ void run(const Options& options) {
       for (std::size_t threads : options.threads) measure<Cache>(cache, threads, options, rows);
     });
   }
-  if (options.output.empty()) return;
-  std::ofstream out(options.output, std::ios::app);
-  for (const nlohmann::json& row : rows) out << row.dump() << "\n";
-  if (!out.flush()) throw std::runtime_error("cannot write to " + options.output);
+  append_rows(options.output, rows);
 }
 
 int run_command_line(int argc, char** argv) {

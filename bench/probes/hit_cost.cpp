@@ -289,7 +289,7 @@ void probe_hit_cost(const HitCostOptions& options) {
     measure_operation(Oo7Workload<oo7::Operation::kT1>{});
     measure_operation(Oo7Workload<oo7::Operation::kT6>{});
   }
-  append_rows(options, rows);
+  append_rows(options.output, rows);
 }
 
 }  // namespace cow::bench

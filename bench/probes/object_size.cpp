@@ -298,7 +298,7 @@ void probe_object_size(const ObjectSizeOptions& options) {
     }
     progress(bytes, options.most_bytes);
   }
-  append_rows(options, rows);
+  append_rows(options.output, rows);
 }
 
 }  // namespace cow::bench

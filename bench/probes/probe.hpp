@@ -5,16 +5,14 @@
 
 #include <chrono>
 #include <cstdint>
-#include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bench/process_memory.hpp"
+#include "bench/rows.hpp"
 
 namespace cow::bench {
 
@@ -58,15 +56,6 @@ void probe_recovery(const RecoveryOptions& options);
 /// finds that nobody listens any more.
 void run_recovery_victim(const RecoveryOptions& options, int acknowledgements);
 
-inline std::string utc_now() {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
-
 /// A row with what every row has; the probe adds its own.
 inline nlohmann::json probe_row(const ProbeOptions& options, const std::string& system, const std::string& workload,
                                 nlohmann::json point) {
@@ -77,18 +66,9 @@ inline nlohmann::json probe_row(const ProbeOptions& options, const std::string& 
           {"parameters", point},
           {"seed", options.seed},
           {"repetition", options.repetition},
-          {"start", utc_now()},
+          {"start", iso_8601(std::chrono::system_clock::now())},
           {"aborts", 0},
           {"rss_bytes", process_memory().rss}};
-}
-
-inline void append_rows(const ProbeOptions& options, const std::vector<nlohmann::json>& rows) {
-  if (options.output.empty()) return;
-  std::string text;
-  for (const nlohmann::json& row : rows) text += row.dump() + "\n";
-  std::ofstream out(options.output, std::ios::app);
-  out << text << std::flush;
-  if (!out) throw std::runtime_error("cannot write to " + options.output.string());
 }
 
 }  // namespace cow::bench

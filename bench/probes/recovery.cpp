@@ -216,7 +216,7 @@ void probe_recovery(const RecoveryOptions& asked) {
       "ms\n",
       options.cache, sum(testimony.acknowledged), sum(recovery.recovered), static_cast<double>(log_bytes) / (1 << 20),
       recovery.open_s * 1e3, recovery.first_answer_s * 1e3, ratio_before, recovery.warm_s * 1e3);
-  append_rows(options, {row});
+  append_rows(options.output, {row});
 }
 
 }  // namespace cow::bench

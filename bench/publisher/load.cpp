@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "bench/latency_histogram.hpp"
+#include "bench/rows.hpp"
 #include "cow_cache/async/async.hpp"
 
 namespace cow::bench::publisher {
@@ -259,13 +260,9 @@ int run_main(int argc, char** argv) {
   app.add_option("--output", options.output, "append the row to this file (default: standard output)");
   try {
     app.parse(argc, argv);
-    std::string row = measure(options).dump();
-    if (options.output.empty()) {
-      std::cout << row << "\n";
-    } else {
-      std::ofstream file(options.output, std::ios::app);
-      if (!(file << row << "\n").flush()) throw std::runtime_error("cannot write " + options.output);
-    }
+    const nlohmann::json row = measure(options);
+    if (options.output.empty()) std::cout << row.dump() << "\n";
+    append_rows(options.output, {row});
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {

@@ -53,8 +53,8 @@ void serve(Store& store, const Options& options, bool announces) {
 }
 
 /// Forks `options.threads` processes that share a port and nothing else, and waits for them; when one ends by itself, the
-/// others are stopped as well. They see each other's edits
-/// no more than gunicorn's workers would without a ZEO server, so `store` is what each had at the start.
+/// others are stopped as well. They see each other's edits no more than gunicorn's workers would without a ZEO server, so
+/// `store` is what each had at the start.
 template <class Database>
 void serve_in_processes(Store& store, Options options) {
   std::size_t processes = std::exchange(options.threads, 1);

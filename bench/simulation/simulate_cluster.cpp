@@ -4,11 +4,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "bench/rows.hpp"
 #include "cluster.hpp"
 #include "hit_model.hpp"
 #include "validation.hpp"
@@ -85,13 +85,6 @@ nlohmann::json simulate(const Study& study, const std::string& layout, std::uint
             {"aborts_per_commit", result.aborts_per_commit}}}};
 }
 
-void append(const std::string& output, const std::vector<nlohmann::json>& rows) {
-  if (output.empty()) return;
-  std::ofstream out(output, std::ios::app);
-  for (const nlohmann::json& row : rows) out << row.dump() << "\n";
-  if (!out.flush()) throw std::runtime_error("cannot write to " + output);
-}
-
 void run_study(const Study& study, const std::string& output) {
   std::vector<nlohmann::json> rows;
   for (double write_share : study.write_shares) {
@@ -107,7 +100,7 @@ void run_study(const Study& study, const std::string& output) {
       }
     }
   }
-  append(output, rows);
+  append_rows(output, rows);
 }
 
 void run_validation(const ValidationOptions& options, const std::string& output) {
@@ -119,7 +112,7 @@ void run_validation(const ValidationOptions& options, const std::string& output)
                100 * figures["throughput_off"].get<double>(), 100 * figures["misses_off"].get<double>(),
                100 * figures["bytes_off"].get<double>());
   }
-  append(output, rows);
+  append_rows(output, rows);
 }
 
 void add_study_options(CLI::App& command, Study& study) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/rows.hpp"
 #include "key_sequences.hpp"
 #include "session_split.hpp"
 #include "simulation.hpp"
@@ -131,10 +131,7 @@ void run(const Options& options) {
   for (const std::string& trace : options.traces)
     simulate_all(std::filesystem::path(trace).filename().string(), read_trace(trace));
   for (const std::string& workload : options.workloads) simulate_all(workload, kWorkloads.at(workload)(options.seed));
-  if (options.output.empty()) return;
-  std::ofstream file(options.output, std::ios::app);
-  for (const nlohmann::json& row : rows) file << row.dump() << '\n';
-  if (!file.flush()) throw std::runtime_error("cannot write " + options.output);
+  append_rows(options.output, rows);
 }
 
 int run_command_line(int argc, char** argv) {
