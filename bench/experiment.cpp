@@ -53,6 +53,7 @@ nlohmann::json parameters_of(const ExperimentOptions& options) {
   } else if (options.workload == "smallbank") {
     parameters["customers"] = options.customers;
     parameters["hotspot"] = options.hotspot;
+    parameters["isolation"] = options.serializable ? "serializable" : "snapshot";
   } else {  // on OO7's module
     parameters["size"] = options.oo7_size;
     parameters["fan_out"] = options.fan_out();
@@ -73,7 +74,7 @@ nlohmann::json row_of(const ExperimentOptions& options, const Measurement& measu
   figures["uss_bytes"] = measurement.memory.uss;
   figures["uss_before_bytes"] = measurement.memory_before.uss;
   return {{"experiment", options.experiment},
-          {"system", options.cache},
+          {"system", options.cache + (options.serializable ? "/serializable" : "")},
           {"workload", options.workload},
           {"parameters", parameters_of(options)},
           {"seed", options.seed},
@@ -140,6 +141,7 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
       ->transform(CLI::AsSizeValue(false))
       ->capture_default_str();
   run.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
+  run.add_flag("--serializable", options.serializable, "Transactions are serializable, in place of snapshot isolation");
   run.add_option("--seed", options.seed)->capture_default_str();
   run.add_option("--repetition", options.repetition, "Number of this repetition, for the row")->capture_default_str();
   run.add_option("--experiment", options.experiment, "Name of the experiment, for the row")->capture_default_str();

@@ -50,6 +50,10 @@ Measurement measure(const ExperimentOptions& options) {
                              std::to_string(anomalies.cycles_without_skew) +
                              " cycles that snapshot isolation does not allow");
     }
+    if (options.serializable && !anomalies.serializable()) {
+      throw WrongAnswerError("Smallbank: " + std::to_string(anomalies.skews) +
+                             " groups of serializable transactions without a serial order");
+    }
     measurement.figures["isolation_transactions"] = anomalies.transactions;
     measurement.figures["write_skews"] = anomalies.skews;
     measurement.figures["transactions_in_write_skews"] = anomalies.transactions_in_skews;

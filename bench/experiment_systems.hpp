@@ -80,7 +80,12 @@ class System {
     if constexpr (kHasStore) {
       CacheOptions cache;
       cache.cache_bytes = options_.cache_bytes;
-      return std::make_unique<Database>(*store_, cache);
+      if (!options_.serializable) return std::make_unique<Database>(*store_, cache);
+      if constexpr (Database::Transaction::kCanBeSerializable) {
+        return std::make_unique<Database>(*store_, cache, Isolation::serializable);
+      } else {
+        throw UsageError("cache '" + options_.cache + "' has no serializable transactions");
+      }
     } else {
       return std::make_unique<Database>();
     }

@@ -5,11 +5,14 @@
 //
 // Invariants:
 //  1. First committer wins: a transaction commits only if none of the objects that it changed has a revision above its
-//     snapshot.
+//     snapshot; a serializable one only if none of those that it read has.
 //  2. Within a group: validate all, write all durably, publish all, then move the frontier once. Who begins sees a whole
 //     group or nothing of it.
 //  3. What the store refuses leaves no trace: the recent writes are rolled back, the frontier stays.
 //  4. `recent_` knows the newest tid of every object written after `recent_since_`; older ones are in the store.
+//  5. A state that a read log holds is its object's newest revision if nothing has set its `end`, it has not died, and
+//     no transaction of this group writes the object: publishing sets the end of what the cache has, and only leaders
+//     publish. What has died before (an eviction) may have been written since without its knowing: then invariant 4.
 //
 // Group commit: DeWitt et al., SIGMOD 1984; the hand-off of leadership follows LevelDB's writer queue.
 #pragma once
@@ -29,6 +32,7 @@
 
 #include "detail/pause.hpp"
 #include "errors.hpp"
+#include "read_log.hpp"
 #include "record.hpp"
 #include "state_factory.hpp"
 #include "store.hpp"
@@ -39,8 +43,10 @@ namespace cow {
 /// One transaction's wish to commit, from encoding to outcome. Lives on the stack of the waiting thread.
 class CommitRequest {
  public:
-  /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
-  CommitRequest(WriteSet& writes, Tid snapshot) : writes_(writes), snapshot_(snapshot) {
+  /// Encodes the private states into records, outside of any lock. `reads`: of a serializable transaction; null of others.
+  /// Throws what the codecs throw.
+  CommitRequest(WriteSet& writes, Tid snapshot, const ReadLog* reads = nullptr)
+      : writes_(writes), snapshot_(snapshot), reads_(reads) {
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
     for (const WriteSetEntry& entry : writes) {
@@ -64,6 +70,7 @@ class CommitRequest {
 
   WriteSet& writes_;
   Tid snapshot_;
+  const ReadLog* reads_;  // its owner waits for the leader, so nothing is added meanwhile
   std::string records_;
   std::vector<ObjectWrite> objects_;
   Tid tid_{};
@@ -209,9 +216,30 @@ class Committer {
       Tid newest = newest_revision(entry.oid, request.snapshot_);
       if (newest > request.snapshot_) conflicts.push_back({entry.oid, entry.base, newest});
     }
+    if (conflicts.empty() && request.reads_ != nullptr) validate_reads(*request.reads_, request.snapshot_, conflicts);
     if (conflicts.empty()) return;
     conflicts_.fetch_add(1, std::memory_order_relaxed);
     throw ConflictError(std::move(conflicts));
+  }
+
+  /// Invariant 5. One conflict is enough: a transaction may have read a million objects.
+  void validate_reads(const ReadLog& reads, Tid snapshot, std::vector<ConflictError::Conflict>& conflicts) {
+    reads.for_each([&](StateHandle handle) {
+      // Relaxed throughout: what earlier leaders have published, and what was evicted before that, happened before this
+      // thread became the leader.
+      const StateHeader& state = *StateMemory::instance().state_of(handle);
+      std::uint64_t key = state.key.load(std::memory_order_relaxed);
+      Oid oid = oid_in(key);
+      if (!conflicts.empty() || !oid) return;  // without an oid: a private state that was erased
+      Tid newest = snapshot;
+      if (state.end.load(std::memory_order_relaxed) != kInfinity.value || (key & kDeadMark) != 0) {
+        newest = newest_revision(oid, snapshot);
+      } else if (!undo_.empty()) {
+        if (auto found = recent_.find(oid); found != recent_.end()) newest = found->second;
+      }
+      if (newest <= snapshot) return;
+      conflicts.push_back({oid, Tid{state.begin.load(std::memory_order_relaxed)}, newest, false});
+    });
   }
 
   /// The newest tid of an object, or any tid not above `snapshot` if it has not changed since.
@@ -259,7 +287,7 @@ class Committer {
   Tid last_tid_;
   Recent recent_, less_recent_;
   Tid recent_since_, recent_rotated_at_ = recent_since_;
-  std::vector<std::pair<Oid, Tid>> undo_;
+  std::vector<std::pair<Oid, Tid>> undo_;  // what this group has noted in `recent_`, and what stood there
 
   alignas(64) std::atomic<std::uint64_t> frontier_;  // read by every begin: a line of its own
   alignas(64) std::mutex queue_mutex_;

@@ -11,6 +11,7 @@
 #include "codec.hpp"
 #include "database.hpp"
 #include "errors.hpp"
+#include "isolation.hpp"
 #include "ref.hpp"
 #include "store.hpp"
 #include "transaction.hpp"

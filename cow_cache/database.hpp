@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "committer.hpp"
+#include "isolation.hpp"
 #include "oid_pool.hpp"
 #include "shared_cache.hpp"
 #include "statistics.hpp"
@@ -54,7 +55,12 @@ class BasicDatabase {
   /// What a client keeps between its transactions: nothing with the shared cache, a cache of its own with private ones.
   class Session {
    public:
-    Transaction begin() { return Transaction(*database_, state_); }
+    Transaction begin() { return Transaction(*database_, state_, database_->isolation_); }
+
+    /// A transaction at a level of its own, whatever the database's.
+    Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
+      return Transaction(*database_, state_, isolation);
+    }
 
     /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
     /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once.
@@ -93,6 +99,12 @@ class BasicDatabase {
     if (store.last_tid() == Tid{}) create_root(store);
   }
 
+  /// The same with a level of isolation for all transactions that are not begun with one of their own.
+  BasicDatabase(Store& store, const CacheOptions& options, Isolation isolation) requires Transaction::kCanBeSerializable
+      : BasicDatabase(store, options) {
+    isolation_ = isolation;
+  }
+
   BasicDatabase(const BasicDatabase&) = delete;
   BasicDatabase& operator=(const BasicDatabase&) = delete;
 
@@ -106,6 +118,9 @@ class BasicDatabase {
 
   /// A transaction without a session, for caches whose sessions have nothing of their own.
   Transaction begin() requires kSessionsAreEmpty { return open_session().begin(); }
+  Transaction begin(Isolation isolation) requires kSessionsAreEmpty && Transaction::kCanBeSerializable {
+    return open_session().begin(isolation);
+  }
 
   /// Session::transact without a session.
   template <class Body>
@@ -141,6 +156,7 @@ class BasicDatabase {
     committer_.adopt(first.tid);
   }
 
+  Isolation isolation_ = Isolation::snapshot;
   Committer committer_;
   OidPool oids_;
   Cache cache_;

@@ -89,6 +89,12 @@ class ReadLog {
   /// Number of distinct states logged.
   std::uint32_t size() const noexcept { return bits_ ? bits_.size() : handles_.size(); }
 
+  /// Calls `visit(StateHandle)` for every state in this log.
+  template <class Visitor>
+  void for_each(Visitor&& visit) const {
+    for_each(table(), visit);
+  }
+
   /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {

@@ -55,6 +55,14 @@ class StateMemory {
     return *memory;
   }
 
+  /// The state that a handle stands for. REQUIRES: there is one.
+  StateHeader* state_of(StateHandle handle) const noexcept {
+    // The value lies 48 bytes behind a cache line's start, the handle says in which 32 bytes: one more than the header.
+    static_assert(sizeof(StateHeader) / 32 == 1);
+    std::uintptr_t window = reinterpret_cast<std::uintptr_t>(range_.base()) & ~((std::uintptr_t{1} << 37) - 1);
+    return reinterpret_cast<StateHeader*>(window | std::uintptr_t{handle - 1} << 5);
+  }
+
   /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc.
   StateHeader* allocate(std::uint8_t size_class) {
     Magazine& magazine = magazine_of(size_class);

@@ -15,6 +15,7 @@
 
 #include "committer.hpp"
 #include "errors.hpp"
+#include "isolation.hpp"
 #include "load_ticket.hpp"
 #include "ref.hpp"
 #include "root.hpp"
@@ -34,12 +35,19 @@ class BasicTransaction {
   /// Whether the cache can read without waiting: the shared one can.
   static constexpr bool kReadsWithoutWaiting = requires { Cache::kReadsWithoutWaiting; };
 
+  /// Whether the cache knows what a transaction has read: the shared one does.
+  static constexpr bool kCanBeSerializable = requires(const typename Cache::Reader& reader) { reader.read_log(); };
+
   BasicTransaction(BasicTransaction&& other) noexcept
-      : database_(other.database_), reader_(std::move(other.reader_)), writes_(std::move(other.writes_)) {}
+      : database_(other.database_),
+        isolation_(other.isolation_),
+        reader_(std::move(other.reader_)),
+        writes_(std::move(other.writes_)) {}
   BasicTransaction& operator=(BasicTransaction&& other) noexcept {
     if (this == &other) return *this;
     abort();
     database_ = other.database_;
+    isolation_ = other.isolation_;
     reader_ = std::move(other.reader_);
     writes_ = std::move(other.writes_);
     return *this;
@@ -92,7 +100,8 @@ class BasicTransaction {
   static cow::Ref<RootDirectory> root_reference() { return cow::Ref<RootDirectory>(kRootOid); }
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
-  /// another transaction has changed one of the objects first, what the codecs and the store throw otherwise. A
+  /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
+  /// read), what the codecs and the store throw otherwise. A
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
@@ -117,6 +126,8 @@ class BasicTransaction {
 
   bool active() const noexcept { return reader_.active(); }
 
+  Isolation isolation() const noexcept { return isolation_; }
+
   /// The last commit that this transaction sees. Throws TransactionEndedError.
   Tid snapshot() const {
     if (!active()) throw TransactionEndedError();
@@ -130,12 +141,12 @@ class BasicTransaction {
   friend class BasicDatabase<Cache>;
   friend class RootView<BasicTransaction>;
 
-  BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session)
-      : database_(&database), reader_(database.cache_, session) {}
+  BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session, Isolation isolation)
+      : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
     try {
-      CommitRequest request(writes_, reader_.snapshot());
+      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
       database_->committer_.commit(request, database_->cache_);
     } catch (...) {
       abort();
@@ -143,7 +154,16 @@ class BasicTransaction {
     }
   }
 
+  /// Null: none.
+  const ReadLog* reads_to_validate() const noexcept {
+    if constexpr (kCanBeSerializable) {
+      if (isolation_ == Isolation::serializable) return &reader_.read_log();
+    }
+    return nullptr;
+  }
+
   BasicDatabase<Cache>* database_;
+  Isolation isolation_;
   typename Cache::Reader reader_;
   WriteSet writes_;
 };

@@ -127,6 +127,7 @@ TEST(StateMemory, HandlesAreUniqueOddAndNeitherZeroNorOne) {
   for (StateHeader* state : states) {
     StateHandle handle = handle_of(state);
     ASSERT_EQ(handle & 1, 1u) << "the lowest bit is the read log's mark";
+    ASSERT_EQ(StateMemory::instance().state_of(handle), state);
     ASSERT_GT(handle, 1u) << "its marked form must not be the empty entry";
     ASSERT_TRUE(handles.insert(handle).second) << "two states share a handle";
   }

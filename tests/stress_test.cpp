@@ -305,6 +305,41 @@ TEST_F(StressTest, WhatALongTransactionHasReadStaysWhateverHappens) {
   finish();
 }
 
+// Pairs of which one must be up: who takes one down has seen the other one up, and changes one of the two only. Snapshots
+// let two of them take down one each. Evictions and old snapshots take part, for they change where the validation looks.
+TEST_F(StressTest, SerializableTransactionsDoNotSkew) {
+  open(4 << 10, 12, 1);
+  auto both = [&](Transaction& txn, std::size_t pair) {
+    const Cell& first = txn.read(cells_[pair]);
+    const Cell& second = txn.read(Ref<Cell>(cells_[pair + 1].oid()));
+    check(first.intact() && second.intact(), "broken value");
+    check(first.number + second.number > 0, "both of a pair are down");
+    ++reads_;
+    return first.number + second.number;
+  };
+  std::atomic<std::uint64_t> flips = 0;
+  start(4, [&](Random& random) {
+    std::size_t pair = random() % (cells_.size() / 2) * 2;
+    Transaction txn = db_->begin(Isolation::serializable);
+    bool both_up = both(txn, pair) == 2;
+    for (int i = 0; i < 3; ++i) txn.read(any_cell(random));  // more to conflict with
+    if (random() % 4 == 0) txn.park();
+    if (random() % 4 == 0) std::this_thread::yield();
+    Cell& one = txn.write(cells_[pair + random() % 2]);
+    if (one.number == 1 && !both_up) return;  // the last one stays up
+    one.set(1 - one.number);
+    txn.commit();
+    ++flips;
+  });
+  start(1, [&](Random& random) {
+    Transaction txn = db_->begin();
+    for (std::size_t pair = 0; pair < cells_.size(); pair += 2) both(txn, pair);
+    if (random() % 64 == 0) db_->cache().evict_all();
+  });
+  finish();
+  EXPECT_GT(flips.load(), 100u);
+}
+
 /// Names all the cells that exist.
 struct Directory {
   std::vector<Ref<Cell>> members;

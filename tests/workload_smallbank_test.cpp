@@ -142,6 +142,15 @@ TEST(SmallbankIsolation, IsSnapshotIsolationWhateverTheThreadsDo) {
   EXPECT_TRUE(anomalies.snapshot_isolated());
 }
 
+TEST(SmallbankIsolation, SerializableTransactionsHaveASerialOrder) {
+  MemoryStore store;
+  Database database(store, {}, Isolation::serializable);
+  smallbank::load(database, 100, 1);
+  const Anomalies anomalies = smallbank::check_isolation(database, 4, 1'000, 4, 1);
+  EXPECT_EQ(anomalies.transactions, 4'000u);
+  EXPECT_TRUE(anomalies.serializable());
+}
+
 TEST(SmallbankIsolation, ReadersAndWritersThatTakeTurnsAreSerializable) {
   MemoryStore store;
   BasicDatabase<BlockingCache> database(store);

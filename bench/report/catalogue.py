@@ -82,9 +82,7 @@ ENTRIES = (
           {"zodbshootout": "zodbshootout's regions"}, "50 MB"),
     Entry("E16", "Smallbank", ("RQ3",),
           "What do short transactions on few hot objects cost, and which anomalies does the isolation let through?",
-          {"smallbank": "aborts by size of the hotspot under snapshot isolation",
-           "smallbank-serialisable": "the second isolation level: the database has snapshot isolation only, so aborts under "
-                                     "serialisable isolation cannot be measured"}),
+          {"smallbank": "aborts by size of the hotspot, with snapshots and serializable"}),
     Entry("scaling", "Scaling beyond the cores at hand", ("RQ2",),
           "What would happen on more cores, and on many nodes, as far as a count and a model can tell?",
           {"scaling": "writes to shared cache lines per operation, counted in an instrumented build, and the band that "

@@ -88,6 +88,6 @@ def beaten(rows: list[dict]) -> list[tuple[str, str, str, float, float]]:
         for system, values in sorted(by_system.items()):
             theirs = Interval.of(values)
             apart = theirs.low is None or ours.high is None or theirs.low > ours.high
-            if system not in (OURS, "raw") and theirs.median > CLEARLY * ours.median and apart:
+            if system.split("/")[0] not in (OURS, "raw") and theirs.median > CLEARLY * ours.median and apart:
                 found.append((experiment, point, system, theirs.median, ours.median))
     return found

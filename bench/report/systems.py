@@ -79,7 +79,11 @@ VALUES = by_name(
     System("private/whole", "private cache, the value in one object", "#d55e00", "#ff8a45", "s"),
     System("private/pieces", "private cache, pieces of 4 KiB", "#e69f00", "#f5bb3d", "D"),
 )
-LOOKS = {**SYSTEMS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES}
+# Levels of isolation beside the caches, which have snapshot isolation (blocking apart): the cache's colour, lighter.
+LEVELS = by_name(
+    System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
+)
+LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 
