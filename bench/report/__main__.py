@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import artifact, catalogue, claims, experiments, machine, plan, publish, results
+from . import artifact, catalogue, claims, compare, experiments, machine, plan, publish, results
 from .formats import duration
 from .model import FULL, SMOKE
 from .progress import Progress
@@ -47,7 +47,11 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true",
                         help="show number, name, research questions and question of each experiment, and leave")
     parser.add_argument("--artifact", action="store_true", help="write papers/artifact.md from the list of experiments, and leave")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar="DIR",
+                        help="show the verdicts of two runs side by side, a smoke and a full one, say, and leave: 1 if they "
+                             "differ where both can tell")
     chosen = parser.parse_args(argv)
+    chosen.resumed_revision = None
     if chosen.resume:
         if chosen.out or chosen.only or chosen.seed is not None or chosen.repetitions or chosen.full or chosen.smoke:
             parser.error("--resume takes everything from the run that it resumes")
@@ -57,6 +61,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
             parser.error(f"{chosen.resume} holds no run that could be resumed")
         chosen.full, chosen.only, chosen.seed = was["size"] == FULL.name, was["only"], was["seed"]
         chosen.repetitions = was["repetitions"]
+        chosen.resumed_revision = was.get("revision")
     built = list(experiments.ALL)
     try:
         chosen.names = (catalogue.names_of(chosen.only, built, (claims.NAME,)) if chosen.only
@@ -98,6 +103,12 @@ def measure(options: argparse.Namespace, root: Path) -> int:
     size = FULL if options.full else SMOKE
     if options.repetitions:
         size = replace(size, repetitions=options.repetitions)
+    revision = machine.revision(root)
+    mixed = options.resumed_revision is not None and options.resumed_revision != revision
+    if mixed and not options.force:
+        print(f"scripts/reproduce: {options.resume} was measured with another revision ({options.resumed_revision['commit']}), and "
+              "one run is of one; say --force to mix them", file=sys.stderr)
+        return 2
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1 << 31)
     binaries = options.binaries.resolve() if options.binaries else build(root)
     started = datetime.now(timezone.utc)
@@ -115,6 +126,8 @@ def measure(options: argparse.Namespace, root: Path) -> int:
         rows = results.read(out / publish.ROWS)
     with tempfile.TemporaryDirectory(dir=work, prefix="measure-") as scratch:
         warnings = preflight(Path(scratch))
+        if mixed:
+            warnings.append("The run was resumed with another revision of the programs: its rows are of two.")
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)
         if warnings and options.full and not options.force:
@@ -122,7 +135,7 @@ def measure(options: argparse.Namespace, root: Path) -> int:
             return 2
         out.mkdir(parents=True, exist_ok=True)
         if not options.resume:
-            publish.note_plan(out, size, options, seed)
+            publish.note_plan(out, size, options, seed, revision)
         progress = Progress(len(jobs), sum(job.estimate_s for job in jobs))
         progress.say(f"{size.name} run of {len(jobs)} jobs, seed {seed}, into {out}")
         deadline = begun + SMOKE_BUDGET_S - DRAWING_S if size.smoke else None
@@ -157,6 +170,15 @@ def main() -> int:
     if options.artifact:
         artifact.write(root / artifact.PATH)
         return 0
+    if options.compare:
+        try:
+            table, differ = compare.compare(*(compare.Side.read(folder) for folder in options.compare))
+        except compare.NotARun as error:
+            print(f"scripts/reproduce: {error}", file=sys.stderr)
+            return 2
+        print(table, end="")
+        print(f"differ: {', '.join(differ)}" if differ else "no verdicts differ where both can tell")
+        return 1 if differ else 0
     begun = time.monotonic()
     try:
         return measure(options, root)

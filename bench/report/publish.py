@@ -14,9 +14,9 @@ from .runner import Gap
 PLAN, ROWS = "plan.json", "rows.jsonl"  # what a run needs to be resumed
 
 
-def note_plan(out: Path, size: Size, options: argparse.Namespace, seed: int) -> None:
-    (out / PLAN).write_text(json.dumps({"size": size.name, "only": options.only, "seed": seed,
-                                        "repetitions": options.repetitions}, indent=2) + "\n")
+def note_plan(out: Path, size: Size, options: argparse.Namespace, seed: int, revision: dict) -> None:
+    (out / PLAN).write_text(json.dumps({"size": size.name, "only": options.only, "seed": seed, "repetitions": options.repetitions,
+                                        "revision": revision}, indent=2) + "\n")
 
 
 def command_line(size: str, options: argparse.Namespace) -> str:

@@ -7,7 +7,7 @@ import time
 import unittest
 from pathlib import Path
 
-from report import claims, experiments, findings, microbenchmarks, plan, results, sections
+from report import claims, compare, experiments, findings, microbenchmarks, plan, results, sections
 from report.formats import interval, significant, size
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
@@ -134,6 +134,36 @@ class OutcomeTest(unittest.TestCase):
         self.assertNotIn("locked 101", text)
         self.assertNotIn("raw 900", text)
         self.assertIn("a goal, not required", findings.claims_table(run, outcomes, groups))
+
+
+class CompareTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+
+    def run_with(self, name, size_, **measured):
+        """A run in which each claim, of the bound <= 2, measured these values."""
+        folder = self.root / name
+        folder.mkdir()
+        (folder / "plan.json").write_text(json.dumps({"size": size_}))
+        rows = [OutcomeTest.row(claim, value) for claim, values in measured.items() for value in values]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return compare.Side.read(folder)
+
+    def test_says_who_agrees_who_differs_and_who_cannot_tell(self):
+        smoke = self.run_with("a", "smoke", same=[1.0], other=[1.0], close=[1.9], never=[None], alone=[1.0])
+        full = self.run_with("b", "full", same=[1.1] * 3, other=[2.5] * 3, close=[1.8, 2.1, 2.2], never=[None] * 3)
+        table, differ = compare.compare(smoke, full)
+        self.assertEqual(differ, ["other"])
+        verdicts = {line.split("|")[1].strip().strip("`"): line.split("|")[5].strip() for line in table.splitlines()[2:]}
+        self.assertEqual(verdicts, {"same": "both: holds", "other": "**differ**", "close": "one cannot tell",
+                                    "never": "one cannot tell", "alone": "one cannot tell"})
+        self.assertIn("not measured", table)
+
+    def test_a_folder_without_a_run_is_refused(self):
+        with self.assertRaises(compare.NotARun):
+            compare.Side.read(self.root)
 
 
 class FormatTest(unittest.TestCase):
