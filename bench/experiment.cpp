@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bench/rows.hpp"
+#include "command_line.hpp"
 #include "experiment_options.hpp"
 #include "machine.hpp"
 
@@ -198,26 +199,14 @@ int run_command_line(int argc, char** argv) {
   import_command->add_option("--path", options.path, "Directory of the store")->required();
   import_command->add_option("--wordnet", options.wordnet, "Folder of WordNet's files [where Debian has them]");
   CLI::App* machine_command = app.add_subcommand("machine", "Print what is known about machine and build as JSON");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
+  return run_program(app, argc, argv, [&] {
     if (*run_command) run(options);
     if (*import_command) {
       options.store = "rocksdb";
       import_wordnet(options);
     }
     if (*machine_command) std::cout << machine_facts().dump(2) << "\n";
-    return 0;
-  } catch (const UsageError& error) {
-    std::fprintf(stderr, "experiment: %s\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "experiment: %s\n", error.what());
-    return 1;
-  }
+  });
 }
 
 }  // namespace

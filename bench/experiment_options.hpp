@@ -8,19 +8,14 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 
 #include "latency_histogram.hpp"
 #include "process_memory.hpp"
+#include "usage_error.hpp"
 #include "workloads/oo7_operations.hpp"
 
 namespace cow::bench {
-
-/// The options contradict each other: exit code 2.
-class UsageError : public std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 struct ExperimentOptions {
   std::string experiment = "manual";  ///< name in the rows

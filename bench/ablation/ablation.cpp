@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/crowd.hpp"
 #include "bench/generated_items.hpp"
 #include "bench/latency_histogram.hpp"
@@ -204,16 +205,15 @@ void use_allocator(const std::string& name, char** argv) {
   throw std::system_error(errno, std::generic_category(), "cannot start again with " + name);
 }
 
-int run(const Options& options, char** argv) {
+void run(const Options& options, char** argv) {
   std::vector<Scheme> all = schemes();
   if (options.list) {
     for (const Scheme& scheme : all) fmt::print("{:<12} {}\n", scheme.name, scheme.about);
-    return 0;
+    return;
   }
   auto chosen = std::find_if(all.begin(), all.end(), [&](const Scheme& s) { return s.name == options.reclaimer; });
   if (chosen == all.end()) {
-    fmt::print(stderr, "ablation: no reclaimer '{}' (see --list)\n", options.reclaimer);
-    return 2;
+    throw UsageError("no reclaimer '" + options.reclaimer + "' (see --list)");
   }
   use_allocator(options.allocator, argv);
   Result result = measure(*chosen, options);
@@ -225,7 +225,6 @@ int run(const Options& options, char** argv) {
       row["operations_per_s"].get<double>() / 1e3, static_cast<double>(result.latencies.quantile(0.999)) / 1e3,
       static_cast<double>(result.most_limbo) / (1 << 20), result.statistics.deep_scans);
   append_rows(options.output, {row});
-  return 0;
 }
 
 }  // namespace
@@ -260,15 +259,5 @@ int main(int argc, char** argv) {
   app.add_option("--experiment", options.experiment, "recorded in the row")->capture_default_str();
   app.add_option("--output", options.output, "append a row of JSON to this file");
   app.add_flag("--list", options.list, "name the reclaimers and leave");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
-    return cow::bench::run(options, argv);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "ablation: {}\n", error.what());
-    return 1;
-  }
+  return cow::bench::run_program(app, argc, argv, [&] { cow::bench::run(options, argv); });
 }

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/rows.hpp"
 #include "phases.hpp"
 #include "recorder.hpp"
@@ -167,14 +168,7 @@ int run_command_line(int argc, char** argv) {
   app.add_flag("--concurrent", options.concurrent, "Threads run as they are scheduled, not in turns");
   app.add_option("--sites", options.sites, "Print so many places in the program that cause transfers (for addr2line)");
   app.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "count-traffic: %s\n", error.what());
-    return 1;
-  }
+  return run_program(app, argc, argv, [&] { run(options); });
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/rows.hpp"
 #include "phases.hpp"
 
@@ -128,14 +129,7 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--seconds", options.seconds, "For each phase; misses end earlier")->capture_default_str();
   app.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
-    run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "time-operations: %s\n", error.what());
-    return 1;
-  }
+  return run_program(app, argc, argv, [&] { run(options); });
 }
 
 }  // namespace

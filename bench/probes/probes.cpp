@@ -3,9 +3,8 @@
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
 
+#include "bench/command_line.hpp"
 #include "probe.hpp"
 
 namespace cow::bench {
@@ -82,21 +81,12 @@ int run_command_line(int argc, char** argv) {
   add_recovery(*victim_command, recovery);
   int acknowledgements = -1;
   victim_command->add_option("--acknowledgements", acknowledgements)->required();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
+  return run_program(app, argc, argv, [&] {
     if (*hit_cost_command) probe_hit_cost(hit_cost);
     if (*object_size_command) probe_object_size(object_size);
     if (*recovery_command) probe_recovery(recovery);
     if (*victim_command) run_recovery_victim(recovery, acknowledgements);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "probes: %s\n", error.what());
-    return 1;
-  }
+  });
 }
 
 }  // namespace

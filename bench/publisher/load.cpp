@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/latency_histogram.hpp"
 #include "bench/rows.hpp"
 #include "cow_cache/async/async.hpp"
@@ -258,18 +259,11 @@ int run_main(int argc, char** argv) {
   app.add_option("--repetition", options.repetition, "for the row");
   app.add_option("--experiment", options.experiment, "for the row");
   app.add_option("--output", options.output, "append the row to this file (default: standard output)");
-  try {
-    app.parse(argc, argv);
+  return run_program(app, argc, argv, [&] {
     const nlohmann::json row = measure(options);
     if (options.output.empty()) std::cout << row.dump() << "\n";
     append_rows(options.output, {row});
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::cerr << "publisher_load: " << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+  });
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "bench/caches/locked_cache.hpp"
 #include "bench/caches/private_cache.hpp"
+#include "bench/command_line.hpp"
 #include "bench/workloads/wordnet.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
@@ -142,8 +143,7 @@ int run_main(int argc, char** argv) {
   app.add_option("--constant", options.server.constant_path, "whose page /-/constant always is");
   app.add_option("--max-in-flight", options.server.model.most_in_flight, "transactions at a time");
   app.add_option("--max-waiting", options.server.model.most_waiting, "requests that wait for that");
-  try {
-    app.parse(argc, argv);
+  return run_program(app, argc, argv, [&] {
     options.server.model.model = kModels.at(options.model);
     options.server.model.threads = options.threads;
     options.server.external_call = std::chrono::milliseconds(options.external_call_ms);
@@ -155,13 +155,7 @@ int run_main(int argc, char** argv) {
     } else {
       run<Database>(options);
     }
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  } catch (const std::exception& error) {
-    std::cerr << "publisher: " << error.what() << "\n";
-    return 1;
-  }
-  return 0;
+  });
 }
 
 }  // namespace

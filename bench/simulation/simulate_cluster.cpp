@@ -2,12 +2,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/rows.hpp"
 #include "cluster.hpp"
 #include "hit_model.hpp"
@@ -164,15 +163,10 @@ int run_command_line(int argc, char** argv) {
   validate_command->add_option("--seed", validation.seed)->capture_default_str();
   for (CLI::App* command : {study_command, validate_command})
     command->add_option("--output", output, "File to append the rows to, as lines of JSON");
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return run_program(app, argc, argv, [&] {
     if (*study_command) run_study(study, output);
     if (*validate_command) run_validation(validation, output);
-    return 0;
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "simulate-cluster: %s\n", error.what());
-    return 1;
-  }
+  });
 }
 
 }  // namespace

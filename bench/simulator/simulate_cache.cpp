@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/command_line.hpp"
 #include "bench/rows.hpp"
 #include "key_sequences.hpp"
 #include "session_split.hpp"
@@ -165,19 +166,10 @@ int run_command_line(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of what is generated")->capture_default_str();
   app.add_option("--output", options.output, "File to append the results to, one line of JSON for each table");
-  try {
-    app.parse(argc, argv);
-    if (options.traces.empty() && options.workloads.empty()) throw CLI::ValidationError("name a TRACE or a --workload");
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
-  }
-  try {
+  return run_program(app, argc, argv, [&] {
+    if (options.traces.empty() && options.workloads.empty()) throw UsageError("name a TRACE or a --workload");
     run(options);
-    return 0;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "simulate-cache: {}\n", error.what());
-    return 1;
-  }
+  });
 }
 
 }  // namespace
