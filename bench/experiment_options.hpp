@@ -30,7 +30,7 @@ struct ExperimentOptions {
   double warmup = 1;
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t block_cache_bytes = std::size_t{64} << 20;
-  bool unsynced = false;  ///< commits return before they are on the device
+  bool unsynced = false;      ///< commits return before they are on the device
   bool serializable = false;  ///< in place of snapshot isolation
   std::uint64_t seed = 1;
   std::uint32_t repetition = 0;

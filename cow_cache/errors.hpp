@@ -84,9 +84,9 @@ class ConflictError : public Error {
  public:
   struct Conflict {
     Oid oid;
-    Tid base;              ///< the revision that this transaction had read
-    Tid current;           ///< the newest revision at the time of the commit
-    bool changed = true;   ///< this transaction changed the object; if not, it read it, and is serializable
+    Tid base;             ///< the revision that this transaction had read
+    Tid current;          ///< the newest revision at the time of the commit
+    bool changed = true;  ///< this transaction changed the object; if not, it read it, and is serializable
   };
 
   explicit ConflictError(std::vector<Conflict> conflicts)

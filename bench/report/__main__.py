@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import artifact, catalogue, claims, compare, experiments, machine, plan, publish, results
+import experiments
+from . import artifact, catalogue, claims, compare, machine, plan, publish, results
 from .formats import duration
 from .model import FULL, SMOKE
 from .progress import Progress

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import catalogue, experiments
+import experiments
+from . import catalogue
 from .claims import NAME as CLAIMS
 from .model import FULL, SMOKE, Size
 
@@ -40,7 +41,7 @@ every run was good and every required claim holds.
 | durability | `persistence/` | tests `store_crash`, `store_rocksdb`, `store_conformance` |
 | caches to compare with | `bench/caches/`, `bench/ablation/` | tests `cache_conformance`, `cache_baselines` |
 | workloads (OO7, YCSB, STMBench7, Smallbank, zodbshootout, WordNet) | `bench/workloads/` | tests `workload_*`: counts, distributions, mixes |
-| evaluation: runs, statistics, figures | `bench/report/`, one module each in `bench/report/experiments/` | test `report` |
+| evaluation: runs, statistics, figures | `bench/experiments/`, a module each; `bench/report/` | test `report` |
 | claims and their bounds | `bench/claims/`, `scripts/claims` | verdicts in `claims.md` |
 
 ## Experiments

@@ -1,6 +1,6 @@
 """The research questions and the experiments that answer them, by number: what each asks and which parts it needs.
 
-A part is the name of an experiment, in a module of bench/report/experiments. One that no module has yet is shown in the
+A part is the name of an experiment, in a module of bench/experiments. One that no module has yet is shown in the
 report as "not yet", with what is missing; nothing here needs an edit once a module has an experiment of that name.
 """
 from __future__ import annotations

@@ -7,7 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import artifact, claims, experiments, findings, page, results, sections, svg
+import experiments
+from . import artifact, claims, findings, page, results, sections, svg
 from .model import Experiment, Size
 from .runner import Gap
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from report.experiments import equal_memory, open_sessions, read_cost, replacement
+from experiments import equal_memory, open_sessions, read_cost, replacement
 from report.model import Experiment, Job, Size
 from report.systems import CACHES
 

@@ -7,8 +7,9 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
+import experiments
 import report
-from report import artifact, catalogue, experiments, published, sections
+from report import artifact, catalogue, published, sections
 from report.model import FULL, SMOKE
 
 BENCH = Path(report.__file__).resolve().parents[1]

@@ -2,9 +2,10 @@
 import random
 import unittest
 
-from report import experiments, microbenchmarks, plan, sections
-from report.experiments.memory import COUNTS, Memory, extrapolated
-from report.experiments.write_share import WriteShare
+import experiments
+from report import microbenchmarks, plan, sections
+from experiments.memory import COUNTS, Memory, extrapolated
+from experiments.write_share import WriteShare
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
 

@@ -1,7 +1,8 @@
 """Every experiment draws what its own jobs may give, and every figure is readable at a column's width."""
 import unittest
 
-from report import drawing, experiments, sections
+import experiments
+from report import drawing, sections
 from report.model import FULL, SMOKE, Figure
 
 from .made_up import rows_of

@@ -2,7 +2,8 @@
 import re
 import unittest
 
-from report import claims, experiments, findings, page, published, sections, svg, systems
+import experiments
+from report import claims, findings, page, published, sections, svg, systems
 from report.drawing import Series, lines
 from report.intervals import Interval
 from report.model import Figure

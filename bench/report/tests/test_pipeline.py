@@ -7,7 +7,8 @@ import time
 import unittest
 from pathlib import Path
 
-from report import claims, compare, experiments, findings, microbenchmarks, plan, results, sections
+import experiments
+from report import claims, compare, findings, microbenchmarks, plan, results, sections
 from report.formats import interval, significant, size
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job

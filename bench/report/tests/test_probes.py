@@ -2,7 +2,7 @@
 import unittest
 
 from report import sections
-from report.experiments import hit_cost, object_size, recovery
+from experiments import hit_cost, object_size, recovery
 from report.model import Sources
 
 

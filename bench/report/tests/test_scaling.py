@@ -4,7 +4,7 @@ from __future__ import annotations
 import unittest
 
 from report import sections
-from report.experiments import cluster, scaling
+from experiments import cluster, scaling
 from report.page_parts import section as render_section
 
 

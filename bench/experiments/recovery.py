@@ -1,11 +1,11 @@
 """From the kill of a process to its successor's first correct answer, and to its warm cache."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, significant, size as bytes_text
-from ..intervals import Interval
-from ..model import Figure, Job, Section, Size, Sources, Table, summarise
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, significant, size as bytes_text
+from report.intervals import Interval
+from report.model import Figure, Job, Section, Size, Sources, Table, summarise
+from report.systems import in_order
 
 SYSTEMS = ("shared", "private", "two-level", "locked")
 

@@ -9,7 +9,7 @@ import importlib
 import inspect
 import pkgutil
 
-from .. import catalogue
+from report import catalogue
 
 
 def experiments_of(module) -> list:

@@ -1,12 +1,12 @@
 """Memory against the number of sessions."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, size as bytes_text
-from ..intervals import Interval
-from ..machine import memory_bytes
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, size as bytes_text
+from report.intervals import Interval
+from report.machine import memory_bytes
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import in_order
 
 SYSTEMS = ("shared", "private", "two-level", "locked")
 PER_SESSION = ("private", "two-level")  # whose memory grows with sessions

@@ -1,10 +1,10 @@
 """Nodes and sessions on one distributed store, simulated; and the simulation against the real caches on one node."""
 from __future__ import annotations
 
-from .. import drawing, systems
-from ..formats import NOT_MEASURED, significant, size as bytes_text
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import System, in_order
+from report import drawing, systems
+from report.formats import NOT_MEASURED, significant, size as bytes_text
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import System, in_order
 
 # A cache per session as large as a node's one cache. A colour that the page knows how to show in the dark.
 FULL = "private-full"

@@ -1,12 +1,12 @@
 """Time of one read against a plain C++ pointer."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, ratio
-from ..intervals import Interval, geometric_mean, paired_ratio
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..plausible import faster_than_raw
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, ratio
+from report.intervals import Interval, geometric_mean, paired_ratio
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.plausible import faster_than_raw
+from report.systems import in_order
 
 # Two-level reads hot objects from its private level, as private does.
 SYSTEMS = ("raw", "shared", "private")

@@ -1,11 +1,11 @@
 """Throughput against the share of transactions that write, by number of sessions: from where on is a private cache better?"""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import ratio
-from ..intervals import paired_ratio
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of
-from ..systems import CACHES
+from report import drawing
+from report.formats import ratio
+from report.intervals import paired_ratio
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of
+from report.systems import CACHES
 from .throughput import Throughput, wordnet_job
 
 MIDDLE = 16  # sessions at which all caches are compared

@@ -1,10 +1,10 @@
 """Allocators of heap members against ways to give memory back."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, size as bytes_text
-from ..model import Figure, Job, Section, Size, Sources, Table, summarise
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, size as bytes_text
+from report.model import Figure, Job, Section, Size, Sources, Table, summarise
+from report.systems import in_order
 from .reclaimers import ablation_job
 
 ALLOCATORS = ("glibc", "jemalloc", "mimalloc")

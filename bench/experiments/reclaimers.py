@@ -1,10 +1,10 @@
 """Ways to give memory back under the same cache: garbage, throughput and tails, with sleepers and more threads than cores."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, size as bytes_text
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import RECLAIMERS, in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, size as bytes_text
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import RECLAIMERS, in_order
 
 
 def ablation_job(experiment: str, reclaimer: str, threads: int, sleepers: int, writes: float, seconds: float,

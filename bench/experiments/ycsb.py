@@ -1,9 +1,9 @@
 """YCSB's six core workloads."""
 from __future__ import annotations
 
-from .. import drawing
-from ..model import Figure, Job, Section, Size
-from ..systems import CACHES
+from report import drawing
+from report.model import Figure, Job, Section, Size
+from report.systems import CACHES
 from .throughput import THREADS, Throughput, in_memory_job, rounded, some
 
 MIXES = {

@@ -1,11 +1,11 @@
 """Garbage and tails over time while a transaction sleeps, by reclaimer."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, size as bytes_text
-from ..intervals import Interval
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import RECLAIMERS, in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, size as bytes_text
+from report.intervals import Interval
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import RECLAIMERS, in_order
 from .reclaimers import ablation_job
 
 SECONDS = 8.0

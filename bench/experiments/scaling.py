@@ -1,10 +1,10 @@
 """Traffic between cores per operation, counted; and how far that lets each cache scale, as a model."""
 from __future__ import annotations
 
-from .. import coherence_model as model, drawing
-from ..formats import NOT_MEASURED, significant
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import in_order, look
+from report import coherence_model as model, drawing
+from report.formats import NOT_MEASURED, significant
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import in_order, look
 
 PHASES = {
     "hit": "read, read before in this transaction",

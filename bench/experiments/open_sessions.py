@@ -1,10 +1,10 @@
 """Begin and commit while other sessions are open."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import interval
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import CACHES, in_order
+from report import drawing
+from report.formats import interval
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import CACHES, in_order
 
 SUBJECTS = {"commit": "A commit of one object", "begin": "The begin of a transaction"}
 

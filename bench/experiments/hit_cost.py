@@ -1,12 +1,12 @@
 """What each part of a hit costs: the read path with one part removed at a time."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, significant
-from ..intervals import Interval
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..plausible import faster_than_raw
-from ..published import HAC_BREAKDOWN, HAC_BREAKDOWN_SOURCE
+from report import drawing
+from report.formats import NOT_MEASURED, interval, significant
+from report.intervals import Interval
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.plausible import faster_than_raw
+from report.published import HAC_BREAKDOWN, HAC_BREAKDOWN_SOURCE
 
 WORKLOADS = {"chase-100": "chase, 100 objects", "chase-10000": "chase, 10,000 objects", "oo7-T1": "OO7 T1", "oo7-T6": "OO7 T6"}
 READS = {"repeated": "read before in the transaction", "first": "first reads of a transaction"}

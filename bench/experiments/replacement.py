@@ -3,10 +3,10 @@ from __future__ import annotations
 
 import os
 
-from .. import drawing
-from ..formats import NOT_MEASURED, significant
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import POLICIES
+from report import drawing
+from report.formats import NOT_MEASURED, significant
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import POLICIES
 
 RIVALS = ("lru", "clock", "s3-fifo", "s3-fifo-1bit", "sieve")
 DEFAULT = "adaptive"

@@ -1,10 +1,10 @@
 """What the store is asked for when sessions start with empty caches."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, significant
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, significant
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import in_order
 
 SYSTEMS = ("shared", "private", "two-level", "locked")
 

@@ -1,12 +1,12 @@
 """zodbshootout's timed regions, beside its published tables."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import interval, significant
-from ..intervals import Interval
-from ..model import Figure, Job, Section, Size, Sources, Table, summarise
-from ..published import ZODBSHOOTOUT, ZODBSHOOTOUT_SOURCE
-from ..systems import CACHES, in_order
+from report import drawing
+from report.formats import interval, significant
+from report.intervals import Interval
+from report.model import Figure, Job, Section, Size, Sources, Table, summarise
+from report.published import ZODBSHOOTOUT, ZODBSHOOTOUT_SOURCE
+from report.systems import CACHES, in_order
 
 REGIONS = {
     "add": "add new objects, commit",

@@ -1,11 +1,11 @@
 """What the size of a value costs its writers, in one object and in pieces."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, significant, size as bytes_text
-from ..intervals import paired_ratio
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, significant, size as bytes_text
+from report.intervals import paired_ratio
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import in_order
 
 STORES = {"memory": "store in memory", "rocksdb-unsynced": "RocksDB, not synced", "rocksdb": "RocksDB, on the device"}
 CHANGES = {"one byte": "one byte changes", "all": "every byte changes"}

@@ -1,13 +1,13 @@
 """OO7, the object-database benchmark, against plain C++ structs."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, ratio
-from ..intervals import Interval, paired_ratio
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..plausible import faster_than_raw
-from ..published import HAC_HOT_RATIOS, HAC_SOURCE
-from ..systems import CACHES, in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, ratio
+from report.intervals import Interval, paired_ratio
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.plausible import faster_than_raw
+from report.published import HAC_HOT_RATIOS, HAC_SOURCE
+from report.systems import CACHES, in_order
 
 OPERATIONS = {
     "T1": "depth-first over the atomic parts: 43,740 visits",

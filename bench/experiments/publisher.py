@@ -1,10 +1,10 @@
 """Execution models under load: a publisher over HTTP, against requests in flight and time spent outside."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, ratio, size as bytes_text
-from ..intervals import Interval
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report import drawing
+from report.formats import NOT_MEASURED, interval, ratio, size as bytes_text
+from report.intervals import Interval
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
 
 # The field's models, each on the cache that it has there, and on the shared one.
 SYSTEMS = (("coroutines", "shared"), ("fibers", "shared"), ("thread_pool", "shared"), ("pools", "shared"),

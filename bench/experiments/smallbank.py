@@ -3,10 +3,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .. import drawing
-from ..formats import NOT_MEASURED, significant
-from ..model import Figure, Job, Section, Size, Table, point_of, summarise
-from ..systems import CACHES, in_order
+from report import drawing
+from report.formats import NOT_MEASURED, significant
+from report.model import Figure, Job, Section, Size, Table, point_of, summarise
+from report.systems import CACHES, in_order
 from .throughput import THREADS, Throughput, conflicts, in_memory_job, some
 
 CUSTOMERS = 100_000

@@ -1,10 +1,10 @@
 """Throughput: what its experiments have in common, and the one against the number of sessions."""
 from __future__ import annotations
 
-from .. import drawing
-from ..formats import NOT_MEASURED, interval, significant
-from ..model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
-from ..systems import CACHES, in_order
+from report import drawing
+from report.formats import NOT_MEASURED, interval, significant
+from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report.systems import CACHES, in_order
 
 THREADS = 2
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import os
 
-from .. import drawing
-from ..formats import NOT_MEASURED
-from ..model import Better, Figure, Job, Section, Size, Sources, Table, point_of, summarise
+from report import drawing
+from report.formats import NOT_MEASURED
+from report.model import Better, Figure, Job, Section, Size, Sources, Table, point_of, summarise
 from .replacement import SEQUENCES, percent
 
 CAPACITY = 0.2  # of the distinct objects, as in the published comparison
