@@ -7,8 +7,9 @@
 // Memory policy, explicit because a ratio to this class means little without it:
 //  1. Values of one type lie side by side in the order of their creation, as a C++ program that cares would place them,
 //     and as a database whose states lie in size classes places them too. No header, no padding between values.
-//  2. Chunks double from 64 KB to 2 MB, then stay there; those of 2 MB are aligned to 2 MB and ask for transparent huge
-//     pages (RawDatabase::kHugePages), so neither side of a comparison wins by the TLB alone.
+//  2. Chunks double from 64 KB to 2 MB, then stay there. All of them lie in blocks of 2 MB, aligned to 2 MB, that ask for
+//     transparent huge pages (RawDatabase::kHugePages), like the states of caches: neither side of a comparison wins by the
+//     TLB, or by which physical pages it was given, alone. (Small pages collide in the processor's second cache by chance.)
 //  3. Heap members of values (strings, vectors) come from the program's allocator, as they do in every other database.
 //  4. An erased value keeps its memory until the database ends; all values are destroyed then.
 #pragma once
@@ -56,6 +57,39 @@ struct RawPointers {
 
 namespace detail {
 
+/// Blocks of 2 MB, in which the chunks of all types lie one after the other. Freed when it ends, not before.
+class RawBlocks {
+ public:
+  static constexpr std::size_t kBytes = 2 << 20;
+
+  explicit RawBlocks(bool huge_pages) : huge_pages_(huge_pages) {}
+  RawBlocks(const RawBlocks&) = delete;
+  RawBlocks& operator=(const RawBlocks&) = delete;
+  ~RawBlocks() {
+    for (std::byte* block : blocks_) ::operator delete (block, std::align_val_t{kBytes});
+  }
+
+  /// Memory aligned to 64 bytes. What does not fit into what is left of a block begins a new one.
+  std::byte* take(std::size_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    if (blocks_.empty() || bytes > kBytes - used_) {
+      std::size_t block_bytes = std::max(bytes, kBytes);
+      blocks_.reserve(blocks_.size() + 1);
+      blocks_.push_back(static_cast<std::byte*>(::operator new (block_bytes, std::align_val_t{kBytes})));
+      if (huge_pages_) ::madvise(blocks_.back(), block_bytes, MADV_HUGEPAGE);  // a wish; failure costs only speed
+      used_ = 0;
+    }
+    std::byte* memory = blocks_.back() + used_;
+    used_ = std::min(used_ + bytes, kBytes);
+    return memory;
+  }
+
+ private:
+  const bool huge_pages_;
+  std::vector<std::byte*> blocks_;
+  std::size_t used_ = 0;  // of the last one
+};
+
 /// All values of one type, side by side. The base class lets the database own arenas of any type.
 class RawArenaBase {
  public:
@@ -67,15 +101,12 @@ class RawArenaBase {
 template <class T>
 class RawArena final : public RawArenaBase {
  public:
-  explicit RawArena(bool huge_pages) : huge_pages_(huge_pages) {}
+  explicit RawArena(RawBlocks& blocks) : blocks_(blocks) {}
   RawArena(const RawArena&) = delete;
   RawArena& operator=(const RawArena&) = delete;
 
   ~RawArena() override {
-    for (Chunk& chunk : chunks_) {
-      std::destroy_n(chunk.values, chunk.used);
-      ::operator delete (static_cast<void*>(chunk.values), std::align_val_t{alignment_of(chunk.bytes)});
-    }
+    for (Chunk& chunk : chunks_) std::destroy_n(chunk.values, chunk.used);
   }
 
   T* create(T&& value) {
@@ -91,8 +122,8 @@ class RawArena final : public RawArenaBase {
   std::size_t size() const noexcept override { return size_; }
 
  private:
+  static_assert(alignof(T) <= 64);
   static constexpr std::size_t kFirstChunk = 64 << 10;
-  static constexpr std::size_t kHugePage = 2 << 20;
 
   struct Chunk {
     T* values;
@@ -100,21 +131,14 @@ class RawArena final : public RawArenaBase {
     std::size_t used = 0;
   };
 
-  static std::size_t alignment_of(std::size_t bytes) {
-    return std::max(alignof(T), bytes >= kHugePage ? kHugePage : std::size_t{64});
-  }
-
   void grow() {
-    std::size_t bytes = chunks_.empty() ? kFirstChunk : std::min(2 * chunks_.back().bytes, kHugePage);
+    std::size_t bytes = chunks_.empty() ? kFirstChunk : std::min(2 * chunks_.back().bytes, RawBlocks::kBytes);
     bytes = std::max(bytes, sizeof(T));
-    chunks_.reserve(chunks_.size() + 1);
-    void* memory = ::operator new (bytes, std::align_val_t{alignment_of(bytes)});
-    if (huge_pages_ && bytes >= kHugePage) ::madvise(memory, bytes, MADV_HUGEPAGE);  // a wish; failure costs only speed
-    chunks_.push_back({static_cast<T*>(memory), bytes});
+    chunks_.push_back({reinterpret_cast<T*>(blocks_.take(bytes)), bytes});
     reserved_bytes_ += bytes;
   }
 
-  const bool huge_pages_;
+  RawBlocks& blocks_;
   std::vector<Chunk> chunks_;
   std::size_t reserved_bytes_ = 0;
   std::size_t size_ = 0;
@@ -129,7 +153,7 @@ class RawDatabase {
   template <class T>
   using Ref = RawRef<T>;
 
-  /// Whether chunks of 2 MB ask for transparent huge pages. REQUIRES: the same choice as the caches compared with.
+  /// Whether blocks of 2 MB ask for transparent huge pages. REQUIRES: the same choice as the caches compared with.
   static constexpr bool kHugePages = true;
 
   struct Statistics {
@@ -172,10 +196,11 @@ class RawDatabase {
   template <class T>
   T* create(T&& value) {
     std::unique_ptr<detail::RawArenaBase>& arena = arenas_[typeid(T)];
-    if (!arena) arena = std::make_unique<detail::RawArena<T>>(kHugePages);
+    if (!arena) arena = std::make_unique<detail::RawArena<T>>(blocks_);
     return static_cast<detail::RawArena<T>&>(*arena).create(std::move(value));
   }
 
+  detail::RawBlocks blocks_{kHugePages};
   std::unordered_map<std::type_index, std::unique_ptr<detail::RawArenaBase>> arenas_;
   std::map<std::string, Named, std::less<>> names_;
 };
