@@ -73,6 +73,11 @@ class ReadLog {
     return inserted ? Outcome::inserted : Outcome::present;
   }
 
+  /// `add` where that is quick, and inserts. False, and nothing is changed, where `add` must decide.
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
+    return bits_ ? bits_.try_add(handle) : handles_.try_add(handle);
+  }
+
   /// Takes back the last `add`, which has inserted: its state turned out to be of no use.
   void undo_add() noexcept { bits_ ? bits_.undo_add() : handles_.undo_add(); }
 

@@ -144,12 +144,40 @@ class SharedCache::Reader {
   };
 
   [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    if (StateHeader* state = look_at_hint(reference, writes)) [[likely]]
+      return *state;
+    return read_by_any_means(reference, operations, writes);
+  }
+  [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    if (StateHeader* state = look_at_hint(reference, writes)) [[likely]]
+      return state;
+    return read_without_waiting(reference, operations, writes);
+  }
+
+  [[gnu::noinline]] StateHeader& read_by_any_means(auto& reference, const TypeOperations& operations,
+                                                   WriteSet& writes) {
     Miss miss;
     return *read_first(reference, operations, writes, miss);
   }
-  [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+  [[gnu::noinline]] StateHeader* read_without_waiting(auto& reference, const TypeOperations& operations,
+                                                      WriteSet& writes) {
     Miss miss{.loads = false};
     return read_first(reference, operations, writes, miss);
+  }
+
+  /// What most first reads are: of a transaction that has written nothing, by a hint that is right. Null: not so, and
+  /// nothing is changed. Apart from the rest, so that it needs no stack frame and calls nothing. (An ended transaction's
+  /// log has room for nothing.)
+  [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference, const WriteSet& writes) noexcept {
+    StateHeader* state = reference.hint();
+    if (!writes.empty() || asleep_ || !log_.try_add(handle_of(state))) return nullptr;
+    if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) != Look::visible)
+        [[unlikely]] {
+      log_.undo_add();
+      return nullptr;
+    }
+    mark_visited(*state);
+    return state;
   }
 
   /// A hit in every sense but that this transaction has not read the state before. Null: see `miss`.
@@ -190,23 +218,27 @@ class SharedCache::Reader {
   template <std::uint64_t kCompared>
   Look log_and_look(StateHeader& state, std::uint64_t identity) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
-    Look result = Look::visible;
-    std::uint64_t key = identity | cache_bits_;
-    if (std::uint64_t found = detail::look(state.key) & kCompared; found != key) [[unlikely]] {
-      // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
-      if (outcome == ReadLog::Outcome::present && found == (key | kDeadMark)) return Look::visible;
-      result = Look::dead;
-    } else if (state.begin.load(std::memory_order_relaxed) > snapshot_) {  // relaxed: the look acquired them
-      result = Look::too_new;
-    } else if (state.end.load(std::memory_order_acquire) <= snapshot_) {
-      result = Look::too_old;
-    }
+    Look result = look_at<kCompared>(state, identity | cache_bits_, outcome);
     if (result == Look::visible) {
       mark_visited(state);
     } else if (outcome == ReadLog::Outcome::inserted) {
       log_.undo_add();
     }
     return result;
+  }
+
+  /// The second half of it. REQUIRES: logged, with that outcome.
+  template <std::uint64_t kCompared>
+  [[gnu::always_inline]] Look look_at(const StateHeader& state, std::uint64_t key,
+                                      ReadLog::Outcome outcome) const noexcept {
+    if (std::uint64_t found = detail::look(state.key) & kCompared; found != key) [[unlikely]] {
+      // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
+      return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Look::visible : Look::dead;
+    }
+    if (state.begin.load(std::memory_order_relaxed) > snapshot_)
+      return Look::too_new;  // relaxed: the look acquired them
+    if (state.end.load(std::memory_order_acquire) <= snapshot_) return Look::too_old;
+    return Look::visible;
   }
 
   static void mark_visited(StateHeader& state) noexcept {

@@ -113,6 +113,41 @@ TEST_F(ReadLogTest, WhatWasTakenBackIsGoneAndTheRestStays) {
   EXPECT_TRUE(std::equal(scanned.begin(), scanned.end(), kept.begin(), kept.end()));
 }
 
+// The quick way and the other one, mixed, with marks and with what is taken back, in both layouts.
+TEST_F(ReadLogTest, TheQuickWayAddsOnceOrLeavesItToTheOther) {
+  for (std::uint32_t distance : {1u, 1000u}) {  // a bitmap in the end; a hash table, for few on each page
+    std::mt19937 random(distance);
+    std::set<StateHandle> kept;
+    int quick = 0, slow = 0;
+    for (int i = 0; i < 60'000; ++i) {
+      StateHandle candidate = handle(static_cast<std::uint32_t>(random() % 20'000) * distance);
+      bool known = kept.contains(candidate);
+      bool added = log_.try_add(candidate);
+      if (added) {
+        ASSERT_FALSE(known) << "twice";
+        ++quick;
+      } else {
+        ASSERT_EQ(log_.size(), kept.size());
+        ASSERT_EQ(log_.add(candidate), known ? Outcome::present : Outcome::inserted);
+        slow += !known;
+      }
+      if (!known && random() % 4 == 0) {
+        log_.undo_add();
+        ASSERT_FALSE(log_.contains(candidate));
+      } else {
+        kept.insert(candidate);
+        if (random() % 16 == 0) log_.mark_diverted(candidate);
+      }
+    }
+    EXPECT_EQ(is_bitmap(), distance == 1);
+    EXPECT_EQ(scan(), std::multiset<StateHandle>(kept.begin(), kept.end()));
+    EXPECT_GT(quick, 9 * slow) << "the quick way is not the usual one";
+    log_.close();
+    EXPECT_FALSE(log_.try_add(handle(1))) << "a closed log has room for nothing";
+    log_.open(slot_);
+  }
+}
+
 TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
   for (std::uint32_t n = 0; n < 100'000; ++n) {
     ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);

@@ -18,6 +18,7 @@ struct NoLog {
   void close() noexcept {}
   bool contains(StateHandle) const noexcept { return false; }
   ReadLog::Outcome add(StateHandle) noexcept { return ReadLog::Outcome::inserted; }
+  bool try_add(StateHandle) noexcept { return true; }
   void undo_add() noexcept {}
   std::uint32_t size() const noexcept { return 0; }
   static void forget() noexcept {}
@@ -45,6 +46,7 @@ class HashLog {
       grow();
     return handles_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return handles_.try_add(handle); }
   void undo_add() noexcept { handles_.undo_add(); }
   std::uint32_t size() const noexcept { return handles_.size(); }
 
@@ -86,6 +88,7 @@ class BitmapLog {
   ReadLog::Outcome add(StateHandle handle) noexcept {
     return bits_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return bits_.try_add(handle); }
   void undo_add() noexcept { bits_.undo_add(); }
   std::uint32_t size() const noexcept { return bits_.size(); }
 

@@ -175,6 +175,16 @@ class ProbeTransaction {
 
   [[gnu::noinline]] StateHeader* read_first(auto& reference, const TypeOperations& operations) {
     StateHeader* state = reference.hint();
+    if (log_.try_add(handle_of(state))) [[likely]] {
+      if (look_at(*state, reference.identity() | cache_bits_)) [[likely]]
+        return state;
+      log_.undo_add();
+    }
+    return read_by_any_means(reference, operations);
+  }
+
+  [[gnu::noinline]] StateHeader* read_by_any_means(auto& reference, const TypeOperations& operations) {
+    StateHeader* state = reference.hint();
     if (state != &cow::detail::nowhere.header && log_and_look(*state, reference.identity() | cache_bits_)) return state;
     return find(reference.oid(), operations);
   }
@@ -197,13 +207,15 @@ class ProbeTransaction {
 
   bool log_and_look(StateHeader& state, std::uint64_t key) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
-    bool good = cow::detail::look(state.key) == key && is_visible(state);
-    if (good) {
-      mark_visited(state);
-    } else if (outcome == ReadLog::Outcome::inserted) {
-      log_.undo_add();
-    }
-    return good;
+    if (look_at(state, key)) return true;
+    if (outcome == ReadLog::Outcome::inserted) log_.undo_add();
+    return false;
+  }
+
+  [[gnu::always_inline]] bool look_at(StateHeader& state, std::uint64_t key) const noexcept {
+    if (cow::detail::look(state.key) != key || !is_visible(state)) return false;
+    mark_visited(state);
+    return true;
   }
 
   [[gnu::always_inline]] bool is_visible(const StateHeader& state) const noexcept {

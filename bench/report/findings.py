@@ -33,8 +33,12 @@ def claims_table(run: dict, outcomes: list[Outcome], groups: list[Group]) -> str
 
 def findings(run: dict, outcomes: list[Outcome], rows: list[dict], sections: list[Section], groups: list[Group]) -> str:
     lines = ["# Findings", "", *provenance(run)]
+    if not outcomes:
+        lines += ["", "No claim was measured in this run."]
     for title, verdict in (("What held", "holds"), ("What failed", "fails"),
                            ("What could not be tested here", "not testable here")):
+        if not outcomes:
+            break
         lines += ["", f"## {title}", ""]
         chosen = [one for one in outcomes if one.verdict == verdict]
         lines += [f"- `{one.name}`: {interval(one.measured, one.row.get('unit', ''))}, must be {one.row['comparison']} "

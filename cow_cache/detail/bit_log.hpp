@@ -41,6 +41,19 @@ class BitLog {
     return true;
   }
 
+  /// `add` in a page that is resident already, which makes nothing sparser. False, and nothing is changed: it was there, or
+  /// the page is not.
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
+    LogWord& word = word_of(handle);
+    std::uint32_t bits = word.load(std::memory_order_relaxed);
+    if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0 || !is_touched(handle >> LogBitmap::kPageShift))
+      return false;
+    ++count_;
+    last_ = handle;
+    store_before_look(word, bits | bit_of(handle));
+    return true;
+  }
+
   void undo_add() noexcept {
     LogWord& word = word_of(last_);
     // Release: as in LogTable::clear.
@@ -83,6 +96,10 @@ class BitLog {
     return std::uint32_t{1} << entry % (1u << LogBitmap::kWordShift);
   }
   LogWord& word_of(std::uint32_t entry) const noexcept { return words_[entry >> LogBitmap::kWordShift]; }
+
+  bool is_touched(std::uint32_t page) const noexcept {
+    return (table_->bitmap->touched[page / 32].load(std::memory_order_relaxed) >> page % 32 & 1) != 0;
+  }
 
   void touch(std::uint32_t page) noexcept {
     LogWord& flags = table_->bitmap->touched[page / 32];

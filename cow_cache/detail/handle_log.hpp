@@ -37,15 +37,23 @@ class HandleLog {
   /// False: it was there, marked or not. REQUIRES: not full.
   bool add(StateHandle handle) noexcept {
     for (std::uint64_t offset = home_of(handle);; offset = next(offset)) {
-      const LogLanes& bucket = *reinterpret_cast<const LogLanes*>(bucket_at(offset));
-      if (any_lane(bucket, handle) || any_lane(bucket, diverted(handle))) return false;
+      LogLanes bucket = *reinterpret_cast<const LogLanes*>(bucket_at(offset));
+      if (has_entry(bucket, handle)) return false;
       int free = first_free_lane(bucket);
       if (free == kNone) continue;
-      ++count_;
-      last_ = bucket_at(offset) + free;
-      store_before_look(*last_, handle);
+      insert(bucket_at(offset) + free, handle);
       return true;
     }
+  }
+
+  /// `add` where it takes one look at one bucket. False, and nothing is changed: it was there, or there was no room.
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
+    LogWord* home = bucket_at(home_of(handle));
+    LogLanes bucket = *reinterpret_cast<const LogLanes*>(home);
+    int free = first_free_lane(bucket);  // one at home: then it is in no other bucket
+    if (full() || free == kNone || has_entry(bucket, handle)) return false;
+    insert(home + free, handle);
+    return true;
   }
 
   void undo_add() noexcept {
@@ -98,6 +106,17 @@ class HandleLog {
   std::uint64_t next(std::uint64_t offset) const noexcept { return (offset + kBucketBytes) & mask_; }
   LogWord* bucket_at(std::uint64_t offset) const noexcept {
     return reinterpret_cast<LogWord*>(reinterpret_cast<std::byte*>(words_) + offset);
+  }
+
+  void insert(LogWord* lane, StateHandle handle) noexcept {
+    ++count_;
+    last_ = lane;
+    store_before_look(*lane, handle);
+  }
+
+  /// Marked or not.
+  static bool has_entry(LogLanes bucket, StateHandle handle) noexcept {
+    return any_lane(bucket | LogLanes{1, 1, 1, 1}, handle);  // handle_in, four at once
   }
 
   static constexpr int kNone = -1;
