@@ -90,8 +90,9 @@ const T& value_of(const StateHeader& state) noexcept {
 }
 
 namespace detail {
-/// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null.
-struct Nowhere {
+/// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null. Aligned like a
+/// state, so that its handle has the form of one: a read that takes it for a state logs it, looks, and takes it back.
+struct alignas(kStateAlignment) Nowhere {
   StateHeader header;
   std::byte value[16] = {};
 };
