@@ -247,6 +247,29 @@ TEST_F(ReadLogTest, ABitmapIsForStatesThatLieCloseTogether) {
   EXPECT_FALSE(log_.contains(marked)) << "the mark was lost";
 }
 
+// Clearing goes by what this transaction has used, not by what those before it did.
+TEST_F(ReadLogTest, ABitmapIsClearedOfWhatEachTransactionHasUsed) {
+  constexpr std::uint32_t kStates = 60'000;
+  std::mt19937 random(5);
+  for (std::uint32_t n = 0; n < kStates; ++n) log_.add(handle(n));
+  ASSERT_TRUE(is_bitmap());
+  const LogTable* bitmap = &table();
+  for (int transaction = 0; transaction < 50; ++transaction) {
+    log_.close();
+    log_.open(slot_);
+    ASSERT_EQ(&table(), bitmap);
+    ASSERT_EQ(scan().size(), 0u);
+    std::set<StateHandle> added;
+    std::uint32_t first = random() % (kStates - 200);
+    for (std::uint32_t n = first; n < first + 200; ++n) {
+      ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
+      if (random() % 8 == 0) log_.mark_diverted(handle(n));
+      added.insert(handle(n));
+    }
+    ASSERT_EQ(scan(), std::multiset<StateHandle>(added.begin(), added.end()));
+  }
+}
+
 TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
   std::set<StateHandle> added;
   for (std::uint32_t n = 0; n < 1'000; ++n) log_.add(handle(n)), added.insert(handle(n));

@@ -34,19 +34,19 @@ class BitLog {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
     if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0) return false;
-    touch(handle >> LogBitmap::kPageShift);
+    use(handle >> LogBitmap::kPageShift);
     ++count_;
     last_ = handle;
     store_before_look(word, bits | bit_of(handle));
     return true;
   }
 
-  /// `add` in a page that is resident already, which makes nothing sparser. False, and nothing is changed: it was there, or
+  /// `add` in a page that is in use already, which makes nothing sparser. False, and nothing is changed: it was there, or
   /// the page is not.
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
-    if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0 || !is_touched(handle >> LogBitmap::kPageShift))
+    if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0 || !is_dirty(handle >> LogBitmap::kPageShift))
       return false;
     ++count_;
     last_ = handle;
@@ -97,16 +97,20 @@ class BitLog {
   }
   LogWord& word_of(std::uint32_t entry) const noexcept { return words_[entry >> LogBitmap::kWordShift]; }
 
-  bool is_touched(std::uint32_t page) const noexcept {
-    return (table_->bitmap->touched[page / 32].load(std::memory_order_relaxed) >> page % 32 & 1) != 0;
+  bool is_dirty(std::uint32_t page) const noexcept {
+    return (table_->bitmap->flags[page / 32].dirty >> page % 32 & 1) != 0;
   }
 
-  void touch(std::uint32_t page) noexcept {
-    LogWord& flags = table_->bitmap->touched[page / 32];
-    std::uint32_t flag = std::uint32_t{1} << page % 32, before = flags.load(std::memory_order_relaxed);
-    if ((before & flag) != 0) return;
+  void use(std::uint32_t page) noexcept {
+    if (is_dirty(page)) return;
+    LogBitmap::Flags& flags = table_->bitmap->flags[page / 32];
+    std::uint32_t flag = std::uint32_t{1} << page % 32;
+    flags.dirty |= flag;
+    table_->dirty_groups()[page / 32 / 32] |= std::uint32_t{1} << page / 32 % 32;
+    std::uint32_t touched = flags.touched.load(std::memory_order_relaxed);
+    if ((touched & flag) != 0) return;
     ++table_->pages;
-    store_before_look(flags, before | flag);  // a part of the announcement that follows
+    store_before_look(flags.touched, touched | flag);  // a part of the announcement that follows
   }
 
   LogWord* words_ = nullptr;

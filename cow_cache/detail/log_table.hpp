@@ -4,12 +4,14 @@
 //
 // Invariants:
 //  1. An entry is the handle of a state, or a handle with its lowest bit cleared: the mark of a diverted base. 0: none.
-//  2. A page of a bitmap is flagged in `touched` before an entry in it is announced, and stays flagged while it may be
-//     resident.
+//  2. A page of a bitmap is flagged as touched before an entry in it is announced, and stays flagged while it may be
+//     resident. It is flagged as dirty as well while it may have entries: clearing goes by that, so that a transaction pays
+//     for the pages that it has used itself, whatever those before it did.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -38,7 +40,13 @@ struct LogBitmap {
   static constexpr std::uint32_t kWordsPerPage = kPageBytes / sizeof(LogWord);
   static constexpr std::size_t kPages = std::size_t{1} << (32 - kPageShift);
 
-  LogWord touched[kPages / 32];
+  struct Flags {  // of 32 pages
+    LogWord touched;
+    std::uint32_t dirty;  // the owner's
+  };
+  static constexpr std::size_t kFlags = kPages / 32, kGroups = kFlags / 32;
+
+  Flags flags[kFlags];
   LogWord words[std::size_t{1} << (32 - kWordShift)];
 
   /// Null where there are no addresses for it.
@@ -63,12 +71,17 @@ struct LogBitmap {
   /// Calls `visit(words)` for every page that was touched, with its kWordsPerPage words.
   template <class Visitor>
   void for_each_page(Visitor&& visit) {
-    for (std::size_t i = 0; i < kPages / 32; ++i) {
+    for (std::size_t i = 0; i < kFlags; ++i) {
       // Seq_cst: the scanner's side of "log before look" (asymmetric_fence.hpp, invariant 3), as for the entries.
-      for (std::uint32_t bits = touched[i].load(std::memory_order_seq_cst); bits != 0; bits &= bits - 1) {
-        visit(words + (i * 32 + static_cast<unsigned>(std::countr_zero(bits))) * kWordsPerPage);
-      }
+      for_each_bit(flags[i].touched.load(std::memory_order_seq_cst), [&](unsigned bit) { visit(page(i * 32 + bit)); });
     }
+  }
+
+  LogWord* page(std::size_t number) noexcept { return words + number * kWordsPerPage; }
+
+  template <class Visitor>
+  static void for_each_bit(std::uint32_t bits, Visitor&& visit) {
+    for (; bits != 0; bits &= bits - 1) visit(static_cast<unsigned>(std::countr_zero(bits)));
   }
 
  private:
@@ -90,20 +103,30 @@ struct alignas(64) LogTable {
   std::uint32_t pages = 0;               // the owner's: how many of the bitmap are touched
   detail::LogBitmap* bitmap = nullptr;
 
+  /// Of a hash table.
   detail::LogWord* words() noexcept { return reinterpret_cast<detail::LogWord*>(this + 1); }
+  /// Of a bitmap, the owner's: a bit for each of its flags that has dirty pages.
+  std::uint32_t* dirty_groups() noexcept { return reinterpret_cast<std::uint32_t*>(this + 1); }
 
   /// REQUIRES: the caller owns the log.
   std::size_t bytes() const noexcept {
-    std::size_t flags = bitmap != nullptr;  // one page of them serves 32 GiB of state memory
-    return sizeof(LogTable) + lanes * sizeof(detail::LogWord) + (pages + flags) * detail::LogBitmap::kPageBytes;
+    if (bitmap == nullptr) return sizeof(LogTable) + lanes * sizeof(detail::LogWord);
+    std::size_t flags = 1;  // pages of them; one serves 16 GiB of state memory
+    return kBytesOfBitmap + (pages + flags) * detail::LogBitmap::kPageBytes;
   }
 
   /// Removes all entries. REQUIRES: the caller owns the log.
   void clear() noexcept {
-    if (bitmap == nullptr) {
-      clear(words(), lanes);
-    } else {
-      bitmap->for_each_page([](detail::LogWord* page) { clear(page, detail::LogBitmap::kWordsPerPage); });
+    if (bitmap == nullptr) return clear(words(), lanes);
+    using detail::LogBitmap;
+    for (std::size_t i = 0; i < LogBitmap::kGroups; ++i) {
+      LogBitmap::for_each_bit(dirty_groups()[i], [&](unsigned group) {
+        std::size_t index = i * 32 + group;
+        LogBitmap::for_each_bit(bitmap->flags[index].dirty,
+                                [&](unsigned bit) { clear(bitmap->page(index * 32 + bit), LogBitmap::kWordsPerPage); });
+        bitmap->flags[index].dirty = 0;
+      });
+      dirty_groups()[i] = 0;
     }
   }
 
@@ -116,9 +139,10 @@ struct alignas(64) LogTable {
   }
   /// A bitmap; null where there is no memory, or are no addresses, for one.
   static LogTable* make_bitmap() noexcept {
-    void* memory = ::operator new (sizeof(LogTable), std::align_val_t{64}, std::nothrow);
+    void* memory = ::operator new (kBytesOfBitmap, std::align_val_t{64}, std::nothrow);
     if (memory == nullptr) return nullptr;
     auto* table = ::new (memory) LogTable{.bitmap = detail::LogBitmap::make()};
+    std::fill_n(table->dirty_groups(), detail::LogBitmap::kGroups, 0);
     if (table->bitmap != nullptr) return table;
     destroy(table);
     return nullptr;
@@ -129,6 +153,8 @@ struct alignas(64) LogTable {
   }
 
  private:
+  static constexpr std::size_t kBytesOfBitmap = 64 + detail::LogBitmap::kGroups * sizeof(std::uint32_t);
+
   /// Release: whoever sees an entry gone sees all reads of its state done. Pairs with the scanners' loads.
   static void clear(detail::LogWord* words, std::uint32_t count) noexcept {
     if constexpr (detail::kThreadSanitizer) {  // which knows no fences
@@ -142,5 +168,6 @@ struct alignas(64) LogTable {
     }
   }
 };
+static_assert(sizeof(LogTable) == 64);
 
 }  // namespace cow
