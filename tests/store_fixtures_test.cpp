@@ -1,0 +1,158 @@
+// Stores that earlier versions have written are opened, and every revision of every object is what it was. How new ones
+// are written is in fixtures/README.md.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "cow_cache/cow_cache.hpp"
+#include "fixtures/fixture_types.hpp"
+#include "fixtures/manifest.hpp"
+#include "persistence/rocksdb_store.hpp"
+#include "store_testing.hpp"
+
+#ifndef COW_CACHE_STORE_FIXTURES
+#define COW_CACHE_STORE_FIXTURES "tests/fixtures/stores"
+#endif
+
+namespace cow::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using fixtures::Manifest;
+
+/// "format/name" of all fixtures.
+std::vector<std::string> all_fixtures() {
+  std::vector<std::string> names;
+  for (const auto& format : fs::directory_iterator(COW_CACHE_STORE_FIXTURES)) {
+    if (!format.is_directory()) continue;
+    for (const auto& entry : fs::directory_iterator(format)) {
+      if (entry.is_directory()) names.push_back(format.path().filename() / entry.path().filename());
+    }
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+class StoreFixture : public ::testing::TestWithParam<std::string> {
+ protected:
+  StoreFixture() {
+    const fs::path fixture = fs::path(COW_CACHE_STORE_FIXTURES) / GetParam();
+    fs::copy(fixture, directory(), fs::copy_options::recursive);
+    manifest_ = Manifest::read(fixture.string() + ".txt");
+  }
+
+  fs::path directory() const { return scratch_.store(); }
+
+  RocksDbStore open() const {
+    RocksDbOptions options;
+    options.create_if_missing = false;
+    return RocksDbStore(directory(), options);
+  }
+
+  /// Every object at every tid, and one beyond the last of both.
+  void expect_history(RocksDbStore& store) const {
+    for (std::uint64_t oid = 0; oid <= manifest_.oids_up_to.value + 1; ++oid) {
+      for (std::uint64_t tid = 0; tid <= manifest_.last_tid.value; ++tid) expect_revision(store, Oid{oid}, Tid{tid});
+    }
+  }
+
+  void expect_revision(RocksDbStore& store, Oid oid, Tid at) const {
+    const std::optional<Revision> found = store.load(oid, at);
+    const Manifest::Entry* expected = manifest_.visible(oid, at);
+    const std::string where = "oid " + std::to_string(oid.value) + " at tid " + std::to_string(at.value);
+    ASSERT_EQ(found.has_value(), expected != nullptr) << where;
+    if (!found) return;
+    ASSERT_EQ(found->begin, expected->begin) << where;
+    ASSERT_EQ(found->end, expected->end) << where;
+    ASSERT_EQ(found->erased, expected->erased) << where;
+    if (found->erased) return;
+    ASSERT_EQ(Manifest::hash_of(found->record), expected->hash) << where;
+    ASSERT_EQ(fixtures::text_of_record(found->record, oid, found->begin), expected->text) << where;
+  }
+
+  /// What transactions see of the newest state. Returns the number of objects.
+  int expect_newest(Database& db) const {
+    int objects = 0;
+    Transaction txn = db.begin();
+    for (const auto& [key, entry] : manifest_.revisions) {
+      if (entry.end != kInfinity) continue;
+      ++objects;
+      if (entry.erased) {
+        EXPECT_THROW(txn.read(Ref<fixtures::Mapped>(key.first)), DanglingReferenceError) << key.first;
+        continue;
+      }
+      const std::string type = entry.text.substr(0, entry.text.find(": "));
+      const std::string value = fixtures::with_type(
+          type, [&]<class T>() { return type + ": " + fixtures::text_of(txn.read(Ref<T>(key.first))); });
+      EXPECT_EQ(value, entry.text) << key.first;
+    }
+    return objects;
+  }
+
+  const ScratchDirectory scratch_;
+  Manifest manifest_;
+};
+
+TEST_P(StoreFixture, GivesEveryRevision) {
+  {
+    RocksDbStore store = open();
+    EXPECT_EQ(store.last_tid(), manifest_.last_tid);
+    EXPECT_EQ(store.verify(), manifest_.transactions);
+    expect_history(store);
+  }
+  RocksDbStore store = open();  // and again, after whatever the first open has changed
+  EXPECT_EQ(store.verify(), manifest_.transactions);
+  expect_history(store);
+}
+
+TEST_P(StoreFixture, IsADatabaseThatGoesOn) {
+  Oid created;
+  {
+    RocksDbStore store = open();
+    Database db(store);
+    EXPECT_EQ(expect_newest(db) > 0, manifest_.transactions > 0);
+    fixtures::Listed value;
+    value.text = "new";
+    created = db.transact([&](Transaction& txn) { return txn.create(value); }).oid();
+    EXPECT_GT(created, manifest_.oids_up_to) << "an oid is never given away twice";
+  }
+  RocksDbStore store = open();
+  expect_history(store);
+  Database db(store);
+  EXPECT_EQ(db.begin().read(Ref<fixtures::Listed>(created)).text, "new");
+  store.verify();
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoreFixture, ::testing::ValuesIn(all_fixtures()), [](const auto& info) {
+  std::string name = info.param;
+  std::ranges::replace_if(
+      name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return "format" + name;
+});
+
+TEST(StoreFixtures, HaveEveryTypeAndErasures) {
+  std::set<std::string> types;
+  int erased = 0;
+  for (const std::string& name : all_fixtures()) {
+    const Manifest manifest = Manifest::read(fs::path(COW_CACHE_STORE_FIXTURES) / (name + ".txt"));
+    for (const auto& [key, entry] : manifest.revisions) {
+      if (entry.erased)
+        ++erased;
+      else
+        types.insert(entry.text.substr(0, entry.text.find(": ")));
+    }
+  }
+  EXPECT_EQ(types.size(), std::tuple_size_v<fixtures::Types>);
+  EXPECT_GT(erased, 100);
+  EXPECT_GE(all_fixtures().size(), 9u);
+}
+
+}  // namespace
+}  // namespace cow::testing
