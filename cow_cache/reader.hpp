@@ -8,8 +8,19 @@
 //     no second look at its interval.
 //  2. A stale hint is harmless: it points at some header for ever (StateMemory, invariant 1), so the look is defined; the
 //     key says whose it is and the interval whether it is visible. A slot reused for the same object *is* a revision of it.
-//  3. Own writes win: the base of a diverted object is marked in the log, any other state of it is not in the log, and
-//     whatever is not found in the log asks the write set first.
+//  3. Own writes win, whatever was evicted and loaded again. A read that the log does not answer asks the write set first;
+//     and from `divert` on no state of the object answers in the log. Proof:
+//     a. Every state in the log sees the snapshot (invariant 1). The intervals of a chain are disjoint and chains change
+//        under the stripe's lock only, so at any time at most one of the object's logged states is alive. The dead ones never
+//        answer: the mark in their key differs from what a hit compares, and nothing takes it away while they are logged.
+//     b. If the base is alive as `divert` looks, it is that one, and is marked as diverted. A base that died before another
+//        state of the object came to life cannot seem alive: death and birth happened in this order under the stripe's lock,
+//        and this transaction has acquired the birth with the key of the other state (look), or is the one that brought it
+//        to life.
+//     c. If it is dead, the chain, read under the lock, says which state is alive and sees the snapshot. If the log has that
+//        one, it is marked as well; if not, no logged state is alive.
+//     d. Nothing is added later: every read of the object ends at the write set.
+//     e. A mark means one state until the transaction ends, for no slot is used again while a log has it.
 #pragma once
 
 #include <thread>
@@ -107,7 +118,7 @@ class SharedCache::Reader {
     StateHeader& clone = clone_state(base);
     Tid revision{base.begin.load(std::memory_order_relaxed)};
     add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
-    log_.mark_diverted(handle_of(&base));
+    mark_diverted(base, reference.oid());
     return value_of<T>(clone);
   }
 
@@ -244,6 +255,22 @@ class SharedCache::Reader {
   static void mark_visited(StateHeader& state) noexcept {
     // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
     if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
+  }
+
+  /// Lets reads of an object look for its clone, whichever of its states they come by (invariant 3).
+  void mark_diverted(const StateHeader& base, Oid oid) {
+    log_.mark_diverted(handle_of(&base));
+    // Relaxed: what must be seen was acquired before (invariant 3b).
+    if ((base.key.load(std::memory_order_relaxed) & kDeadMark) == 0) [[likely]]
+      return;
+    std::scoped_lock lock(cache_->table_.mutex_of(oid));
+    // Relaxed: the lock guards the chain.
+    for (StateHeader* state = cache_->table_.find(oid); state != nullptr;
+         state = state->older.load(std::memory_order_relaxed)) {
+      if (state->begin.load(std::memory_order_relaxed) > snapshot_) continue;
+      if (state->end.load(std::memory_order_relaxed) > snapshot_) log_.mark_diverted(handle_of(state));
+      return;
+    }
   }
 
   /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
