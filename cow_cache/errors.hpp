@@ -79,6 +79,29 @@ class CorruptRecordError : public Error {
   Tid tid;
 };
 
+/// A codec, an upgrade or a copy constructor needs the very object that is being decoded, or copied, for it: directly, or by
+/// way of the objects between. It would never end.
+class BuildCycleError : public Error {
+ public:
+  /// `between`: " -> oid 7 -> oid 8".
+  BuildCycleError(Oid oid, std::string_view what, std::string_view between)
+      : Error(std::string(what) + " oid " + std::to_string(oid.value) + " needs itself: oid " +
+              std::to_string(oid.value) + std::string(between) + " -> oid " + std::to_string(oid.value)),
+        oid(oid) {}
+  Oid oid;
+};
+
+/// Codecs, upgrades or copy constructors read objects whose own ones read objects, and so on: more of them than a stack is
+/// sure to have room for.
+class BuildDepthError : public Error {
+ public:
+  BuildDepthError(Oid oid, unsigned most)
+      : Error("oid " + std::to_string(oid.value) + " is needed within the decoding or copying of " +
+              std::to_string(most) + " other objects, one within the other; there may be no more"),
+        oid(oid) {}
+  Oid oid;
+};
+
 /// Another transaction committed first. Nothing of this transaction was kept; run it again.
 class ConflictError : public Error {
  public:

@@ -54,22 +54,27 @@ class OidTable {
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
   StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state; }
 
-  /// Makes `state` the newest of its object. REQUIRES: the stripe's lock; the state's key names the object.
-  /// Throws std::bad_alloc when a stripe has some ten million objects; OidRangeError.
-  void set(Oid oid, StateHeader& state) {
+  /// Whether `set` of this object can succeed. REQUIRES: the stripe's lock. Throws OidRangeError.
+  bool has_room_for(Oid oid) const {
+    const Stripe& stripe = stripes_[checked_stripe_of(oid)];
+    return stripe.count < kMostObjects || search(stripe, oid).cell != nullptr;
+  }
+
+  /// Makes `state` the newest of its object. False, and nothing is changed: the stripe has kMostObjects others. REQUIRES: the
+  /// stripe's lock; the state's key names the object. Throws OidRangeError.
+  bool set(Oid oid, StateHeader& state) {
     Stripe& stripe = stripes_[checked_stripe_of(oid)];
     std::uint64_t content = reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
     if (Cell* cell = search(stripe, oid).cell) {
       cell->store(content, std::memory_order_release);
-      return;
+      return true;
     }
+    if (stripe.count >= kMostObjects) return false;
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);  // changes under this lock only
-    if (stripe.count >= (std::uint32_t{5} << bits) / 8) {
-      if (bits == kMostBits) throw std::bad_alloc();
-      resize(stripe, ++bits);
-    }
+    if (stripe.count >= (std::uint32_t{5} << bits) / 8) resize(stripe, ++bits);
     insert(stripe, content, home_of(oid, bits), bits);
     ++stripe.count;
+    return true;
   }
 
   /// Forgets an object, if it is there. REQUIRES: the stripe's lock.
@@ -89,7 +94,12 @@ class OidTable {
   using Cell = std::atomic<std::uint64_t>;
 
   // A stripe begins with one page and ends with 2^24 cells; the second half of its range is scratch for `resize`.
+#if defined(COW_CACHE_TABLE_BITS)  // tests want a table that is full soon
+  static constexpr unsigned kStripeBits = 6, kFewestBits = COW_CACHE_TABLE_BITS, kMostBits = COW_CACHE_TABLE_BITS;
+#else
   static constexpr unsigned kStripeBits = 6, kFewestBits = 9, kMostBits = 24;
+#endif
+  static constexpr std::uint32_t kMostObjects = (std::uint32_t{5} << kMostBits) / 8;  // of a stripe: ten million
   static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMostBits) * sizeof(Cell);
   static_assert(kStripes == 1 << kStripeBits);
 

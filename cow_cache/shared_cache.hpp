@@ -114,11 +114,11 @@ class SharedCache {
         }
         prune(fresh, superseded);
       } else {
-        unsettled.admitted.push_back(entry.oid);
+        if (table_.has_room_for(entry.oid)) unsettled.admitted.push_back(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
-      table_.set(entry.oid, fresh);
+      if (!table_.set(entry.oid, fresh)) kill(fresh, superseded);  // as if it were evicted at once: the store has it
     }
     writes.clear();
     return unsettled;
