@@ -132,7 +132,7 @@ class SharedCache::Reader {
     entry.erased = true;
     // The caller may hold a reference to the clone, which is promised to last: logged, it is freed when the log goes.
     log_.add(handle_of(&clone));
-    cache_->retire(clone);
+    cache_->reclaimer_->retire(StateChain(clone));
   }
 
  private:
@@ -369,12 +369,13 @@ class SharedCache::Reader {
       }
     }
     if (has_place && !is_taken) {
+      cache_->note_old_revision(oid);
       cache_->make_room();
     } else {
       // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log. Born
       // dead, so that only this transaction knows it again (log_and_look).
       state.key.store(state.key_as(oid, cache_bits_) | kDeadMark, std::memory_order_seq_cst);
-      cache_->retire(state);
+      cache_->reclaimer_->retire(StateChain(state));
     }
     return state;
   }
