@@ -74,7 +74,6 @@ class CommitRequest {
   std::string records_;
   std::vector<ObjectWrite> objects_;
   Tid tid_{};
-  Unsettled unsettled_;
   std::exception_ptr error_;
   std::atomic<int> progress_{kWaiting};
 };
@@ -87,13 +86,13 @@ class Committer {
   /// The tid of the last published commit. Begins read it with acquire; that pairs with the release after publishing.
   const std::atomic<std::uint64_t>& frontier() const noexcept { return frontier_; }
 
-  /// Commits; the write set is empty afterwards. `cache.publish` runs on the leader's thread, `cache.settle` on this one.
-  /// Throws ConflictError or what the store throws; the write set is untouched then. Returns the transaction's tid.
+  /// Commits: `cache.publish` runs on the leader's thread. The caller then ends the transaction and calls `cache.settle` with
+  /// the write set. Throws ConflictError or what the store throws; the write set is untouched then. Returns the
+  /// transaction's tid.
   template <class Cache>
   Tid commit(CommitRequest& request, Cache& cache) {
     if (lead_or_wait(request)) lead(request, cache);
     if (request.error_) std::rethrow_exception(request.error_);
-    cache.settle(request.unsettled_);
     return request.tid_;
   }
 
@@ -202,7 +201,7 @@ class Committer {
       return;
     }
     last_tid_ = tid;
-    for (CommitRequest* request : valid) request->unsettled_ = cache.publish(request->writes_, request->tid_);
+    for (CommitRequest* request : valid) cache.publish(request->writes_, request->tid_);
     // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SharedCache::refresh_snapshots.
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(valid.size(), std::memory_order_relaxed);

@@ -146,7 +146,7 @@ class SharedCache::Reader {
     entry.erased = true;
     // The caller may hold a reference to the clone, which is promised to last: logged, it is freed when the log goes.
     log_.add(handle_of(&clone));
-    cache_->retire(clone);
+    cache_->reclaimer_->retire(StateChain(clone));
   }
 
  private:

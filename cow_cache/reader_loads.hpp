@@ -119,6 +119,7 @@ inline StateHeader& SharedCache::Reader::load_old(Oid oid, const TypeOperations&
     }
   }
   if (has_place && !is_taken) {
+    cache_->note_old_revision(oid);
     cache_->make_room();
   } else {
     keep_private(state, oid);  // the chain has gone, or has the revision already
@@ -137,7 +138,7 @@ inline StateHeader& SharedCache::Reader::decode(const Revision& revision, Oid oi
 /// Makes a logged state this transaction's alone (invariant 4).
 inline void SharedCache::Reader::keep_private(StateHeader& state, Oid oid) noexcept {
   state.key.store(state.key_as(oid, cache_bits_) | kDeadMark, std::memory_order_seq_cst);
-  cache_->retire(state);
+  cache_->reclaimer_->retire(StateChain(state));
 }
 
 }  // namespace cow

@@ -69,8 +69,7 @@ class ReclaimerTest : public ::testing::Test {
 
   void retire(StateHeader& state) {
     Reclaimer::mark_dead(state);
-    StateHeader* const one = &state;
-    reclaimer_->retire({&one, 1});
+    reclaimer_->retire(StateChain(state));
   }
 
   std::atomic<std::uint64_t> frontier_{1};
@@ -209,13 +208,14 @@ TEST_F(ReclaimerTest, ManySleepersAreParkedSomeAtATime) {
                          [&](StateHeader* state) { return registry_.held().contains(handle_of(state)); });
   };
   EXPECT_EQ(parked(), 0);
-  registry_.park_sleepers(3);
+  StateChain released;
+  registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 3);
-  registry_.park_sleepers(3);
+  registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 6);
   registry_.wake(sleepers[9]->slot);
   for (StateHeader* state : states) retire(*state);
-  for (int i = 0; i < 3; ++i) registry_.park_sleepers(3);
+  for (int i = 0; i < 3; ++i) registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 8) << "one never slept, one is awake again";
   reclaimer_->reclaim_all();
   EXPECT_EQ(Probe::alive.load(), 10);

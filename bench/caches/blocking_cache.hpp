@@ -106,12 +106,8 @@ class BlockingCache {
   BlockingCache& operator=(const BlockingCache&) = delete;
   ~BlockingCache() { evict_all(); }
 
-  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
-    publish_in_place(writes, tid);
-    writes.clear();
-    return {};  // nothing that others could still read
-  }
-  void settle(const Unsettled&) noexcept {}
+  void publish(WriteSet& writes, Tid tid) noexcept { publish_in_place(writes, tid); }
+  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);
