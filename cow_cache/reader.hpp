@@ -12,9 +12,12 @@
 //     whatever is not found in the log asks the write set first.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "detail/oid_set.hpp"
 #include "read_log.hpp"
 #include "shared_cache.hpp"
 #include "state_factory.hpp"
@@ -38,6 +41,7 @@ class SharedCache::Reader {
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
     asleep_ = other.asleep_;
+    absent_ = std::move(other.absent_);
     return *this;
   }
 
@@ -53,9 +57,12 @@ class SharedCache::Reader {
   std::size_t states_logged() const noexcept { return log_.size(); }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
+  /// Objects that it has asked for without getting a state to log. Null: none.
+  const detail::OidSet* absent() const noexcept { return absent_.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
+    absent_.reset();
     log_.close();
     cache_->registry_.end(*std::exchange(slot_, nullptr));
   }
@@ -106,7 +113,7 @@ class SharedCache::Reader {
     StateHeader& base = read_first(reference, type_operations<T>, writes);
     StateHeader& clone = clone_state(base);
     Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
+    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
     log_.mark_diverted(handle_of(&base));
     return value_of<T>(clone);
   }
@@ -317,8 +324,7 @@ class SharedCache::Reader {
     try {
       std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
       cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-      if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
-      state = &decode_state(*revision, oid, operations);
+      state = &state_of(revision, oid, operations);
       log_.reserve_one();  // so that settling cannot fail
     } catch (...) {
       if (state != nullptr) destroy_state(*std::exchange(state, nullptr));
@@ -342,8 +348,8 @@ class SharedCache::Reader {
   StateHeader& load_old(Oid oid, const TypeOperations& operations) {
     std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
     cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
-    if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-    StateHeader& state = decode_state(*revision, oid, operations);
+    if (revision && revision->erased) revision.reset();
+    StateHeader& state = state_of(revision, oid, operations);
     try {
       log_.reserve_one();
     } catch (...) {
@@ -379,6 +385,19 @@ class SharedCache::Reader {
     return state;
   }
 
+  /// What the store has answered, as a state. Where there is none (absent, of another type, corrupt), the transaction has
+  /// learned something about the object that no log entry stands for: that is noted, for the validation of its reads.
+  StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations) {
+    try {
+      if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
+      return decode_state(*revision, oid, operations);
+    } catch (...) {
+      if (absent_ == nullptr) absent_ = std::make_unique<detail::OidSet>();
+      absent_->insert(oid);
+      throw;
+    }
+  }
+
   /// What this transaction itself has made of an object. Also the place where every misuse ends up.
   WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
     require_active();
@@ -395,6 +414,7 @@ class SharedCache::Reader {
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
   bool asleep_ = false;
+  std::unique_ptr<detail::OidSet> absent_;
 };
 
 }  // namespace cow
