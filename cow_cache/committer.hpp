@@ -55,7 +55,8 @@ class Committer {
       }
       if (lead_or_wait(request)) lead(request, cache);
       while (request.overtaken_) [[unlikely]] commit_again(request, cache);  // once: invariant 5
-      request.throw_conflicts();
+      if (!request.conflicts_.empty()) [[unlikely]]
+        request.throw_conflicts();
     } catch (const ConflictError&) {
       conflicts_.fetch_add(1, std::memory_order_relaxed);
       throw;

@@ -41,7 +41,6 @@ class SharedCache::Reader {
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
     asleep_ = other.asleep_;
-    absent_ = std::move(other.absent_);
     return *this;
   }
 
@@ -57,12 +56,11 @@ class SharedCache::Reader {
   std::size_t states_logged() const noexcept { return log_.size(); }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
-  /// Objects that it has asked for without getting a state to log. Null: none.
-  const detail::OidSet* absent() const noexcept { return absent_.get(); }
+  /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
+  const detail::OidSet* absent() const noexcept { return slot_->absent.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
-    absent_.reset();
     log_.close();
     cache_->registry_.end(*std::exchange(slot_, nullptr));
   }
@@ -392,8 +390,9 @@ class SharedCache::Reader {
       if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
       return decode_state(*revision, oid, operations);
     } catch (...) {
-      if (absent_ == nullptr) absent_ = std::make_unique<detail::OidSet>();
-      absent_->insert(oid);
+      if (slot_->absent == nullptr) slot_->absent = std::make_unique<detail::OidSet>();
+      slot_->leaves_more = true;
+      slot_->absent->insert(oid);
       throw;
     }
   }
@@ -414,7 +413,6 @@ class SharedCache::Reader {
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
   bool asleep_ = false;
-  std::unique_ptr<detail::OidSet> absent_;
 };
 
 }  // namespace cow

@@ -85,7 +85,7 @@ class TransactionRegistry {
   /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
   /// logged it may go on reading.
   void fall_asleep(TransactionSlot& slot) noexcept {
-    slot.has_slept = true;
+    slot.leaves_more = true;
     slot.asleep.store(true, std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
   }
 
@@ -124,7 +124,7 @@ class TransactionRegistry {
   /// REQUIRES: the slot's log is closed and none of its states is used any more.
   void end(TransactionSlot& slot) noexcept {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
-    if (slot.has_slept) [[unlikely]]
+    if (slot.leaves_more) [[unlikely]]
       let_go(slot);
     slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the scans' acquire
     if (!owned_by_thread) {
@@ -216,9 +216,10 @@ class TransactionRegistry {
     return fresh.size();
   }
 
-  /// Takes back what `park` has added, and lets nobody park it any more.
+  /// Takes back what `park` has added, and lets nobody park it any more. Forgets what it found absent.
   void let_go(TransactionSlot& slot) noexcept {
-    slot.has_slept = false;
+    slot.leaves_more = false;
+    slot.absent.reset();
     std::vector<StateHandle> held;
     {
       std::scoped_lock lock(slot.log_lock);

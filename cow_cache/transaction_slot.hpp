@@ -14,10 +14,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include "detail/log_table.hpp"
+#include "detail/oid_set.hpp"
 
 namespace cow {
 
@@ -44,8 +46,9 @@ struct alignas(128) TransactionSlot {
   std::atomic<bool> asleep{false};
   std::vector<std::uint32_t> held;  ///< invariant 4: what it has in TransactionRegistry::held(), ascending
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
-  bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
-  bool has_slept = false;        ///< the owner's: since it began
+  bool owned_by_thread = false;            ///< waits for its thread's next transaction, rather than in the free list
+  bool leaves_more = false;                ///< the owner's: since it began it has slept, or found something absent
+  std::unique_ptr<detail::OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
 };
 
 }  // namespace cow
