@@ -107,8 +107,8 @@ class ConflictError : public Error {
  public:
   struct Conflict {
     Oid oid;
-    Tid base;             ///< the revision that this transaction had read
-    Tid current;          ///< the newest revision at the time of the commit
+    Tid base;             ///< the revision that this transaction had read; Tid{0}: it had found no object
+    Tid current;          ///< a revision that others have committed since: the newest one that the commit knew of
     bool changed = true;  ///< this transaction changed the object; if not, it read it, and is serializable
   };
 
@@ -120,8 +120,9 @@ class ConflictError : public Error {
   static std::string describe(const std::vector<Conflict>& conflicts) {
     std::string text = "commit conflict:";
     for (const Conflict& conflict : conflicts) {
-      text += " oid " + std::to_string(conflict.oid.value) + (conflict.changed ? " (changed" : " (read") + " at tid " +
-              std::to_string(conflict.base.value) + ", now at tid " + std::to_string(conflict.current.value) + ")";
+      text += " oid " + std::to_string(conflict.oid.value) + (conflict.changed ? " (changed" : " (read");
+      text += conflict.base == Tid{} ? " as absent" : " at tid " + std::to_string(conflict.base.value);
+      text += ", now at tid " + std::to_string(conflict.current.value) + ")";
     }
     return text;
   }

@@ -23,11 +23,14 @@
 //     e. A mark means one state until the transaction ends, for no slot is used again while a log has it.
 #pragma once
 
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "detail/build_scope.hpp"
+#include "detail/oid_set.hpp"
 #include "detail/pause.hpp"
 #include "read_log.hpp"
 #include "shared_cache.hpp"
@@ -67,6 +70,8 @@ class SharedCache::Reader {
   std::size_t states_logged() const noexcept { return log_.size(); }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
+  /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
+  const detail::OidSet* absent() const noexcept { return slot_->absent.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
@@ -120,7 +125,7 @@ class SharedCache::Reader {
     StateHeader& base = read_first(reference, type_operations<T>, writes);
     StateHeader& clone = clone_of<T>(base, reference.oid());
     Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
+    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
     mark_diverted(base, reference.oid());
     return value_of<T>(clone);
   }
@@ -347,7 +352,8 @@ class SharedCache::Reader {
 
   StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss);
   StateHeader& load_old(Oid oid, const TypeOperations& operations);
-  StateHeader& decode(const Revision& revision, Oid oid, const TypeOperations& operations);
+  StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
+  void note_absent(Oid oid);
   void keep_private(StateHeader& state, Oid oid) noexcept;
 
   /// What this transaction itself has made of an object. Also the place where every misuse ends up.

@@ -64,8 +64,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     TicketHolder holder(ticket, tickets, mutex);
     std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-    if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
-    owned.reset(&decode(*revision, oid, operations));
+    owned.reset(&state_of(revision, oid, operations));
     visible = revision->begin.value <= snapshot_;
     log_.reserve_one();  // so that what follows cannot fail
     std::scoped_lock lock(mutex);
@@ -96,8 +95,8 @@ inline StateHeader& SharedCache::Reader::load_old(Oid oid, const TypeOperations&
   detail::HeapPause not_of_an_outer_value;
   std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
   cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
-  if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-  detail::OwnedState owned(&decode(*revision, oid, operations));
+  if (revision && revision->erased) revision.reset();
+  detail::OwnedState owned(&state_of(revision, oid, operations));
   log_.reserve_one();
   StateHeader& state = *owned.release();
   log_.add(handle_of(&state));  // before anybody else can reach it
@@ -127,12 +126,28 @@ inline StateHeader& SharedCache::Reader::load_old(Oid oid, const TypeOperations&
   return state;
 }
 
-/// The user's codec decodes. It may use this very transaction.
-inline StateHeader& SharedCache::Reader::decode(const Revision& revision, Oid oid, const TypeOperations& operations) {
-  detail::BuildScope scope(detail::BuildScope::What::decoding, cache_bits_, oid);
-  detail::OwnedState state(&decode_state(revision, oid, operations));
-  require_active();
-  return *state.release();
+/// What the store has answered, as a state. The user's codec decodes, and may use this very transaction. Where there is no
+/// state (absent, of another type, corrupt), the transaction has learned something about the object that no log entry stands
+/// for: that is noted, for the validation of its reads.
+inline StateHeader& SharedCache::Reader::state_of(const std::optional<Revision>& revision, Oid oid,
+                                                  const TypeOperations& operations) {
+  try {
+    if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
+    detail::BuildScope scope(detail::BuildScope::What::decoding, cache_bits_, oid);
+    detail::OwnedState state(&decode_state(*revision, oid, operations));
+    require_active();
+    return *state.release();
+  } catch (...) {
+    if (active()) note_absent(oid);
+    throw;
+  }
+}
+
+/// Throws std::bad_alloc.
+inline void SharedCache::Reader::note_absent(Oid oid) {
+  if (slot_->absent == nullptr) slot_->absent = std::make_unique<detail::OidSet>();
+  slot_->leaves_more = true;
+  slot_->absent->insert(oid);
 }
 
 /// Makes a logged state this transaction's alone (invariant 4).

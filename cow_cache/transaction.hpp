@@ -156,12 +156,11 @@ class BasicTransaction {
     }
   }
 
-  /// Null: none.
-  const ReadLog* reads_to_validate() const noexcept {
+  ReadSet reads_to_validate() const noexcept {
     if constexpr (kCanBeSerializable) {
-      if (isolation_ == Isolation::serializable) return &reader_.read_log();
+      if (isolation_ == Isolation::serializable) return {&reader_.read_log(), reader_.absent()};
     }
-    return nullptr;
+    return {};
   }
 
   BasicDatabase<Cache>* database_;

@@ -112,7 +112,7 @@ class TransactionRegistry {
   /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
   /// logged it may go on reading.
   void fall_asleep(TransactionSlot& slot) noexcept {
-    slot.has_slept = true;
+    slot.leaves_more = true;
     slot.asleep.store(true, std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
   }
 
@@ -152,8 +152,8 @@ class TransactionRegistry {
   /// REQUIRES: the slot's log is closed and none of its states is used any more.
   void end(TransactionSlot& slot) noexcept {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
-    if (slot.has_slept) [[unlikely]]
-      stop_sleeping(slot);
+    if (slot.leaves_more) [[unlikely]]
+      tidy_up(slot);
     detail::release_before_look(slot.announced, TransactionSlot::kEnding);  // release: pairs with the scans' acquire
     if (detail::look(slot.waited_for)) [[unlikely]]
       let_go(slot);
@@ -300,9 +300,10 @@ class TransactionRegistry {
     return true;
   }
 
-  /// From here on no thread parks the transaction.
-  void stop_sleeping(TransactionSlot& slot) noexcept {
-    slot.has_slept = false;
+  /// From here on no thread parks the transaction. Forgets what it found absent.
+  void tidy_up(TransactionSlot& slot) noexcept {
+    slot.leaves_more = false;
+    slot.absent.reset();
     std::scoped_lock lock(slot.log_lock);
     slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
   }
