@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "cow_cache/store.hpp"
+#include "persistence/rocksdb_store.hpp"
 
 namespace cow::testing {
 
@@ -22,6 +24,9 @@ constexpr int repetitions(int times) {
   return times;
 #endif
 }
+
+/// True for a long run, as `scripts/test --stress` asks for.
+inline bool stress() { return std::getenv("COW_CACHE_STRESS_SECONDS") != nullptr; }
 
 /// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.
 class ScratchDirectory {
@@ -44,6 +49,12 @@ class ScratchDirectory {
  private:
   std::filesystem::path path_;
 };
+
+/// `options`, for a store that is made if it is missing.
+inline RocksDbOptions creating(RocksDbOptions options = {}) {
+  options.create_if_missing = true;
+  return options;
+}
 
 inline ObjectWrite put(std::uint64_t oid, std::string_view record) { return {Oid{oid}, false, record}; }
 inline ObjectWrite erase(std::uint64_t oid) { return {Oid{oid}, true, {}}; }
