@@ -31,8 +31,8 @@ inline bool stress() { return std::getenv("COW_CACHE_STRESS_SECONDS") != nullptr
 /// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.
 class ScratchDirectory {
  public:
-  ScratchDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "cow_store_XXXXXX").string();
+  explicit ScratchDirectory(const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+    std::string name = (in / "cow_store_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed for " + name);
     path_ = name;
   }
