@@ -156,6 +156,16 @@ class StoreError : public Error {
   using Error::Error;
 };
 
+/// There is no store where one was to be opened. `what()` says how to make one.
+class StoreMissingError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// There is a store already where one was to be made.
+class StoreExistsError : public StoreError {
+  using StoreError::StoreError;
+};
+
 /// The directory is already open, in this process or another.
 class StoreLockedError : public StoreError {
   using StoreError::StoreError;

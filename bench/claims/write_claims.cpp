@@ -105,7 +105,7 @@ Measured measure_commit_raw() {
   using Object = Block<256>;
   constexpr std::size_t kObjects = 100;
   constexpr int kCommits = 50;  // per repetition
-  const RocksDbOptions options{.durable = false};
+  const RocksDbOptions options{.durable = false, .create_if_missing = true};
   ScratchDirectory directory;
   RocksDbStore store(directory.path() / "store", options);
   Database database(store, kAmple);
