@@ -50,6 +50,7 @@ class OidTable {
   /// Which stripe guards an oid: what is kept per stripe elsewhere has the same lock.
   static std::size_t stripe_of(Oid oid) noexcept { return product_of(oid) >> (64 - kStripeBits); }
   std::mutex& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
+  std::mutex& mutex_of_stripe(std::size_t stripe) noexcept { return stripes_[stripe].mutex; }
 
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
   StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state; }
@@ -85,6 +86,22 @@ class OidTable {
     close_gap(stripe, static_cast<std::uint32_t>(found - stripe.cells));
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);
     if (--stripe.count < (1u << bits) / 8 && bits > kFewestBits) resize(stripe, bits - 1);
+  }
+
+  /// Forgets all objects of a stripe, and calls `visit(StateHeader&)` for the newest state of each: what it does must not
+  /// throw. REQUIRES: the stripe's lock.
+  template <class Visitor>
+  void take_all(std::size_t number, Visitor&& visit) {
+    Stripe& stripe = stripes_[number];
+    std::uint32_t cells = 1u << stripe.capacity_bits.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < cells && stripe.count > 0; ++i) {
+      std::uint64_t content = stripe.cells[i].load(std::memory_order_relaxed);
+      if (content == 0) continue;
+      stripe.cells[i].store(0, std::memory_order_release);
+      --stripe.count;
+      visit(*state_in(content));
+    }
+    if (cells > 1u << kFewestBits) resize(stripe, kFewestBits);
   }
 
   /// Bytes of all cells in use.

@@ -21,8 +21,15 @@
 //        one, it is marked as well; if not, no logged state is alive.
 //     d. Nothing is added later: every read of the object ends at the write set.
 //     e. A mark means one state until the transaction ends, for no slot is used again while a log has it.
+//  4. What a transaction holds follows the objects that it reads, not its reads. Evicted objects are loaded again, by this
+//     transaction or by others, and would be logged again and again. So the log is looked through whenever it has doubled: when
+//     an eighth of it or more has died, it gets an index, and from then on each first read asks that before it logs a further
+//     state of the object. Before that, seven eighths of the log's states are alive, and so of distinct objects: at most
+//     8/7 states an object, 16/7 by the time that it has doubled; and a constant, as a log is first looked through with some
+//     thirty states, and a bitmap may take another MiB of states between (ReadLog::try_add).
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -54,15 +61,17 @@ class SharedCache::Reader {
     slot_ = std::exchange(other.slot_, nullptr);
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
-    asleep_ = other.asleep_;
+    slow_ = other.slow_;
+    check_at_ = other.check_at_;
+    evictions_seen_ = other.evictions_seen_;
     return *this;
   }
 
   /// See BasicTransaction::park. REQUIRES: active.
   void park() noexcept {
-    if (asleep_) return;
+    if ((slow_ & kAsleep) != 0) return;
     cache_->registry_.fall_asleep(*slot_);
-    asleep_ = true;
+    slow_ |= kAsleep;
   }
 
   bool active() const noexcept { return slot_ != nullptr; }
@@ -189,7 +198,7 @@ class SharedCache::Reader {
   /// log has room for nothing.)
   [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference, const WriteSet& writes) noexcept {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || asleep_ || !log_.try_add(handle_of(state))) return nullptr;
+    if (!writes.empty() || slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
     if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) != Look::visible)
         [[unlikely]] {
       log_.undo_add();
@@ -207,8 +216,15 @@ class SharedCache::Reader {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
     wake();
-    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
+    if (log_.size() >= check_at_) [[unlikely]]
+      look_through_log();
+    if ((slow_ & kIndexed) != 0) [[unlikely]] {
+      if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
+    }
+    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible) {
+      note_logged(*state);
       return state;
+    }
     StateHeader* found = find(reference.oid(), operations, miss);
     if (found == nullptr) return nullptr;
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
@@ -221,10 +237,10 @@ class SharedCache::Reader {
 
   /// After a park, before anything new is logged. What was logged before may be read meanwhile.
   void wake() noexcept {
-    if (!asleep_) [[likely]]
+    if ((slow_ & kAsleep) == 0) [[likely]]
       return;
     cache_->registry_.wake(*slot_);
-    asleep_ = false;
+    slow_ &= ~kAsleep;
   }
 
   enum class Look { visible, dead, too_new, too_old };
@@ -312,11 +328,46 @@ class SharedCache::Reader {
         if (miss.subscribed) return nullptr;
         if (found == nullptr) continue;
       }
-      if (found->operations == &operations) [[likely]]
-        return found;
-      if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
-      check_type(*found, oid, operations);  // throws
+      note_logged(*found);
+      return &checked(*found, oid, operations);
     }
+  }
+
+  /// A visible state, if it is of the type.
+  StateHeader& checked(StateHeader& state, Oid oid, const TypeOperations& operations) const {
+    if (state.operations == &operations) [[likely]]
+      return state;
+    if (state.operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
+    check_type(state, oid, operations);  // throws
+    return state;
+  }
+
+  /// Invariant 4. The log has doubled: was much of what it holds evicted?
+  [[gnu::noinline]] void look_through_log() noexcept {
+    // Relaxed: a trigger that may be late. Cut to 32 bits: whether it has changed is all that matters.
+    auto evictions = static_cast<std::uint32_t>(cache_->evictions_.load(std::memory_order_relaxed));
+    bool may_have_lost = check_at_ > kFirstCheck && evictions != evictions_seen_;
+    std::uint32_t size = log_.size();
+    check_at_ = std::max(2 * size, 2 * kFirstCheck);
+    evictions_seen_ = evictions;
+    if (!may_have_lost || (slow_ & kIndexed) != 0) return;
+    std::uint32_t dead = 0;
+    log_.for_each([&](StateHandle handle) {
+      std::uint64_t key = StateMemory::instance().state_of(handle)->key.load(std::memory_order_relaxed);
+      dead += (key & kDeadMark) != 0;
+    });
+    if (dead < size / 8) return;
+    try {
+      log_.make_index();
+      slow_ |= kIndexed;
+    } catch (const std::bad_alloc&) {
+      // Then copies pile up until the log has doubled again.
+    }
+  }
+
+  /// REQUIRES: the log has the state, which is visible.
+  void note_logged(const StateHeader& state) noexcept {
+    if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) slow_ &= ~kIndexed;
   }
 
   /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that
@@ -371,7 +422,16 @@ class SharedCache::Reader {
   TransactionSlot* slot_ = nullptr;
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
-  bool asleep_ = false;
+
+  // Why first reads take the slow path; none is the normal case.
+  static constexpr std::uint32_t kAsleep = 1;   ///< it has said that it sleeps
+  static constexpr std::uint32_t kIndexed = 2;  ///< the log has an index, which must be asked
+
+  static constexpr std::uint32_t kFirstCheck = 16;
+
+  std::uint32_t slow_ = 0;
+  std::uint32_t check_at_ = kFirstCheck;  ///< the log's size at which it is looked through
+  std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
 };
 
 }  // namespace cow

@@ -153,6 +153,7 @@ inline void SharedCache::Reader::note_absent(Oid oid) {
 /// Makes a logged state this transaction's alone (invariant 4).
 inline void SharedCache::Reader::keep_private(StateHeader& state, Oid oid) noexcept {
   state.key.store(state.key_as(oid, cache_bits_) | kDeadMark, std::memory_order_seq_cst);
+  --evictions_seen_;  // a dead state in the log, as if it were evicted: another number than the cache's (look_through_log)
   cache_->reclaimer_->retire(StateChain(state));
 }
 

@@ -20,6 +20,8 @@
 
 #include <array>
 #include <atomic>
+#include <cstdio>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -82,16 +84,19 @@ class SharedCache {
   SharedCache(const SharedCache&) = delete;
   SharedCache& operator=(const SharedCache&) = delete;
 
-  /// REQUIRES: no transaction is active.
+  /// REQUIRES: no transaction is active. Costs what the cache holds. Destructors of values may read: what they load goes in
+  /// the next round. When they never end loading, or leave a transaction open, the program ends with a message.
   ~SharedCache() {
-    StateMemory& memory = StateMemory::instance();
-    memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-      if (tag_.owns(state.key.load(std::memory_order_acquire))) {
-        Reclaimer::mark_dead(state);
-        destroy_state(state);
-      }
-      return true;
-    });
+    std::size_t limbo = 0;
+    for (int round = 0;; ++round) {
+      bool was_empty = drop_all() == 0;
+      reclaimer_->reclaim_all();
+      if (registry_.active_count() > 0) end_program("a value's destructor has left a transaction open");
+      std::size_t left = reclaimer_->limbo_bytes();
+      if (was_empty && (left == 0 || left == limbo)) break;  // some reclaimers free the rest in their destructors
+      if (round == kMostClosingRounds) end_program("destructors of values load one object after the other");
+      limbo = left;
+    }
   }
 
   /// Makes the private states of a write set the newest shared ones. Called by one committer at a time, after the store
@@ -157,16 +162,7 @@ class SharedCache {
 
   /// Drops every state that is not current knowledge of some transaction's log: a cold cache.
   void evict_all() {
-    evictor_.start_over([&] {
-      StateChain evicted;
-      StateMemory& memory = StateMemory::instance();
-      memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-        std::uint64_t key = state.key.load(std::memory_order_acquire);
-        if (tag_.owns(key)) evict(oid_in(key), evicted);
-        return true;
-      });
-      retire_evicted(evicted);
-    });
+    drop_all();
     reclaimer_->reclaim_all();
   }
 
@@ -297,20 +293,29 @@ class SharedCache {
     if (head != nullptr && !head->in_queue) head->in_queue = old_revisions_.push(oid);
   }
 
-  /// Evicts until the budget is kept, and a little more, so that not every miss has to.
+  /// Evicts until the budget is kept, and a little more, so that not every miss has to. What it has evicted is retired
+  /// outside of the evictor's lock: that destroys values, and their destructors may read.
   void make_room() {
     std::size_t budget = budget_of_states();
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget) return;
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || is_making_room_) return;
     std::size_t goal = budget - std::min(budget / 64, kMostAhead);
-    StateChain evicted;
-    evictor_.evict_while([&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; },
-                         [&](Oid oid) { return look_after(oid, evicted); },
-                         [&](Oid oid) {
-                           evict(oid, evicted);
-                           if (evicted.size() >= kEvictedAtOnce) retire_evicted(evicted);
-                         });
-    retire_evicted(evicted);
+    auto too_much = [&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; };
+    MakingRoom until_the_end;
+    for (bool has_more = true; has_more && too_much();) {
+      StateChain evicted;
+      has_more = evictor_.evict_while([&] { return too_much() && evicted.size() < kEvictedAtOnce; },
+                                      [&](Oid oid) { return look_after(oid, evicted); },
+                                      [&](Oid oid) { evict(oid, evicted); });
+      retire_evicted(evicted);
+    }
   }
+
+  /// A destructor that loads leaves making room to the caller of `make_room` that has called it, or each would call the next.
+  struct MakingRoom {
+    MakingRoom() noexcept { is_making_room_ = true; }
+    ~MakingRoom() { is_making_room_ = false; }
+  };
+  static inline constinit thread_local bool is_making_room_ = false;
 
   /// What has become of an object since the policy last asked. Old revisions that were not read since then go on the way.
   Residency look_after(Oid oid, StateChain& evicted) {
@@ -335,11 +340,40 @@ class SharedCache {
     StateHeader* state = table_.find(oid);
     if (state == nullptr) return;
     table_.remove(oid);
-    while (state != nullptr) {
-      StateHeader* older = state->older.load(std::memory_order_relaxed);  // before the chain of the dead needs the link
-      kill(*state, evicted);
+    kill_chain(*state, evicted);
+  }
+
+  /// Drops every object, and returns how many states that were. Meets every state of the cache that was alive before the
+  /// call: a state comes to life and is linked, as the newest of its object or behind that, in one critical section of its
+  /// stripe, and is unlinked and dies in one. So what is alive is in the table or in a chain behind it whenever the lock is
+  /// free. (Private states, of transactions, are never alive.)
+  std::size_t drop_all() {
+    evictor_.forget_all();
+    std::size_t dropped = 0;
+    for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
+      StateChain evicted;
+      {
+        std::scoped_lock lock(table_.mutex_of_stripe(stripe));
+        table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, evicted); });
+      }
+      dropped += evicted.size();
+      retire_evicted(evicted);
+    }
+    return dropped;
+  }
+
+  /// REQUIRES: the stripe's lock; the head is unlinked.
+  void kill_chain(StateHeader& head, StateChain& retired) {
+    for (StateHeader* state = &head; state != nullptr;) {
+      StateHeader* older = state->older.load(std::memory_order_relaxed);
+      kill(*state, retired);
       state = older;
     }
+  }
+
+  [[noreturn]] static void end_program(const char* why) noexcept {
+    std::fprintf(stderr, "cow::Database destroyed: %s\n", why);
+    std::terminate();
   }
 
   void retire_evicted(StateChain& evicted) {
@@ -362,6 +396,7 @@ class SharedCache {
   // something can be dropped do not count, up to a bound, as that was paid for when they were changed.
   static constexpr std::size_t kFurtherPerChange = 2, kMostProductive = 256;
   static constexpr std::size_t kMostPruneAfter = (1 << 15) - 1;
+  static constexpr int kMostClosingRounds = 1000;
 
   const CacheTag tag_;
   Store& store_;

@@ -36,6 +36,7 @@ CLAIMS = {
     "memory-64": ("E1", f"{ZODB}: 692 B per object and connection, so 63 x the cache"),
     "cold-loads": ("E8", f"{ZODB}: one load per object and connection, so 8"),
     "statistics": ("E1", "ZODB's estimate is 2 to 3 times too low (ZODB issue 231)"),
+    "one-transaction": ("E1", ""),
     "sleeper-limbo": ("E6", "epochs: without bound; hazard pointers: some 60 objects"),
     "sleepers-limbo": ("E6", "epochs: without bound"),
     "sleeper-throughput": ("E6", ""),
