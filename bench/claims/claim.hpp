@@ -44,7 +44,7 @@ inline int repetitions(int most) { return std::max(3, static_cast<int>(most * ef
 std::vector<Claim> read_claims();         // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, two-threads
 std::vector<Claim> memory_claims();       // memory_claims.cpp: memory-64, cold-loads, statistics
 std::vector<Claim> sleeper_claims();      // sleeper_claims.cpp: limbo, oversubscription, budget
-std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw
+std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw, ...
 std::vector<Claim> replacement_claims();  // replacement_claims.cpp: orm-misses
 std::vector<Claim> async_claims();        // async_claims.cpp: async-hit, coroutines-memory, littles-law, ...
 std::vector<Claim> publisher_claims();    // publisher_claims.cpp: publisher

@@ -44,6 +44,7 @@ CLAIMS = {
     "budget": ("E1", ""),
     "first-write": ("E5", ""),
     "commit-raw": ("E9", ""),
+    "commit-behind-old": ("E9", ""),
     "orm-misses": ("E13", ""),
     "async-hit": ("E7", ""),
     "coroutines-memory": ("E7", ""),
