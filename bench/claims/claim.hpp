@@ -45,7 +45,7 @@ std::vector<Claim> read_claims();         // read_claims.cpp: chase, oo7-raw, oo
 std::vector<Claim> memory_claims();       // memory_claims.cpp: memory-64, cold-loads, statistics
 std::vector<Claim> transaction_claims();  // transaction_claims.cpp: one-transaction
 std::vector<Claim> sleeper_claims();      // sleeper_claims.cpp: limbo, oversubscription, budget
-std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw
+std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw, ...
 std::vector<Claim> idle_claims();         // idle_claims.cpp: limbo-idle, revisions, commit-hot
 std::vector<Claim> replacement_claims();  // replacement_claims.cpp: orm-misses
 std::vector<Claim> async_claims();        // async_claims.cpp: async-hit, coroutines-memory, littles-law, ...

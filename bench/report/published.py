@@ -48,6 +48,7 @@ CLAIMS = {
     "commit-hot": ("E9", ""),
     "first-write": ("E5", ""),
     "commit-raw": ("E9", ""),
+    "commit-behind-old": ("E9", ""),
     "orm-misses": ("E13", ""),
     "async-hit": ("E7", ""),
     "coroutines-memory": ("E7", ""),
