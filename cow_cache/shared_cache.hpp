@@ -261,28 +261,68 @@ class SharedCache {
   /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again. True if
   /// there were any. REQUIRES: old_revisions_.mutex.
   bool prune(Oid oid, OldRevisions::Source source, StateChain& retired) noexcept {
-    std::scoped_lock lock(table_.mutex_of(oid));
-    StateHeader* head = table_.find(oid);
-    if (head == nullptr) return false;  // evicted since, with all its revisions
-    if (source != OldRevisions::Source::commit) head->in_queue = 0;
-    if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
-    std::size_t dropped = 0, kept = 1;  // as long as they are not counted
-    if (head->prune_after == 0 && source != OldRevisions::Source::queue_and_commit) {
-      kept = 0;
-      SnapshotsInUse::Descent in_use = old_revisions_.snapshots(registry_, frontier_);
-      for (StateHeader *newer = head, *state; (state = newer->older.load(std::memory_order_relaxed)) != nullptr;) {
-        if (in_use.sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
-          newer = state;
-          ++kept;
-        } else {
-          drop_older(*newer, retired);
-          ++dropped;
+    Walk walk;
+    do {
+      std::scoped_lock lock(table_.mutex_of(oid));  // for a part of a long chain at a time: a leader may wait for it
+      StateHeader* head = table_.find(oid);
+      if (head == nullptr) break;  // evicted since, with all its revisions
+      if (!walk.in_use) {
+        if (source != OldRevisions::Source::commit) head->in_queue = 0;
+        if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
+        if (head->prune_after > 0 || source == OldRevisions::Source::queue_and_commit) {
+          if (!head->in_queue) head->in_queue = old_revisions_.push(oid);
+          break;
         }
+        walk.in_use.emplace(old_revisions_.snapshots(registry_, frontier_));
+        walk.stay_at(*head);
       }
-      head->prune_after = std::min<std::size_t>(kept / 2, kMostPruneAfter) & kMostPruneAfter;
+      walk_on(walk, retired);
+      if (walk.at != nullptr) continue;
+      head->prune_after = std::min<std::size_t>(walk.kept / 2, kMostPruneAfter) & kMostPruneAfter;
+      if (walk.kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+    } while (walk.at != nullptr);
+    return walk.dropped > 0;
+  }
+
+  /// A walk down the chain of an object, which gives up the stripe's lock on its way.
+  struct Walk {
+    std::optional<SnapshotsInUse::Descent> in_use;
+    StateHeader* at = nullptr;         ///< the last state that stays; null: the walk has ended
+    std::uint64_t key = 0, begin = 0;  ///< of that
+    std::size_t kept = 0, dropped = 0;
+
+    void stay_at(StateHeader& state) noexcept {
+      at = &state;
+      key = state.key.load(std::memory_order_relaxed);  // relaxed: under the lock, as all here
+      begin = state.begin.load(std::memory_order_relaxed);
     }
-    if (kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
-    return dropped > 0;
+    /// Whether the state is in the chain still, or again: every state that is alive is, whenever the lock is free, and
+    /// key and begin say which object's and which revision it is.
+    bool is_there() const noexcept {
+      return at->key.load(std::memory_order_relaxed) == key && at->begin.load(std::memory_order_relaxed) == begin;
+    }
+  };
+
+  /// REQUIRES: the stripe's lock; the walk has not ended.
+  void walk_on(Walk& walk, StateChain& retired) noexcept {
+    StateHeader* newer = walk.is_there() ? walk.at : nullptr;
+    walk.at = nullptr;
+    if (newer == nullptr) {
+      ++walk.kept;  // at least; the rest is left to the next walk
+      return;
+    }
+    for (std::size_t steps = 0; steps < OldRevisions::kStatesAtOnce; ++steps) {
+      StateHeader* state = newer->older.load(std::memory_order_relaxed);
+      if (state == nullptr) return;
+      if (walk.in_use->sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
+        newer = state;
+        ++walk.kept;
+      } else {
+        drop_older(*newer, retired);
+        ++walk.dropped;
+      }
+    }
+    walk.stay_at(*newer);
   }
 
   /// A transaction has loaded an old revision.

@@ -35,6 +35,8 @@
 //     What is added is let go. The reclaimer sets T's flag, fences, and under the lock of the log reads the announcement
 //     again: if T has announced its end, nothing is added. T announces its end (release_before_look), then reads the flag.
 //     So if something was added, T reads the flag as set (asymmetric_fence.hpp, invariant 1), takes the lock and finds it.
+//     (T has cleared its log before, so the announcement is the second of two safeguards; a flag that was read before the log
+//     is cleared would be none.)
 //     The next transaction in the slot may find the flag of the one before it; it then finds nothing held, at some cost.
 
 #pragma once
