@@ -88,8 +88,11 @@ class SharedCache::Reader {
     cache_->registry_.end(*std::exchange(slot_, nullptr));
   }
 
-  /// Frees the private states of a transaction that does not commit.
-  void discard(WriteSet& writes) noexcept { cache_->discard(writes); }
+  /// Ends without committing, and frees the private states.
+  void end_and_discard(WriteSet& writes) noexcept {
+    end();
+    cache_->discard(writes);
+  }
 
   /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
   template <class T>
@@ -129,6 +132,7 @@ class SharedCache::Reader {
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
+    writes.require_open();
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
     StateHeader& base = read_first(reference, type_operations<T>, writes);
@@ -143,6 +147,7 @@ class SharedCache::Reader {
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
+    writes.require_open();
     StateHeader& state = new_state(std::forward<T>(value));
     add_write(writes, {.oid = oid, .state = &state, .created = true});
     return Ref<T>(oid, state);
