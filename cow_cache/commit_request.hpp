@@ -45,6 +45,7 @@ class CommitRequest {
   /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
   CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {})
       : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
+    WriteSet::Frozen frozen(writes);
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
     for (const WriteSetEntry& entry : writes) {

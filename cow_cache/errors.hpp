@@ -59,6 +59,13 @@ class TransactionEndedError : public Error {
   TransactionEndedError() : Error("the transaction has ended") {}
 };
 
+/// A codec has tried to change, or to end, the transaction whose changes it is encoding. It may read.
+class TransactionCommittingError : public Error {
+ public:
+  TransactionCommittingError()
+      : Error("the transaction is committing: its codecs may read, but neither write nor end it") {}
+};
+
 /// An oid is outside of what the cache can address, or the store has no more to give.
 class OidRangeError : public Error {
  public:

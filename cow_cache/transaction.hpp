@@ -11,6 +11,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
+#include <exception>
 #include <utility>
 
 #include "committer.hpp"
@@ -105,7 +107,10 @@ class BasicTransaction {
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
-    if (!writes_.empty()) commit_writes();
+    if (!writes_.empty()) {
+      writes_.require_open();
+      commit_writes();
+    }
     reader_.end();
     // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
     if (!writes_.empty()) database_->cache_.settle(writes_);
@@ -114,8 +119,8 @@ class BasicTransaction {
   /// Ends the transaction without its changes. Harmless when it has ended.
   void abort() noexcept {
     if (!active()) return;
-    if (!writes_.empty()) reader_.discard(writes_);
-    reader_.end();
+    if (writes_.empty()) return reader_.end();
+    abort_writes();
   }
 
   /// Tells the cache that this transaction is about to sleep, in a call to somebody else, say. While thousands sleep, giving
@@ -153,6 +158,21 @@ class BasicTransaction {
     } catch (...) {
       abort();
       throw;
+    }
+  }
+
+  /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
+  /// to them. Baselines change shared states, which they must restore before they end.
+  void abort_writes() noexcept {
+    if (writes_.frozen()) {
+      std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
+      std::terminate();
+    }
+    if constexpr (requires { reader_.end_and_discard(writes_); }) {
+      reader_.end_and_discard(writes_);
+    } else {
+      reader_.discard(writes_);
+      reader_.end();
     }
   }
 

@@ -336,18 +336,18 @@ class TransactionRegistry {
     return fresh;
   }
 
-  /// A thread keeps a slot for its next transaction, for the few registries that it used last.
-  struct ThreadSlots {
+  /// A thread keeps a slot for its next transaction, for the few registries that it used last. Without a destructor, so that
+  /// transactions may begin until the thread is gone: in destructors of static and thread_local objects, which get a slot that
+  /// no thread keeps.
+  struct ThreadSlots {  // begins as zeros: there is no registry 0
     struct Entry {
-      std::uint64_t registry = 0;
-      TransactionSlot* slot = nullptr;
+      std::uint64_t registry;
+      TransactionSlot* slot;
     };
     Entry entries[4];
-    unsigned next_victim = 0;
+    unsigned next_victim;
+    bool has_ended;
 
-    ~ThreadSlots() {
-      for (Entry& entry : entries) give_back(entry);
-    }
     static void give_back(Entry& entry) {
       if (entry.slot == nullptr) return;
       std::scoped_lock lock(living_mutex());
@@ -355,21 +355,28 @@ class TransactionRegistry {
       entry = {};
     }
   };
+  struct AtThreadEnd {
+    AtThreadEnd() noexcept {}
+    ~AtThreadEnd() {
+      for (ThreadSlots::Entry& entry : thread_slots_.entries) ThreadSlots::give_back(entry);
+      thread_slots_.has_ended = true;
+    }
+  };
 
   /// Used only inside `begin`, which never suspends: safe under fibers and coroutines.
-  static ThreadSlots& thread_slots() noexcept {
-    thread_local ThreadSlots slots;
-    return slots;
-  }
+  static inline constinit thread_local ThreadSlots thread_slots_{};
 
   TransactionSlot& idle_slot() {
-    ThreadSlots& mine = thread_slots();
+    ThreadSlots& mine = thread_slots_;
     for (ThreadSlots::Entry& entry : mine.entries) {
       if (entry.registry != id_) continue;
       // Acquire: pairs with the release in `end`, which may have run on another thread.
       if (entry.slot->announced.load(std::memory_order_acquire) == TransactionSlot::kIdle) return *entry.slot;
       return free_slot();
     }
+    if (mine.has_ended) return free_slot();
+    static thread_local const AtThreadEnd at_thread_end;
+    (void)&at_thread_end;  // makes it: its destructor runs when the thread ends
     ThreadSlots::Entry& entry = mine.entries[mine.next_victim++ % std::size(mine.entries)];
     ThreadSlots::give_back(entry);
     TransactionSlot& slot = free_slot();
