@@ -166,7 +166,7 @@ class StoreExistsError : public StoreError {
   using StoreError::StoreError;
 };
 
-/// The directory is already open, in this process or another.
+/// The directory is already open, in this process or another; or the store object has a database already.
 class StoreLockedError : public StoreError {
   using StoreError::StoreError;
 };

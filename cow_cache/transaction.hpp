@@ -6,7 +6,8 @@
 // Invariants:
 //  1. It sees exactly the commits up to its snapshot, plus its own writes; never a mix.
 //  2. References from `read` and `write` stay valid until it ends, whatever others evict or commit. After that they are
-//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed.)
+//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed,
+//     and for some megabytes of further states after that: detail/quarantine.hpp.)
 //  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
 #pragma once
 
