@@ -67,12 +67,16 @@ class BasicDatabase {
     }
 
     /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
-    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once.
+    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
+    /// run further transactions, which commit for themselves: NestedTransactionError if they change what this one
+    /// changes.
     template <class Body>
     auto transact(Body&& body, const RetryPolicy& policy = {}) {
       for (int attempt = 1;; ++attempt) {
+        detail::ThreadTransactFrame frame;
         try {
           Transaction transaction = begin();
+          transaction.enter(frame);
           if constexpr (std::is_void_v<std::invoke_result_t<Body&, Transaction&>>) {
             body(transaction);
             transaction.commit();
@@ -82,7 +86,8 @@ class BasicDatabase {
             transaction.commit();
             return result;
           }
-        } catch (const ConflictError&) {
+        } catch (const ConflictError& error) {
+          frame.require_others(error);
           if (attempt >= policy.most_attempts) throw;
         }
         std::this_thread::sleep_for(policy.pause_after(attempt));

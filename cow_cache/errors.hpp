@@ -128,6 +128,17 @@ class ConflictError : public Error {
   }
 };
 
+/// A transaction that runs inside of another one's `transact` has changed an object that the outer one has changed, or read
+/// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
+class NestedTransactionError : public Error {
+ public:
+  explicit NestedTransactionError(Oid oid)
+      : Error("oid " + std::to_string(oid.value) +
+              " is changed by a transaction that runs inside of another one, which changes it too or depends on it"),
+        oid(oid) {}
+  Oid oid;
+};
+
 /// A transaction was told to give up (cow_cache/async). It is aborted when the exception leaves its body.
 class CancelledError : public Error {
  public:

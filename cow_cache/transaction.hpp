@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "committer.hpp"
+#include "detail/transact_frame.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "load_ticket.hpp"
@@ -49,6 +50,7 @@ class BasicTransaction {
     abort();
     database_ = other.database_;
     isolation_ = other.isolation_;
+    frame_ = nullptr;
     reader_ = std::move(other.reader_);
     writes_ = std::move(other.writes_);
     return *this;
@@ -102,7 +104,7 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), what the codecs and the store throw otherwise. A
+  /// read), NestedTransactionError, what the codecs and the store throw otherwise. A
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
@@ -137,6 +139,12 @@ class BasicTransaction {
     return reader_.snapshot();
   }
 
+  /// For `transact` in all its forms: this is the frame's transaction from now on. REQUIRES: it stays where it is.
+  void enter(detail::TransactFrame& frame) noexcept {
+    frame.enter(database_, this, &meets);
+    frame_ = &frame;
+  }
+
   /// Number of objects this transaction has changed, created or erased.
   std::size_t writes() const noexcept { return writes_.size(); }
 
@@ -148,9 +156,14 @@ class BasicTransaction {
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
+    detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
     try {
+      if (outer != nullptr) [[unlikely]]
+        outer->require_apart(database_, this, writes_);
       CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
-      database_->committer_.commit(request, database_->cache_);
+      Tid tid = database_->committer_.commit(request, database_->cache_);
+      if (outer != nullptr) [[unlikely]]
+        outer->note_commit(database_, this, tid);
     } catch (...) {
       abort();
       throw;
@@ -164,8 +177,31 @@ class BasicTransaction {
     return {};
   }
 
+  /// See TransactFrame::Meets.
+  static Oid meets(void* transaction, WriteSet& inner) {
+    auto& self = *static_cast<BasicTransaction*>(transaction);
+    if (!self.active()) return {};  // moved away
+    for (const WriteSetEntry& entry : inner) {
+      if (self.writes_.find(entry.oid) != nullptr) return entry.oid;
+    }
+    Oid met{};
+    if (ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
+      reads.log->for_each([&](StateHandle handle) {
+        Oid oid = StateMemory::instance().state_of(handle)->oid();
+        if (oid && inner.find(oid) != nullptr) met = oid;
+      });
+      if (reads.absent != nullptr) {
+        reads.absent->for_each([&](Oid oid) {
+          if (inner.find(oid) != nullptr) met = oid;
+        });
+      }
+    }
+    return met;
+  }
+
   BasicDatabase<Cache>* database_;
   Isolation isolation_;
+  detail::TransactFrame* frame_ = nullptr;  // of the call of `transact` that it is the transaction of, if it is
   typename Cache::Reader reader_;
   WriteSet writes_;
 };
