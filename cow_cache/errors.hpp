@@ -128,6 +128,19 @@ class ConflictError : public Error {
   }
 };
 
+/// A commit would store a reference to an object that was never committed: its transaction was aborted or has not committed
+/// yet, or the store has never given out its oid. Nothing of the commit was kept.
+class UncommittedReferenceError : public Error {
+ public:
+  UncommittedReferenceError(Oid from, Oid to)
+      : Error("oid " + std::to_string(from.value) + " refers to oid " + std::to_string(to.value) +
+              ", which was never committed"),
+        from(from),
+        to(to) {}
+  Oid from;
+  Oid to;
+};
+
 /// A transaction that runs inside of another one's `transact` has changed an object that the outer one has changed, or read
 /// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
 class NestedTransactionError : public Error {

@@ -19,6 +19,7 @@
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "load_ticket.hpp"
+#include "oid_pool.hpp"
 #include "ref.hpp"
 #include "root.hpp"
 #include "write_set.hpp"
@@ -104,7 +105,7 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), NestedTransactionError, what the codecs and the store throw otherwise. A
+  /// read), NestedTransactionError, UncommittedReferenceError, what the codecs and the store throw otherwise. A
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
@@ -160,8 +161,12 @@ class BasicTransaction {
     try {
       if (outer != nullptr) [[unlikely]]
         outer->require_apart(database_, this, writes_);
-      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
+      OidPool& oids = database_->oids_;
+      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
+      if (!request.unsure_references().empty()) [[unlikely]]
+        oids.require_committed(request.unsure_references());
       Tid tid = database_->committer_.commit(request, database_->cache_);
+      oids.mark_committed(request.objects());
       if (outer != nullptr) [[unlikely]]
         outer->note_commit(database_, this, tid);
     } catch (...) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -193,6 +194,142 @@ TEST_F(MisuseTest, AConflictWithAnotherThreadIsRetriedAlthoughSomethingWasNested
   });
   EXPECT_EQ(attempts, 3);
   EXPECT_EQ(value(a_), 21);
+}
+
+// References to what was never committed.
+
+TEST_F(MisuseTest, AReferenceToWhatAnAbortedTransactionHasCreatedIsNotStored) {
+  Ref<Node> lost;
+  {
+    Transaction txn = db_.begin();
+    lost = txn.create(Node{});
+  }
+  const std::vector<std::function<void(Transaction&)>> ways_to_store{
+      [&](Transaction& txn) { txn.write(a_).next = lost; },
+      [&](Transaction& txn) {
+        txn.write(a_).more = {b_, lost, b_};
+      },
+      [&](Transaction& txn) {
+        txn.create(Node{1, lost, {}});
+      },
+      [&](Transaction& txn) { txn.root().set("lost", lost); },
+  };
+  for (bool later : {false, true}) {
+    if (later) {  // blocks of oids later
+      db_.transact([](Transaction& txn) {
+        for (int i = 0; i < 5'000; ++i) txn.create(Node{});
+      });
+    }
+    for (const auto& store : ways_to_store) {
+      const Tid before = db_.last_tid();
+      try {
+        db_.transact(store);
+        ADD_FAILURE() << "stored";
+      } catch (const UncommittedReferenceError& error) {
+        EXPECT_EQ(error.to, lost.oid());
+        EXPECT_NE(error.from, Oid{});
+        EXPECT_NE(error.from, error.to);
+        const std::string what = error.what();
+        EXPECT_NE(what.find("oid " + std::to_string(lost.oid().value)), std::string::npos) << what;
+        EXPECT_NE(what.find("oid " + std::to_string(error.from.value)), std::string::npos) << what;
+      }
+      EXPECT_EQ(db_.last_tid(), before);
+    }
+  }
+  change(a_);
+  EXPECT_EQ(value(a_), 10);
+}
+
+TEST_F(MisuseTest, NorIsOneToWhatIsNotCommittedYet) {
+  Transaction creates = db_.begin();
+  Ref<Node> early = creates.create(Node{});
+  auto store = [&] { db_.transact([&](Transaction& txn) { txn.write(a_).next = early; }); };
+  EXPECT_THROW(store(), UncommittedReferenceError);
+  store_.commits_to_fail = 1;
+  EXPECT_THROW(creates.commit(), StoreFullError);
+  EXPECT_THROW(store(), UncommittedReferenceError);
+  Transaction again = db_.begin();
+  early = again.create(Node{});
+  again.commit();
+  EXPECT_NO_THROW(store());
+  EXPECT_EQ(db_.begin().read(db_.begin().read(a_).next).value, 0);
+}
+
+TEST_F(MisuseTest, NorIsOneToAnOidThatTheStoreHasNeverGivenOut) {
+  auto store = [&](Database& db, Oid oid) {
+    db.transact([&](Transaction& txn) { txn.write(Transaction::root_reference()).entries["x"] = {}; });
+    db.transact([&](Transaction& txn) { txn.root().set("x", Ref<Node>(oid)); });
+  };
+  EXPECT_THROW(store(db_, Oid{999'999'999}), UncommittedReferenceError);
+  EXPECT_THROW(store(db_, kMaxOid), UncommittedReferenceError);
+  EXPECT_THROW(store(db_, Oid{b_.oid().value + 1}), UncommittedReferenceError)
+      << "given to the pool, not to a transaction";
+  MemoryStore memory;
+  Database fresh(memory);  // which has created nothing yet
+  EXPECT_THROW(store(fresh, Oid{999'999'999}), UncommittedReferenceError);
+  EXPECT_NO_THROW(store(fresh, kRootOid));
+}
+
+TEST_F(MisuseTest, WhatWasCommittedMayBeReferredToWhereverItComesFrom) {
+  Ref<Node> lost = db_.begin().create(Node{});
+  std::vector<Ref<Node>> nodes;
+  for (int i = 0; i < 3'000; ++i) {
+    db_.transact([&](Transaction& txn) {  // each refers to one of this transaction, and to the last one
+      Ref<Node> own = txn.create(Node{});
+      nodes.push_back(txn.create(Node{i, nodes.empty() ? Ref<Node>() : nodes.back(), {own, own}}));
+    });
+  }
+  const int loads = store_.loads;
+  db_.transact([&](Transaction& txn) { txn.write(a_).more = nodes; });
+  EXPECT_EQ(store_.loads, loads) << "known by heart, although one was lost before";
+  EXPECT_THROW(db_.transact([&](Transaction& txn) { txn.write(a_).more.push_back(lost); }), UncommittedReferenceError);
+  // An object that is erased has existed.
+  db_.transact([&](Transaction& txn) {
+    Ref<Node> own = txn.create(Node{});
+    txn.write(b_).next = own;
+    txn.erase(own);
+  });
+}
+
+TEST_F(MisuseTest, WhatAnEarlierRunOrSomebodyElseHasCommittedIsFound) {
+  MemoryStore memory;
+  Ref<Node> old;
+  {
+    Database db(memory);
+    old = db.transact([](Transaction& txn) { return txn.create(Node{}); });
+  }
+  testing::UnreliableStore store(memory);
+  Database db(store);
+  store.refuse_oids = true;  // who creates nothing needs none
+  EXPECT_NO_THROW(db.transact([&](Transaction& txn) { txn.write(old).next = old; }));
+  store.refuse_oids = false;
+  EXPECT_NO_THROW(db.transact([&](Transaction& txn) { txn.root().set("old", old); }));
+  EXPECT_NO_THROW(db.transact([&](Transaction& txn) { txn.write(old).next = txn.create(Node{1, old, {}}); }));
+}
+
+// Between a publication and the return of its commit others see the object and refer to it.
+TEST_F(MisuseTest, WhatOthersHaveJustCommittedMayBeReferredTo) {
+  constexpr int kThreads = 4, kRounds = 300;
+  db_.transact([&](Transaction& txn) { txn.root().emplace("last", Node{}); });
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < kRounds; ++round) {
+        if (round % 7 == 0) (void)db_.begin().create(Node{});  // lost
+        EXPECT_NO_THROW(db_.transact(
+            [&](Transaction& txn) {
+              Ref<Node> last = txn.root().get<Node>("last");
+              txn.root().set("last", txn.create(Node{txn.read(last).value + 1, last, {}}));
+            },
+            {.most_attempts = 10'000}));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Transaction txn = db_.begin();
+  std::int64_t length = 0;
+  for (Ref<Node> node = txn.root().get<Node>("last"); txn.read(node).next; node = txn.read(node).next) ++length;
+  EXPECT_EQ(length, kThreads * kRounds);
 }
 
 }  // namespace
