@@ -8,7 +8,8 @@
 // the oid in eight bytes, big-endian, and a null one as nil: any program finds the references of a record without
 // knowing its type.
 //
-// Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything).
+// Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything). Only
+// references that are packed as Ref<T> are checked when they are committed (UncommittedReferenceError).
 #pragma once
 
 #include <concepts>
@@ -17,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "detail/reference_watch.hpp"
 #include "ref.hpp"
 
 namespace cow {
@@ -100,6 +102,7 @@ MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
     template <class Stream>
     packer<Stream>& operator()(packer<Stream>& out, const cow::Ref<T>& reference) const {
       if (!reference) return out.pack_nil();
+      cow::detail::ReferenceWatch::note(reference.oid());
       char bytes[8];
       for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(reference.oid().value >> (56 - 8 * i));
       out.pack_ext(sizeof bytes, cow::kReferenceExtension);

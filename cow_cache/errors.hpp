@@ -135,6 +135,30 @@ class ConflictError : public Error {
   }
 };
 
+/// A commit would store a reference to an object that was never committed: its transaction was aborted or has not committed
+/// yet, or the store has never given out its oid. Nothing of the commit was kept.
+class UncommittedReferenceError : public Error {
+ public:
+  UncommittedReferenceError(Oid from, Oid to)
+      : Error("oid " + std::to_string(from.value) + " refers to oid " + std::to_string(to.value) +
+              ", which was never committed"),
+        from(from),
+        to(to) {}
+  Oid from;
+  Oid to;
+};
+
+/// A transaction that runs inside of another one's `transact` has changed an object that the outer one has changed, or read
+/// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
+class NestedTransactionError : public Error {
+ public:
+  explicit NestedTransactionError(Oid oid)
+      : Error("oid " + std::to_string(oid.value) +
+              " is changed by a transaction that runs inside of another one, which changes it too or depends on it"),
+        oid(oid) {}
+  Oid oid;
+};
+
 /// A transaction was told to give up (cow_cache/async). It is aborted when the exception leaves its body.
 class CancelledError : public Error {
  public:
@@ -173,7 +197,7 @@ class StoreExistsError : public StoreError {
   using StoreError::StoreError;
 };
 
-/// The directory is already open, in this process or another.
+/// The directory is already open, in this process or another; or the store object has a database already.
 class StoreLockedError : public StoreError {
   using StoreError::StoreError;
 };

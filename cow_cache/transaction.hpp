@@ -6,7 +6,8 @@
 // Invariants:
 //  1. It sees exactly the commits up to its snapshot, plus its own writes; never a mix.
 //  2. References from `read` and `write` stay valid until it ends, whatever others evict or commit. After that they are
-//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed.)
+//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed,
+//     and for some megabytes of further states after that: detail/quarantine.hpp.)
 //  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
 #pragma once
 
@@ -16,9 +17,11 @@
 #include <utility>
 
 #include "committer.hpp"
+#include "detail/transact_frame.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "load_ticket.hpp"
+#include "oid_pool.hpp"
 #include "ref.hpp"
 #include "root.hpp"
 #include "write_set.hpp"
@@ -50,6 +53,7 @@ class BasicTransaction {
     abort();
     database_ = other.database_;
     isolation_ = other.isolation_;
+    frame_ = nullptr;
     reader_ = std::move(other.reader_);
     writes_ = std::move(other.writes_);
     return *this;
@@ -103,7 +107,7 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), what the codecs and the store throw otherwise. A
+  /// read), NestedTransactionError, UncommittedReferenceError, what the codecs and the store throw otherwise. A
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
@@ -141,6 +145,12 @@ class BasicTransaction {
     return reader_.snapshot();
   }
 
+  /// For `transact` in all its forms: this is the frame's transaction from now on. REQUIRES: it stays where it is.
+  void enter(detail::TransactFrame& frame) noexcept {
+    frame.enter(database_, this, &meets);
+    frame_ = &frame;
+  }
+
   /// Number of objects this transaction has changed, created or erased.
   std::size_t writes() const noexcept { return writes_.size(); }
 
@@ -152,9 +162,18 @@ class BasicTransaction {
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
+    detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
     try {
-      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
-      database_->committer_.commit(request, database_->cache_);
+      if (outer != nullptr) [[unlikely]]
+        outer->require_apart(database_, this, writes_);
+      OidPool& oids = database_->oids_;
+      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
+      if (!request.unsure_references().empty()) [[unlikely]]
+        oids.require_committed(request.unsure_references());
+      Tid tid = database_->committer_.commit(request, database_->cache_);
+      oids.mark_committed(request.objects());
+      if (outer != nullptr) [[unlikely]]
+        outer->note_commit(database_, this, tid);
     } catch (...) {
       abort();
       throw;
@@ -183,8 +202,31 @@ class BasicTransaction {
     return {};
   }
 
+  /// See TransactFrame::Meets.
+  static Oid meets(void* transaction, WriteSet& inner) {
+    auto& self = *static_cast<BasicTransaction*>(transaction);
+    if (!self.active()) return {};  // moved away
+    for (const WriteSetEntry& entry : inner) {
+      if (self.writes_.find(entry.oid) != nullptr) return entry.oid;
+    }
+    Oid met{};
+    if (ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
+      reads.log->for_each([&](StateHandle handle) {
+        Oid oid = StateMemory::instance().state_of(handle)->oid();
+        if (oid && inner.find(oid) != nullptr) met = oid;
+      });
+      if (reads.absent != nullptr) {
+        reads.absent->for_each([&](Oid oid) {
+          if (inner.find(oid) != nullptr) met = oid;
+        });
+      }
+    }
+    return met;
+  }
+
   BasicDatabase<Cache>* database_;
   Isolation isolation_;
+  detail::TransactFrame* frame_ = nullptr;  // of the call of `transact` that it is the transaction of, if it is
   typename Cache::Reader reader_;
   WriteSet writes_;
 };
