@@ -42,13 +42,14 @@ struct ReadSet {
 
 class CommitRequest {
  public:
-  /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
+  /// Encodes the private states into records, outside of any lock. Throws UnstorableValueError and
+  /// what the codecs throw.
   CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {})
       : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
     for (const WriteSetEntry& entry : writes) {
-      entry.state->operations->encode(*entry.state, records_);
+      entry.state->operations->encode(*entry.state, entry.oid, records_);
       ends.push_back(records_.size());
     }
     objects_.reserve(writes.size());

@@ -147,6 +147,8 @@ class BasicTransaction {
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
+    // Not within `try`: to abort means to give states back, to the memory that they are from.
+    if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
     try {
       CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
       database_->committer_.commit(request, database_->cache_);
