@@ -44,7 +44,7 @@ struct ReadSet {
 class CommitRequest {
  public:
   /// Encodes the private states into records, outside of any lock. References from `first_unsure` on are noted, unless they
-  /// lead to what the transaction itself has created or changed. Throws what the codecs throw.
+  /// lead to what the transaction itself has created or changed. Throws UnstorableValueError and what the codecs throw.
   CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {}, Oid first_unsure = kMaxOid)
       : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
     WriteSet::Frozen frozen(writes);
@@ -52,7 +52,7 @@ class CommitRequest {
     ends.reserve(writes.size());
     detail::ReferenceWatch watch(first_unsure);
     for (const WriteSetEntry& entry : writes) {
-      entry.state->operations->encode(*entry.state, records_);
+      entry.state->operations->encode(*entry.state, entry.oid, records_);
       ends.push_back(records_.size());
       for (Oid to : watch.take()) {
         if (writes.find(to) == nullptr) unsure_references_.push_back({entry.oid, to});

@@ -13,6 +13,7 @@
 
 #include "types.hpp"
 
+#pragma GCC visibility push(default)  // so that a shared library's exceptions are caught outside of it
 namespace cow {
 
 /// Base of all exceptions of this library.
@@ -66,6 +67,17 @@ class TransactionCommittingError : public Error {
       : Error("the transaction is committing: its codecs may read, but neither write nor end it") {}
 };
 
+/// Code of a shared library used a database that was opened outside of it, and has a state memory of its own: nothing was
+/// read or changed. Link the program with -rdynamic, which exports its symbols, or keep cow_cache in one shared library that
+/// both link with.
+class SeparateMemoryError : public Error {
+ public:
+  SeparateMemoryError()
+      : Error(
+            "this shared library has a state memory of its own: link the program with -rdynamic, so that there is "
+            "one") {}
+};
+
 /// An oid is outside of what the cache can address, or the store has no more to give.
 class OidRangeError : public Error {
  public:
@@ -107,6 +119,23 @@ class BuildDepthError : public Error {
               std::to_string(most) + " other objects, one within the other; there may be no more"),
         oid(oid) {}
   Oid oid;
+};
+
+/// A value cannot be made into a record that could be read back: the commit was refused before anything was written.
+class UnstorableValueError : public Error {
+ public:
+  UnstorableValueError(Oid oid, std::string_view type, std::string_view why)
+      : Error("oid " + std::to_string(oid.value) + ", a '" + std::string(type) +
+              "', cannot be stored: " + std::string(why)),
+        oid(oid),
+        type(type) {}
+  Oid oid;
+  std::string type;
+};
+
+/// With COW_CACHE_CHECKED=1: a value's record was decoded, and what came back is not what was committed.
+class RoundTripError : public UnstorableValueError {
+  using UnstorableValueError::UnstorableValueError;
 };
 
 /// Another transaction committed first. Nothing of this transaction was kept; run it again.
@@ -233,3 +262,4 @@ class OutcomeUnknownError : public StoreError {
 };
 
 }  // namespace cow
+#pragma GCC visibility pop

@@ -49,7 +49,7 @@ class SharedCache::Reader {
  public:
   Reader() noexcept = default;
   Reader(SharedCache& cache, Session&)
-      : cache_(&cache), slot_(&cache.registry_.begin()), cache_bits_(cache.tag_.bits()) {
+      : cache_(&cache), slot_(&cache.own_registry().begin()), cache_bits_(cache.tag_.bits()) {
     snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
     log_.open(*slot_);
   }
@@ -135,6 +135,7 @@ class SharedCache::Reader {
     writes.require_open();
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
+    cache_->require_one_memory();
     StateHeader& base = read_first(reference, type_operations<T>, writes);
     StateHeader& clone = clone_of<T>(base, reference.oid());
     Tid revision{base.begin.load(std::memory_order_relaxed)};
@@ -148,6 +149,7 @@ class SharedCache::Reader {
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
     writes.require_open();
+    cache_->require_one_memory();
     StateHeader& state = new_state(std::forward<T>(value));
     add_write(writes, {.oid = oid, .state = &state, .created = true});
     return Ref<T>(oid, state);
@@ -319,6 +321,7 @@ class SharedCache::Reader {
 
   /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
   StateHeader* find(Oid oid, const TypeOperations& operations, Miss& miss) {
+    cache_->require_one_memory();
     for (int attempt = 0;;) {
       Resident resident = attempt < kSpins ? look_in_table(oid) : look_under_lock(oid);
       if (resident.look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon

@@ -186,10 +186,21 @@ class SharedCache {
     statistics.deep_scans += reclaimer_->deep_scans();
   }
 
+  /// Throws SeparateMemoryError where the caller is code of a shared library that has a state memory of its own.
+  void require_one_memory() const {
+    if (!StateMemory::is_ours(memory_)) [[unlikely]]
+      throw SeparateMemoryError();
+  }
+
   std::size_t active_transactions() const noexcept { return registry_.active_count(); }
   Reclaimer& reclaimer() noexcept { return *reclaimer_; }
 
  private:
+  TransactionRegistry& own_registry() {
+    require_one_memory();
+    return registry_;
+  }
+
   /// REQUIRES, to be used: the stripe's lock.
   LoadTickets& tickets_of(Oid oid) noexcept { return tickets_[OidTable::stripe_of(oid)]; }
 
@@ -439,6 +450,7 @@ class SharedCache {
   static constexpr int kMostClosingRounds = 1000;
 
   const CacheTag tag_;
+  const StateMemory* const memory_ = &StateMemory::instance();
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_, limbo_budget_;

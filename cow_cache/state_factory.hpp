@@ -134,7 +134,7 @@ inline void add_write(WriteSet& writes, WriteSetEntry entry) {
 
 /// Throws TypeMismatchError unless the state is of the type.
 inline void check_type(const StateHeader& state, Oid oid, const TypeOperations& operations) {
-  if (state.operations == &operations) return;
+  if (same_type(*state.operations, operations)) return;
   Tid begin{state.begin.load(std::memory_order_relaxed)};
   throw TypeMismatchError(oid, begin, operations.name, state.operations->name);
 }

@@ -29,6 +29,7 @@
 #include "detail/sanitizers.hpp"
 #include "detail/state_depot.hpp"
 #include "detail/state_range.hpp"
+#include "detail/visibility.hpp"
 #include "size_classes.hpp"
 #include "state.hpp"
 
@@ -48,11 +49,18 @@ struct StateHandleHash {
 };
 
 /// The process-wide memory of states. One instance, never destroyed: hints may outlive every database.
-class StateMemory {
+class COW_CACHE_ONE_PER_PROCESS StateMemory {
  public:
   static StateMemory& instance() {
-    static StateMemory* const memory = new StateMemory;
-    return *memory;
+    // Acquire: pairs with the release in `make`.
+    StateMemory* memory = of_process_.load(std::memory_order_acquire);
+    return memory != nullptr ? *memory : make();
+  }
+
+  /// Whether `memory` is what the calling code means by the process's memory. Not so where the code is that of a shared
+  /// library which was opened by a program that exports none of its symbols: the linker then leaves it a memory of its own.
+  static bool is_ours(const StateMemory* memory) noexcept {
+    return memory == of_process_.load(std::memory_order_relaxed);  // only compared
   }
 
   /// The state that a handle stands for. REQUIRES: there is one.
@@ -192,6 +200,12 @@ class StateMemory {
 
   StateMemory() = default;
 
+  [[gnu::cold, gnu::noinline]] static StateMemory& make() {
+    static StateMemory* const memory = new StateMemory;
+    of_process_.store(memory, std::memory_order_release);
+    return *memory;
+  }
+
   /// Fills half of an empty magazine; returns its count.
   [[gnu::noinline]] std::uint32_t refill(std::uint8_t size_class, Magazine& magazine) {
     std::span<StateHeader*> half = std::span(magazine.slots).first((magazine.capacity + 1) / 2);
@@ -213,6 +227,8 @@ class StateMemory {
     thread_local Magazines magazines;
     return magazines.of_class[size_class];
   }
+
+  static inline constinit std::atomic<StateMemory*> of_process_{nullptr};
 
   detail::StateRange range_;
   std::array<detail::Depot, size_classes::kCount> depots_;

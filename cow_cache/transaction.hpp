@@ -162,6 +162,8 @@ class BasicTransaction {
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
+    // Not within `try`: to abort means to give states back, to the memory that they are from.
+    if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
     detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
     try {
       if (outer != nullptr) [[unlikely]]

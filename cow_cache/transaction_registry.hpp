@@ -56,6 +56,7 @@
 #include <vector>
 
 #include "detail/asymmetric_fence.hpp"
+#include "detail/visibility.hpp"
 #include "held_states.hpp"
 #include "read_log.hpp"
 #include "state_chain.hpp"
@@ -73,7 +74,7 @@ class Heir {
   ~Heir() = default;
 };
 
-class TransactionRegistry {
+class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
  public:
   /// `frontier`: the tid of the last published commit, as the committer maintains it.
   explicit TransactionRegistry(const std::atomic<std::uint64_t>& frontier) : frontier_(frontier) {
