@@ -412,6 +412,7 @@ class SharedCache::Reader {
   StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss);
   StateHeader& load_old(Oid oid, const TypeOperations& operations);
   StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
+  StateHeader* newest_state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
   void note_absent(Oid oid);
   void keep_private(StateHeader& state, Oid oid) noexcept;
 

@@ -64,7 +64,9 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     TicketHolder holder(ticket, tickets, mutex);
     std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-    owned.reset(&state_of(revision, oid, operations));
+    StateHeader* newest = newest_state_of(revision, oid, operations);
+    if (newest == nullptr) return &load_old(oid, operations);
+    owned.reset(newest);
     visible = revision->begin.value <= snapshot_;
     log_.reserve_one();  // so that what follows cannot fail
     std::scoped_lock lock(mutex);
@@ -141,6 +143,21 @@ inline StateHeader& SharedCache::Reader::state_of(const std::optional<Revision>&
     if (active()) note_absent(oid);
     throw;
   }
+}
+
+/// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
+/// it says nothing about what this transaction sees.
+inline StateHeader* SharedCache::Reader::newest_state_of(const std::optional<Revision>& revision, Oid oid,
+                                                         const TypeOperations& operations) {
+  bool visible = !revision || revision->begin.value <= snapshot_;
+  try {
+    return &state_of(revision, oid, operations);
+  } catch (const TypeMismatchError&) {
+    if (visible) throw;
+  } catch (const CorruptRecordError&) {
+    if (visible) throw;
+  }
+  return nullptr;
 }
 
 /// Throws std::bad_alloc.

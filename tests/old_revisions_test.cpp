@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
+#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
 
 namespace cow {
@@ -21,6 +23,47 @@ struct Note {
   std::string text = std::string(200, 'x');
   MSGPACK_DEFINE_MAP(number, text);
 };
+
+struct Other {
+  std::int64_t number = 0;
+  MSGPACK_DEFINE_MAP(number);
+};
+
+/// The newest revisions cannot be decoded; older ones can.
+class CorruptNewestStore : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    std::optional<Revision> revision = inner_.load(oid, at);
+    if (corrupt && revision && revision->end == kInfinity) revision->record.resize(revision->record.size() / 2);
+    return revision;
+  }
+  bool corrupt = false;
+};
+
+// What a later transaction has made of an object is nothing to an older snapshot, not even as an error.
+TEST(NewerRevisions, AReferenceOfTheWrongTypeFindsNothingWhereNothingWas) {
+  MemoryStore store;
+  Database db(store);
+  Transaction early = db.begin();
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  db.cache().evict_all();
+  EXPECT_THROW(early.read(Ref<Other>(note.oid())), DanglingReferenceError);
+  EXPECT_THROW(db.begin().read(Ref<Other>(note.oid())), TypeMismatchError);
+}
+
+TEST(NewerRevisions, AnOlderOneIsReadThoughTheNewestIsCorrupt) {
+  MemoryStore memory;
+  CorruptNewestStore store(memory);
+  Database db(store);
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  Transaction early = db.begin();
+  db.transact([&](Transaction& txn) { txn.write(note).number = 1; });
+  db.cache().evict_all();
+  store.corrupt = true;
+  EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
+  EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError);
+}
 
 class OldRevisionsTest : public ::testing::Test {
  protected:
