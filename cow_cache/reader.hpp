@@ -132,7 +132,7 @@ class SharedCache::Reader {
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
     StateHeader& base = read_first(reference, type_operations<T>, writes);
-    StateHeader& clone = clone_of<T>(base, reference.oid());
+    StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
     Tid revision{base.begin.load(std::memory_order_relaxed)};
     add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
     mark_diverted(base, reference.oid());
@@ -143,7 +143,7 @@ class SharedCache::Reader {
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
-    StateHeader& state = new_state(std::forward<T>(value));
+    StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
     add_write(writes, {.oid = oid, .state = &state, .created = true});
     return Ref<T>(oid, state);
   }
@@ -154,7 +154,7 @@ class SharedCache::Reader {
     divert(reference, writes);
     wake();
     log_.reserve_one();
-    StateHeader& tombstone = new_tombstone();
+    StateHeader& tombstone = with_room(new_tombstone);
     WriteSetEntry& entry = *writes.find(reference.oid());
     StateHeader& clone = *std::exchange(entry.state, &tombstone);
     entry.erased = true;
@@ -368,6 +368,18 @@ class SharedCache::Reader {
   /// REQUIRES: the log has the state, which is visible.
   void note_logged(const StateHeader& state) noexcept {
     if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) slow_ &= ~kIndexed;
+  }
+
+  /// The state that `build` makes. Where there are no addresses for it (detail/state_range.hpp) the cache's states of that
+  /// size make room; LimitError then says that transactions hold them all, or other caches.
+  template <class Build>
+  StateHeader& with_room(Build&& build) {
+    try {
+      return build();
+    } catch (const LimitError&) {  // thrown before anything was built
+    }
+    cache_->evict_all();
+    return build();
   }
 
   /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that

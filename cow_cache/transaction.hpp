@@ -149,6 +149,7 @@ class BasicTransaction {
   void commit_writes() {
     try {
       CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
+      if constexpr (requires { database_->cache_.prepare(writes_); }) database_->cache_.prepare(writes_);
       database_->committer_.commit(request, database_->cache_);
     } catch (...) {
       abort();
