@@ -86,6 +86,14 @@ class OidRangeError : public Error {
   Oid oid;
 };
 
+/// Something of which there is a bounded number is used up. Nothing was changed; what has it may end, and give it back.
+class LimitError : public Error {
+ public:
+  LimitError(std::string_view what, std::uint64_t most)
+      : Error("no more than " + std::to_string(most) + " " + std::string(what)), most(most) {}
+  std::uint64_t most;
+};
+
 /// Stored bytes are not a valid record.
 class CorruptRecordError : public Error {
  public:

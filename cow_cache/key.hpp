@@ -15,7 +15,6 @@
 
 #include <cstdint>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -23,6 +22,7 @@
 
 #include "detail/spelled_name.hpp"
 #include "detail/visibility.hpp"
+#include "errors.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -72,7 +72,7 @@ std::uint64_t type_bits() {
 /// The cache's bits in keys, held for as long as the cache lives.
 class COW_CACHE_ONE_PER_PROCESS CacheTag {
  public:
-  /// Throws std::length_error when there are 4,094 of them.
+  /// Throws LimitError when there are 4,094 of them.
   CacheTag() {
     std::scoped_lock lock(pool().mutex);
     if (!pool().returned.empty()) {
@@ -80,7 +80,7 @@ class COW_CACHE_ONE_PER_PROCESS CacheTag {
       pool().returned.pop_back();
       return;
     }
-    if (pool().used == kMost) throw std::length_error("more than 4094 caches in one process");
+    if (pool().used == kMost) throw LimitError("caches in one process", kMost);
     pool().returned.reserve(pool().used + 1);  // so that giving back cannot fail
     bits_ = ++pool().used << (kOidBits + kTypeBits);
   }

@@ -137,7 +137,7 @@ class SharedCache::Reader {
       return value_of<T>(*entry->state);
     cache_->require_one_memory();
     StateHeader& base = read_first(reference, type_operations<T>, writes);
-    StateHeader& clone = clone_of<T>(base, reference.oid());
+    StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
     Tid revision{base.begin.load(std::memory_order_relaxed)};
     add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
     mark_diverted(base, reference.oid());
@@ -150,7 +150,7 @@ class SharedCache::Reader {
     require_active();
     writes.require_open();
     cache_->require_one_memory();
-    StateHeader& state = new_state(std::forward<T>(value));
+    StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
     add_write(writes, {.oid = oid, .state = &state, .created = true});
     return Ref<T>(oid, state);
   }
@@ -161,7 +161,7 @@ class SharedCache::Reader {
     divert(reference, writes);
     wake();
     log_.reserve_one();
-    StateHeader& tombstone = new_tombstone();
+    StateHeader& tombstone = with_room(new_tombstone);
     WriteSetEntry& entry = *writes.find(reference.oid());
     StateHeader& clone = *std::exchange(entry.state, &tombstone);
     entry.erased = true;
@@ -376,6 +376,18 @@ class SharedCache::Reader {
   /// REQUIRES: the log has the state, which is visible.
   void note_logged(const StateHeader& state) noexcept {
     if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) goes_slowly(kIndexed, false);
+  }
+
+  /// The state that `build` makes. Where there are no addresses for it (detail/state_range.hpp) the cache's states of that
+  /// size make room; LimitError then says that transactions hold them all, or other caches.
+  template <class Build>
+  StateHeader& with_room(Build&& build) {
+    try {
+      return build();
+    } catch (const LimitError&) {  // thrown before anything was built
+    }
+    cache_->evict_all();
+    return build();
   }
 
   /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that

@@ -39,6 +39,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
   OidTable& table = cache_->table_;
   std::mutex& mutex = table.mutex_of(oid);
   LoadTickets& tickets = cache_->tickets_of(oid);
+  Evictor::Place place(cache_->evictor_);
   auto ticket = std::make_shared<LoadTicket>(oid, cache_->ticket_bytes_);
   {
     std::unique_lock lock(mutex);
@@ -81,7 +82,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
   }
   if (has_room) {
     StateHeader* state = owned.release();
-    cache_->evictor_.admit({&oid, 1});
+    place.admit(oid);
     cache_->make_room();
     // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
     return visible ? state : &load_old(oid, operations);
@@ -136,7 +137,7 @@ inline StateHeader& SharedCache::Reader::state_of(const std::optional<Revision>&
   try {
     if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
     detail::BuildScope scope(detail::BuildScope::What::decoding, cache_bits_, oid);
-    detail::OwnedState state(&decode_state(*revision, oid, operations));
+    detail::OwnedState state(&with_room([&]() -> StateHeader& { return decode_state(*revision, oid, operations); }));
     require_active();
     return *state.release();
   } catch (...) {

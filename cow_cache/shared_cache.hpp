@@ -99,7 +99,23 @@ class SharedCache {
     }
   }
 
-  /// Makes the private states of a write set the newest shared ones. Called by one committer at a time, after the store
+  /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
+  void prepare(WriteSet& writes) {
+    std::size_t places = 0;
+    for (WriteSetEntry& entry : writes) {
+      entry.has_place = entry.created || table_.find(entry.oid) == nullptr;
+      places += entry.has_place;
+    }
+    if (places == 0) return;
+    try {
+      evictor_.reserve(places);
+    } catch (...) {
+      for (WriteSetEntry& entry : writes) entry.has_place = false;
+      throw;
+    }
+  }
+
+  /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time, after the store
   /// has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done later is left to
   /// `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
@@ -107,7 +123,9 @@ class SharedCache {
       StateHeader& fresh = *std::exchange(entry.state, nullptr);
       unsigned in_queue = 0, prune_after = 0;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
-      if (StateHeader* head = table_.find(entry.oid)) {
+      StateHeader* head = table_.find(entry.oid);
+      bool is_resident = head != nullptr;
+      if (is_resident) {
         fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
@@ -122,13 +140,15 @@ class SharedCache {
         prune_after = head->prune_after - (head->prune_after > 0);
         entry.prunes = prune_after == 0;
       } else {
-        entry.was_absent = table_.has_room_for(entry.oid);
+        entry.was_absent = entry.has_place && table_.has_room_for(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
       fresh.in_queue = in_queue & 1;
       fresh.prune_after = prune_after & kMostPruneAfter;
-      if (!table_.set(entry.oid, fresh)) {  // as if it were evicted at once: the store has it
+      if (is_resident || entry.was_absent) {
+        table_.set(entry.oid, fresh);
+      } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
         forget(fresh);
         entry.state = &fresh;
       }
@@ -141,13 +161,16 @@ class SharedCache {
     StateChain retired;
     std::array<Oid, 64> admitted;
     std::size_t count = 0;
+    std::size_t unused = 0;
     for (const WriteSetEntry& entry : writes) {
       if (entry.state != nullptr) retired.add(*entry.state);
+      unused += entry.has_place && !entry.was_absent;
       if (!entry.was_absent) continue;
       admitted[count++] = entry.oid;
       if (count == admitted.size()) evictor_.admit({admitted.data(), std::exchange(count, 0)});
     }
     evictor_.admit({admitted.data(), count});
+    if (unused > 0) evictor_.give_back(unused);
     prune(writes, retired);
     reclaimer_->retire(std::move(retired));
     writes.clear();
@@ -156,7 +179,12 @@ class SharedCache {
 
   /// Frees the private states of a transaction that does not commit.
   void discard(WriteSet& writes) noexcept {
-    for (WriteSetEntry& entry : writes) destroy_state(*entry.state);  // never published, so nobody else knows them
+    std::size_t places = 0;
+    for (WriteSetEntry& entry : writes) {
+      destroy_state(*entry.state);  // never published, so nobody else knows it
+      places += entry.has_place;
+    }
+    if (places > 0) evictor_.give_back(places);
     writes.clear();
   }
 

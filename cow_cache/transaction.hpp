@@ -172,6 +172,7 @@ class BasicTransaction {
       CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
       if (!request.unsure_references().empty()) [[unlikely]]
         oids.require_committed(request.unsure_references());
+      if constexpr (requires { database_->cache_.prepare(writes_); }) database_->cache_.prepare(writes_);
       Tid tid = database_->committer_.commit(request, database_->cache_);
       oids.mark_committed(request.objects());
       if (outer != nullptr) [[unlikely]]

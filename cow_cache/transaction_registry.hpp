@@ -57,6 +57,7 @@
 
 #include "detail/asymmetric_fence.hpp"
 #include "detail/visibility.hpp"
+#include "errors.hpp"
 #include "held_states.hpp"
 #include "read_log.hpp"
 #include "state_chain.hpp"
@@ -78,8 +79,8 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
  public:
   /// `frontier`: the tid of the last published commit, as the committer maintains it.
   explicit TransactionRegistry(const std::atomic<std::uint64_t>& frontier) : frontier_(frontier) {
-    void* range = ::mmap(nullptr, kMostSlots * sizeof(TransactionSlot), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* range =
+        ::mmap(nullptr, kRangeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) throw std::bad_alloc();
     slots_ = static_cast<TransactionSlot*>(range);
     std::scoped_lock lock(living_mutex());
@@ -97,13 +98,14 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
     std::uint32_t count = slot_count();
     for (std::uint32_t i = 0; i < count; ++i) LogTable::destroy(slots_[i].log.load(std::memory_order_relaxed));
-    ::munmap(slots_, kMostSlots * sizeof(TransactionSlot));
+    for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) detail::remove_leak_root(slots_ + i, kRootBytes);
+    ::munmap(slots_, kRangeBytes);
   }
 
   /// Who frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
   void set_heir(Heir* heir) noexcept { heir_ = heir; }
 
-  /// Announces a transaction; its snapshot is in the slot. Throws std::bad_alloc when kMostSlots are in use.
+  /// Announces a transaction; its snapshot is in the slot. Throws LimitError when kMostSlots are in use, std::bad_alloc.
   TransactionSlot& begin() {
     TransactionSlot& slot = idle_slot();
     // Acquire: pairs with the committer's release of the frontier, so all that it published is seen.
@@ -250,7 +252,11 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// The most transactions that were active at once so far: what one look at all announcements costs.
   std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
 
+#if defined(COW_CACHE_MOST_TRANSACTIONS)  // tests want a registry that is full soon
+  static constexpr std::uint32_t kMostSlots = COW_CACHE_MOST_TRANSACTIONS;
+#else
   static constexpr std::uint32_t kMostSlots = 1u << 20;
+#endif
 
  private:
   /// Begins or goes on at the present epoch: what the transaction logs from here on is protected by it.
@@ -401,10 +407,13 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       return *slot;
     }
     std::uint32_t index = slot_count_.load(std::memory_order_relaxed);  // written only under this mutex
-    if (index == kMostSlots) throw std::bad_alloc();
-    free_.reserve(index + 1);  // so that `end` cannot fail
+    if (index == kMostSlots) throw LimitError("transactions of a database at a time", kMostSlots);
+    for (auto* list : {&free_, &orphans_}) {  // so that neither `end` nor the end of a thread can fail
+      if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, 2 * index));
+    }
     LogTable* log = LogTable::make(LogTable::kFewestLanes);
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
+    if (index % kSlotsPerRoot == 0) detail::add_leak_root(slot, kRootBytes);  // slots own logs on the heap
     slot->log.store(log, std::memory_order_relaxed);
     slot->log_bytes = &bytes_;
     bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a mere figure
@@ -432,6 +441,10 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     static auto* const registries = new std::unordered_map<std::uint64_t, TransactionRegistry*>;
     return *registries;
   }
+
+  static constexpr std::uint32_t kSlotsPerRoot = 1024;
+  static constexpr std::size_t kRootBytes = kSlotsPerRoot * sizeof(TransactionSlot);
+  static constexpr std::size_t kRangeBytes = (kMostSlots + kSlotsPerRoot - 1) / kSlotsPerRoot * kRootBytes;
 
   static inline std::atomic<std::uint64_t> next_id_{1};
 

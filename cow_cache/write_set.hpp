@@ -25,6 +25,7 @@ struct WriteSetEntry {
   bool erased = false;
   // What publishing leaves to do, for the cache's `settle`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
+  bool has_place = false;   ///< in the cache, should it not be resident when it is published
   bool was_absent = false;  ///< the object is resident now, and was not before
   bool prunes = false;      ///< old revisions of it may be of no use any more
 };
