@@ -85,7 +85,12 @@ class RocksDbStore::Impl {
     synced_tid_.store(chain_.tid.value, std::memory_order_relaxed);
     last_tid_.store(chain_.tid.value, std::memory_order_release);
     witness_.opened(chain_, oids_.next, oids_.limit);
-    witness_.checkpoint(current_log(*handle_));
+    // A new store is on the device before its first commit; of an old one the witness knows enough.
+    if (content_.is_store) {
+      witness_.note_files(current_log(*handle_));
+    } else {
+      witness_.checkpoint(current_log(*handle_));
+    }
   }
 
   ~Impl() {

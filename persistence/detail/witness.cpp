@@ -190,33 +190,35 @@ void Witness::closing() noexcept {
   checkpoints_ = false;
 }
 
-void Witness::checkpoint(std::uint64_t log) noexcept {
+bool Witness::add_files(std::uint64_t log) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    if (!checkpoints_) return;
+    if (!checkpoints_) return false;
   }
   ManifestClaim manifest;
   try {
     manifest = claim_manifest(directory_);
   } catch (const std::exception&) {
-    return;
+    return false;
   }
-  // The log's name must be on the device before it is spoken of.
   const FileDescriptor parent(directory_, O_RDONLY | O_DIRECTORY);
-  if (!parent || ::fsync(parent.get()) != 0) return;
-  {
-    const std::lock_guard lock(mutex_);
-    // Of two checkpoints at once, the one that looked first may come last.
-    if (manifest.number > record_.manifest.number ||
-        (manifest.number == record_.manifest.number && manifest.size > record_.manifest.size)) {
-      record_.manifest = manifest;
-    }
-    record_.log = std::max(record_.log, log);
-    ++record_.sequence;
-    if (!write_both()) return;
+  if (!parent || ::fsync(parent.get()) != 0) return false;
+  const std::lock_guard lock(mutex_);
+  // Of two calls at once, the one that looked first may come last.
+  if (manifest.number > record_.manifest.number ||
+      (manifest.number == record_.manifest.number && manifest.size > record_.manifest.size)) {
+    record_.manifest = manifest;
   }
-  // Outside of the mutex: a commit must not wait for it.
-  ::fdatasync(fd_);
+  record_.log = std::max(record_.log, log);
+  ++record_.sequence;
+  return write_both();
+}
+
+void Witness::note_files(std::uint64_t log) noexcept { static_cast<void>(add_files(log)); }
+
+void Witness::checkpoint(std::uint64_t log) noexcept {
+  // Synced outside of the mutex: a commit must not wait for it.
+  if (add_files(log)) ::fdatasync(fd_);
 }
 
 void Witness::closed_cleanly(const ChainEnd& end, std::uint64_t next_oid, std::uint64_t oid_limit) noexcept {

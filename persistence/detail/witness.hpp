@@ -88,16 +88,18 @@ class Witness {
   /// StoreFullError or StoreError.
   void begin(const WitnessRecord& record);
 
-  /// RocksDB has opened the directory, and holds this, in database files. Not durable yet, as the next two.
+  /// RocksDB has opened the directory, and holds this, in database files.
   void opened(const ChainEnd& end, std::uint64_t next_oid, std::uint64_t oid_limit) noexcept;
 
   /// These note what is on the device now. A failure is ignored: the witness then claims less.
   void committed(const ChainEnd& end) noexcept;
   void reserved(std::uint64_t oid_limit) noexcept;
 
-  /// Notes which files are there, and makes all that was noted durable. `log` is the number of the log that is written
-  /// to. Waits for the device, so it is for threads that nobody waits for. Does nothing before `opened` and after
-  /// `closing`. A failure is ignored.
+  /// Notes which files are there, once their names and content are on the device. `log` is the number of the log that is
+  /// written to. Does nothing before `opened` and after `closing`. A failure is ignored.
+  void note_files(std::uint64_t log) noexcept;
+
+  /// `note_files`, and makes all that was noted durable. Waits for the device, so it is for threads that nobody waits for.
   void checkpoint(std::uint64_t log) noexcept;
 
   /// No checkpoint is needed any more.
@@ -109,6 +111,7 @@ class Witness {
  private:
   template <class Change>
   void note(Change&& change) noexcept;
+  bool add_files(std::uint64_t log) noexcept;
   bool write(std::uint64_t block) noexcept;
   bool write_both() noexcept;
 
