@@ -72,7 +72,7 @@ class RocksDbStore::Impl {
     oids_ = read_oids();
     oids_.limit = std::max(oids_.limit, oids_.next);
     durable_oid_limit_.store(oids_.limit, std::memory_order_relaxed);
-    if (oids_.limit < content_.oids_lost_below) skip_oids(content_.oids_lost_below);
+    if (oids_.next < content_.oids_lost_below) skip_oids(content_.oids_lost_below);
     // What a crash left reserved is not given away again; what a clean close gave back is.
     pool_end_ = oids_.next;
     chain_ = verify_history(path_, handle_, 1).end;

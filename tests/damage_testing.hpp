@@ -62,9 +62,9 @@ class KnownStore {
   template <class Quiet>
   void work(std::uint64_t last, Quiet&& quiet) {
     RocksDbStore store(directory_, options_);
-    if (store.last_tid() == Tid{}) oids_ = store.allocate_oids(kObjects).first.value;
+    const std::uint64_t fresh = store.last_tid() == Tid{} ? kObjects : 1;
+    given_ = store.allocate_oids(fresh).first.value + fresh - 1;
     for (std::uint64_t tid = store.last_tid().value + 1; tid <= last; ++tid) write(store, tid);
-    given_ = store.allocate_oids(1).first.value;
     Files files = read_files(directory_);
     for (Files before; files != before; files = read_files(directory_)) {  // until no flush is under way
       before = std::move(files);
@@ -128,7 +128,7 @@ class KnownStore {
   std::filesystem::path directory_;
   RocksDbOptions options_;
   std::size_t record_bytes_;
-  std::uint64_t oids_ = 0;
+  std::uint64_t oids_ = kRootOid.value + 1;  // the first that a store gives
   std::uint64_t given_ = 0;
 };
 

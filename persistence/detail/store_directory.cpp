@@ -168,7 +168,8 @@ void inspect_store(const std::filesystem::path& directory, const RocksDbHandle& 
     throw StoreCorruptError(store_message(directory, "open", lost + std::string(kHowToAccept)));
   }
   if (!lost.empty()) {
-    content.oids_lost_below = std::max(testimony.newest.oid_limit, content.witness ? content.witness->oid_limit : 0);
+    const std::uint64_t witnessed = content.witness ? content.witness->oid_limit : 0;
+    content.oids_lost_below = std::max({oids.limit, testimony.newest.oid_limit, witnessed});
     content.witness.reset();
   }
   const bool all = !has_witness || !lost.empty();

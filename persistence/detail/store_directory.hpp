@@ -78,7 +78,7 @@ struct DirectoryContent {
   bool is_store = false;                 ///< false: nothing, or a creation that was interrupted
   StoreFormat format;                    ///< if it is a store
   ChainEnd end;                          ///< the last transaction that recovery will bring back
-  std::uint64_t oids_lost_below = 0;     ///< not 0: reservations were lost; oids below this may have been given away
+  std::uint64_t oids_lost_below = 0;     ///< a loss was accepted: oids below this may have been given away
   std::optional<WitnessRecord> witness;  ///< nothing: there is none, or none that counts
 };
 
