@@ -192,6 +192,7 @@ class RocksDbStore::Impl {
     } else {
       store_id_ = record.store_id = content_.format.store_id;
       record.state = WitnessRecord::State::open;
+      record.log = 0;  // opening makes the logs of before obsolete
     }
     // A store without one gets its witness when all of it was found to be in order.
     if (create || content_.format.version == StoreFormat::kVersion) witness_.begin(record);
