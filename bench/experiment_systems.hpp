@@ -41,6 +41,7 @@ inline std::unique_ptr<Store> open_store(const ExperimentOptions& options) {
   if (options.store == "rocksdb") {
     RocksDbOptions rocksdb;
     rocksdb.durable = !options.unsynced;
+    rocksdb.create_if_missing = true;
     rocksdb.block_cache_bytes = options.block_cache_bytes;
     return std::make_unique<RocksDbStore>(options.path, rocksdb);
   }

@@ -57,7 +57,8 @@ class BasicDatabase {
    public:
     Transaction begin() { return Transaction(*database_, state_, database_->isolation_); }
 
-    /// A transaction at a level of its own, whatever the database's.
+    /// A transaction at a level of its own, whatever the database's. A serializable one is only as good as the others:
+    /// one writer at level snapshot spoils the serial order for all, readers included (isolation.hpp).
     Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
       return Transaction(*database_, state_, isolation);
     }

@@ -79,13 +79,36 @@ class CorruptRecordError : public Error {
   Tid tid;
 };
 
+/// A codec, an upgrade or a copy constructor needs the very object that is being decoded, or copied, for it: directly, or by
+/// way of the objects between. It would never end.
+class BuildCycleError : public Error {
+ public:
+  /// `between`: " -> oid 7 -> oid 8".
+  BuildCycleError(Oid oid, std::string_view what, std::string_view between)
+      : Error(std::string(what) + " oid " + std::to_string(oid.value) + " needs itself: oid " +
+              std::to_string(oid.value) + std::string(between) + " -> oid " + std::to_string(oid.value)),
+        oid(oid) {}
+  Oid oid;
+};
+
+/// Codecs, upgrades or copy constructors read objects whose own ones read objects, and so on: more of them than a stack is
+/// sure to have room for.
+class BuildDepthError : public Error {
+ public:
+  BuildDepthError(Oid oid, unsigned most)
+      : Error("oid " + std::to_string(oid.value) + " is needed within the decoding or copying of " +
+              std::to_string(most) + " other objects, one within the other; there may be no more"),
+        oid(oid) {}
+  Oid oid;
+};
+
 /// Another transaction committed first. Nothing of this transaction was kept; run it again.
 class ConflictError : public Error {
  public:
   struct Conflict {
     Oid oid;
-    Tid base;             ///< the revision that this transaction had read
-    Tid current;          ///< the newest revision at the time of the commit
+    Tid base;             ///< the revision that this transaction had read; Tid{0}: it had found no object
+    Tid current;          ///< a revision that others have committed since: the newest one that the commit knew of
     bool changed = true;  ///< this transaction changed the object; if not, it read it, and is serializable
   };
 
@@ -97,8 +120,9 @@ class ConflictError : public Error {
   static std::string describe(const std::vector<Conflict>& conflicts) {
     std::string text = "commit conflict:";
     for (const Conflict& conflict : conflicts) {
-      text += " oid " + std::to_string(conflict.oid.value) + (conflict.changed ? " (changed" : " (read") + " at tid " +
-              std::to_string(conflict.base.value) + ", now at tid " + std::to_string(conflict.current.value) + ")";
+      text += " oid " + std::to_string(conflict.oid.value) + (conflict.changed ? " (changed" : " (read");
+      text += conflict.base == Tid{} ? " as absent" : " at tid " + std::to_string(conflict.base.value);
+      text += ", now at tid " + std::to_string(conflict.current.value) + ")";
     }
     return text;
   }
@@ -130,6 +154,16 @@ class OverloadedError : public Error {
 /// A failure of the store. `what()` names the store, the operation and the cause.
 class StoreError : public Error {
   using Error::Error;
+};
+
+/// There is no store where one was to be opened. `what()` says how to make one.
+class StoreMissingError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// There is a store already where one was to be made.
+class StoreExistsError : public StoreError {
+  using StoreError::StoreError;
 };
 
 /// The directory is already open, in this process or another.

@@ -46,28 +46,30 @@ class Evictor {
   }
 
   /// Calls `evict(Oid)` for one victim after the other while `wanted()`, and as long as there are any. Does nothing if
-  /// another thread is at it. `ask` as in ReplacementPolicy. Throws what they throw, and std::bad_alloc.
+  /// another thread is at it. False: there is nothing more to do here. `ask` as in ReplacementPolicy. Throws what they throw,
+  /// and std::bad_alloc. None of them may run user code, a destructor of a value, say: it is called under a lock.
   template <class Wanted, class Evict>
-  void evict_while(Wanted&& wanted, const ReplacementPolicy::Ask& ask, Evict&& evict) {
+  bool evict_while(Wanted&& wanted, const ReplacementPolicy::Ask& ask, Evict&& evict) {
     std::unique_lock evicting(mutex_, std::try_to_lock);
-    if (!evicting) return;
+    if (!evicting) return false;
     take_admitted();
-    while (wanted()) {
+    bool has_more = true;
+    while (has_more && wanted()) {
       std::optional<Oid> victim = policy_->victim(ask);
-      if (!victim) break;
-      evict(*victim);
+      has_more = victim.has_value();
+      if (has_more) evict(*victim);
     }
     note_bytes();
+    return has_more;
   }
 
-  /// Forgets all objects, then calls `evict_all()`, which must meet every object that was resident before the call.
-  template <class EvictAll>
-  void start_over(EvictAll&& evict_all) {
+  /// Forgets all objects. The caller then evicts every object that was resident before the call; what becomes resident from
+  /// here on is remembered, whether the caller meets it or not.
+  void forget_all() {
     std::scoped_lock evicting(mutex_);
     take_admitted();
     policy_->clear();
     note_bytes();
-    evict_all();  // after forgetting: what becomes resident from here on is remembered, whether it is met or not
   }
 
   /// Bytes of the policy's queues and ghosts.

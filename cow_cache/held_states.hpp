@@ -1,12 +1,15 @@
-// The states that parked transactions hold: a shared multiset, so that finding out whether a retired state is held costs
-// the same however many transactions sleep.
+// The states that transactions hold while others would free them: a shared multiset, so that finding out whether a retired
+// state is held costs the same however many transactions sleep. A retired state that is held waits here; the transaction
+// that removes its last holder gets it back and frees it. So nobody scans for it again, and nothing of it is left in limbo
+// when the last transaction ends. (Handing over to a guard is from "Pass The Buck": Herlihy, Luchangco, Moir, DISC 2002.)
 //
 // Thread safety: all functions may be called from any thread.
 //
 // Invariants:
 //  1. What a transaction has added stays until it has stopped using it and removes it.
-//  2. Who reads a slot as parked (acquire) finds everything that its transaction had added before: `held_` and the shards
-//     were written before the slot said so (release).
+//  2. A thread that reads a slot as parked (acquire) finds everything that its transaction had added before: `held_` and the
+//     shards were written before the slot said so (release).
+//  3. A waiting state is in no list of the reclaimer. It comes out once: of the `remove` that takes its last holder.
 #pragma once
 
 #include <tsl/robin_map.h>
@@ -18,14 +21,16 @@
 #include <mutex>
 #include <span>
 
+#include "state_chain.hpp"
 #include "state_memory.hpp"
 
 namespace cow {
 
 class HeldStates {
  public:
-  /// Adds one holder of each state. Throws std::bad_alloc, and is then unchanged.
-  void add(std::span<const StateHandle> states) {
+  /// Adds one holder of each state. False: there is no memory for it, and nothing was added; what was held by another
+  /// transaction and came back meanwhile is in `released`, as that of `remove`.
+  [[nodiscard]] bool add(std::span<const StateHandle> states, StateChain& released) noexcept {
     // Relaxed: ordered before the slot's announcement of being parked (invariant 2).
     held_.fetch_add(states.size(), std::memory_order_relaxed);
     std::size_t added = 0;
@@ -33,29 +38,41 @@ class HeldStates {
       for (StateHandle state : states) {
         Shard& shard = shard_of(state);
         std::scoped_lock lock(shard.mutex);
-        ++shard.holders.try_emplace(state, 0).first.value();
+        shard.holders.try_emplace(state, 0).first.value() += kOneHolder;
         ++added;
       }
     } catch (...) {
-      drop(states.first(added));
-      held_.fetch_sub(states.size(), std::memory_order_relaxed);
-      throw;
+      released.append(remove(states, added));
+      return false;
     }
+    return true;
   }
 
-  /// REQUIRES: the caller has added them, and uses none of them any more.
-  void remove(std::span<const StateHandle> states) noexcept {
-    drop(states);
-    // Release: who sees that nothing is held any more (acquire in `contains`) sees all uses of the states done.
-    held_.fetch_sub(states.size(), std::memory_order_release);
+  /// Returns the states that waited for this: the caller frees them. REQUIRES: the caller has added `states`, and uses none
+  /// of them any more.
+  [[nodiscard]] StateChain remove(std::span<const StateHandle> states) noexcept {
+    return remove(states, states.size());
   }
 
-  /// True if a parked transaction holds the state. REQUIRES: the announcements were read before.
+  /// True if a transaction holds the state. REQUIRES: the announcements were read before.
   bool contains(StateHandle state) const noexcept {
     if (held_.load(std::memory_order_acquire) == 0) return false;  // pairs with invariant 2, and with `remove`
     const Shard& shard = shard_of(state);
     std::scoped_lock lock(shard.mutex);
     return shard.holders.contains(state);
+  }
+
+  /// Leaves a retired state here if a transaction holds it; false: nobody does, the caller frees it. REQUIRES: as for
+  /// `contains`; the state is in no chain, and every transaction that may hold it was added before.
+  [[nodiscard]] bool leave(StateHeader& state) noexcept {
+    if (held_.load(std::memory_order_acquire) == 0) return false;  // as above
+    StateHandle handle = handle_of(&state);
+    Shard& shard = shard_of(handle);
+    std::scoped_lock lock(shard.mutex);
+    auto found = shard.holders.find(handle);
+    if (found == shard.holders.end()) return false;
+    found.value() |= kWaits;
+    return true;
   }
 
   /// Bytes of the multiset.
@@ -69,7 +86,9 @@ class HeldStates {
   }
 
  private:
+  /// From a state to the number of its holders, times two, and one more if it waits.
   using Holders = tsl::robin_map<StateHandle, std::uint32_t, StateHandleHash>;
+  static constexpr std::uint32_t kWaits = 1, kOneHolder = 2;
 
   struct alignas(64) Shard {
     Shard() { holders.min_load_factor(0.1F); }  // gives memory back after a crowd of sleepers has left
@@ -84,13 +103,21 @@ class HeldStates {
   Shard& shard_of(StateHandle state) noexcept { return shards_[index_of(state)]; }
   const Shard& shard_of(StateHandle state) const noexcept { return shards_[index_of(state)]; }
 
-  void drop(std::span<const StateHandle> states) noexcept {
-    for (StateHandle state : states) {
+  /// Of `states` the first `added` are there.
+  StateChain remove(std::span<const StateHandle> states, std::size_t added) noexcept {
+    StateChain released;
+    for (StateHandle state : states.first(added)) {
       Shard& shard = shard_of(state);
       std::scoped_lock lock(shard.mutex);
       auto found = shard.holders.find(state);
-      if (--found.value() == 0) shard.holders.erase(found);
+      std::uint32_t left = found.value() -= kOneHolder;
+      if (left > kWaits) continue;
+      if (left == kWaits) released.add(*StateMemory::instance().state_of(state));
+      shard.holders.erase(found);
     }
+    // Release: a thread that sees that nothing is held any more (acquire in `contains`) sees all uses of the states done.
+    held_.fetch_sub(states.size(), std::memory_order_release);
+    return released;
   }
 
   std::atomic<std::size_t> held_{0};  // with repetitions

@@ -8,21 +8,26 @@
 // Invariants:
 //  1. A state handed to `retire` is dead (`kDeadMark` in its key, stored with seq_cst) and unlinked from table and chains.
 //     It is stamped after that (TransactionRegistry::stamp).
-//  2. Tier 0. States stamped below `safe_below_` are freed without any fence or scan of logs, unless a parked transaction
-//     holds them (TransactionRegistry, invariants 1 and 4).
-//  3. Tier 1, only when limbo exceeds its budget because somebody sleeps. Those who said so are parked, so that epochs do
-//     not wait for them again. One heavy fence, then the logs of the transactions that an epoch waits for still are
-//     scanned; what neither they nor the parked ones hold is freed.
-//     Proof: a reader announces a state in its log before it looks at the key (detail/asymmetric_fence.hpp). The state was
-//     marked dead before the fence, the log is read after it. So either the scan finds the state, or the look found it dead
-//     and the reader never used it.
-//  4. After a deep scan that kept k bytes, the next one waits until limbo exceeds k + max(budget, min(k, 2 MiB)): limbo
-//     stays within what sleepers hold and a constant, and a sleeper that holds much does not make every batch scan.
-//  5. Frees are amortised: for each batch that a thread retires it frees a few, but more when more wait. Nothing that a
-//     deep scan finds free is freed at once either, so no transaction pays for a crowd of them.
-//  6. Limbo never exceeds that of invariant 4 by more than 256 KiB, what each list may hold without a stamp (RetireBatch) and
-//     what each thread retires at once: beyond it retiring threads wait for the scan under way.
-//  7. Locks are taken in the order: scan, list, kept or cleared.
+//  2. Tier 0. States stamped below `safe_below_` are freed without any fence or scan of logs, unless a transaction holds
+//     them (TransactionRegistry, invariants 1 and 4).
+//  3. Tier 1, only when limbo exceeds its budget because some transaction sleeps. The sleepers that said so are parked, so
+//     that epochs do not wait for them again. The other transactions that an epoch waits for are made to hold what stands
+//     in their logs (TransactionRegistry, invariant 6). What no transaction holds then is free.
+//  4. What a transaction holds is left with its holders (HeldStates) and never looked at again: the end of the last holder
+//     frees it (`take_over`). So a scan costs what was retired since the last one, besides the logs that it reads. What
+//     waits for holders is limbo, but does not count as unsettled, which is what triggers scans: the next one comes when
+//     max(budget, min(held bytes, 2 MiB)) are unsettled. So limbo stays within what live transactions hold and a constant.
+//  5. Frees are amortised: for each batch that a thread retires it frees a few, but more when more wait. What a scan finds
+//     free is not freed at once either, but in the same proportion: so a thread that retired most of it, in one call, frees
+//     it in that call, and no other transaction pays for it.
+//  6. Unsettled limbo never exceeds the trigger of invariant 4 by more than 256 KiB, what each list may hold without a stamp
+//     (RetireBatch) and what each thread retires at once: beyond it retiring threads wait for the scan under way.
+//  7. Nothing waits for a retirement that may never come. A transaction that has freed what only it held also frees what has
+//     become free of the rest, if that is worth the look: afterwards no more than the budget and the open batches are
+//     unsettled, and nothing that scans have cleared is left.
+//  8. No function can fail. Where there is no memory for a scan, the states stay where they were until the next one, and
+//     limbo exceeds its bounds for so long; where there is none to close a batch, it grows (RetireList).
+//  9. Locks are taken in the order: scan, list, cleared. States are destroyed outside of all of them.
 //
 // Sources: epochs, Fraser (2004); hazard pointers, Michael (2004); the hybrid follows Brown (DEBRA, PODC 2015) and Hyaline
 // (Nikolaev, Ravindran, PODC 2019) in purpose; small frees, Kim, Brown, Singh (Token-EBR, PPoPP 2024).
@@ -35,10 +40,9 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <span>
-#include <vector>
+#include <new>
+#include <utility>
 
-#include "detail/asymmetric_fence.hpp"
 #include "detail/thread_number.hpp"
 #include "reclaimer.hpp"
 #include "retire_list.hpp"
@@ -48,84 +52,77 @@
 
 namespace cow {
 
-class HybridReclaimer final : public Reclaimer {
+class HybridReclaimer final : public Reclaimer, private Heir {
  public:
   /// `limbo_budget`: bytes of retired states that may wait before logs are scanned.
   HybridReclaimer(TransactionRegistry& registry, std::size_t limbo_budget)
-      : registry_(registry), limbo_budget_(limbo_budget), deep_scan_above_(limbo_budget) {}
+      : registry_(registry), limbo_budget_(limbo_budget) {
+    registry_.set_heir(this);
+  }
 
+  /// Nothing waits for holders: no transaction is active.
   ~HybridReclaimer() override {
     for (RetireList& list : lists_) {
-      destroy(list.open);
+      destroy(std::move(list.open));
       destroy(list.closed);
     }
     destroy(cleared_);
-    for (const Kept& kept : kept_) destroy_state(*kept.state);
+    registry_.set_heir(nullptr);
   }
 
-  void retire(std::span<StateHeader* const> states) noexcept override {
+  void retire(StateChain states) noexcept override {
     RetireList& list = lists_[detail::thread_number() % kLists];
     RetireBatches expired;
     std::size_t batches = 0;
     {
       std::scoped_lock lock(list.mutex);
-      for (StateHeader* state : states) {
-        if (!list.add(*state)) continue;
+      while (!states.empty()) {
+        if (!list.add(states.take())) continue;
         close(list);
         ++batches;
       }
       if (batches == 0) return;
       take_expired(list, 2 * batches + list.closed.size() / 8, expired);  // invariant 5
     }
-    free_unless_parked(expired);
+    free_unless_held(expired);
     free_cleared(batches);
-    free_kept();
-    std::size_t limbo = unsettled_bytes(), above = deep_scan_above_.load(std::memory_order_relaxed);
-    if (limbo > above) deep_scan(limbo > above + kMostOvershoot ? WhenBusy::wait : WhenBusy::leave);
+    std::size_t unsettled = unsettled_bytes(), above = deep_scan_above();
+    if (unsettled <= above) return;
+    deep_scan(unsettled > above + kMostOvershoot ? WhenBusy::wait : WhenBusy::leave);
+    free_cleared(batches);
   }
 
   void reclaim_all() noexcept override {
     deep_scan(WhenBusy::wait_and_scan);
-    RetireBatches cleared;
-    {
-      std::scoped_lock lock(cleared_mutex_);
-      cleared.swap(cleared_);
-    }
-    free_now(cleared);
+    free_all_cleared();
   }
 
   std::size_t limbo_bytes() const noexcept override {
-    std::size_t bytes = limbo_bytes_.load(std::memory_order_relaxed);
-    for (const RetireList& list : lists_) bytes += list.open_bytes.load(std::memory_order_relaxed);
-    return bytes;
+    std::int64_t bytes = limbo_bytes_.load(std::memory_order_relaxed);
+    for (const RetireList& list : lists_)
+      bytes += static_cast<std::int64_t>(list.open_bytes.load(std::memory_order_relaxed));
+    return static_cast<std::size_t>(std::max<std::int64_t>(bytes, 0));
   }
   std::uint64_t deep_scans() const noexcept override { return deep_scans_.load(std::memory_order_relaxed); }
 
  private:
-  /// A state that a sleeper held when somebody last looked.
-  struct Kept {
-    StateHeader* state;
-    std::uint64_t stamp;
-    std::uint32_t charge;
-  };
-
-  using Handles = tsl::robin_set<StateHandle, StateHandleHash>;
-
   static constexpr std::size_t kLists = 32;
   static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{256} << 10;
   static constexpr std::size_t kMostParked = std::size_t{64} << 10;  // states, at a time: some milliseconds
   static constexpr std::size_t kStatesPerLook = 16;  // slots that are looked at for each state retired, at most
+  static constexpr std::size_t kBytesPerLook = 16;   // and bytes let go for each slot that is looked at, at least
+
+  using TakenBatches = std::array<RetireBatches, kLists>;
 
   /// REQUIRES: the list's mutex.
-  void close(RetireList& list) {
-    // Relaxed: a statistic, and a trigger that may be late.
-    limbo_bytes_.fetch_add(list.close(registry_.stamp()), std::memory_order_relaxed);
+  void close(RetireList& list) noexcept {
+    count(limbo_bytes_, list.close([&] { return registry_.stamp(); }));
   }
 
   // ---- tier 0
 
   /// Moves up to `most` batches whose time has come. REQUIRES: the list's mutex.
-  void take_expired(RetireList& list, std::size_t most, RetireBatches& expired) {
+  void take_expired(RetireList& list, std::size_t most, RetireBatches& expired) noexcept {
     std::uint64_t below = safe_below_.load(std::memory_order_acquire);  // pairs with look_at_announcements
     for (; most > 0 && !list.closed.empty(); --most) {
       if (list.closed.front().stamp >= below) {
@@ -141,54 +138,32 @@ class HybridReclaimer final : public Reclaimer {
 
   std::uint64_t look_at_announcements() noexcept {
     std::uint64_t below = registry_.safe_below(), known = safe_below_.load(std::memory_order_relaxed);
-    // Release: what the transactions that have ended did with states happens before whoever frees them; acquire: below.
+    // Release: what the transactions that have ended did with states happens before others free them; acquire: below.
     while (known < below && !safe_below_.compare_exchange_weak(known, below, std::memory_order_acq_rel)) {
     }
     return std::max(known, below);
   }
 
-  /// Frees states that no epoch protects any more. Those that parked transactions hold are kept.
-  void free_unless_parked(RetireBatches& expired) {
+  /// Frees states that no epoch protects any more. Those that transactions hold are left with them.
+  void free_unless_held(RetireBatches& expired) noexcept {
     std::size_t freed = 0;
     for (RetireBatch& batch : expired) {
-      for (StateHeader* state : batch) {
-        std::uint32_t charge = charge_in(*state);
-        if (registry_.held().contains(handle_of(state))) {
-          std::scoped_lock lock(kept_mutex_);
-          kept_.push_back({state, batch.stamp, charge});
-        } else {
-          destroy_state(*state);
-          freed += charge;
-        }
+      while (!batch.states.empty()) {
+        StateHeader& state = batch.states.take();
+        std::size_t charge = charge_in(state);
+        if (leave_with_holders(state)) continue;
+        destroy_state(state);
+        freed += charge;
       }
     }
-    limbo_bytes_.fetch_sub(freed, std::memory_order_relaxed);
+    uncount(limbo_bytes_, freed);
   }
 
-  /// Goes round through what sleepers held, a few states at a time, and frees what they have let go.
-  void free_kept() {
-    constexpr std::size_t kStep = 2 * RetireBatch::kMostStates;
-    std::array<StateHeader*, kStep> free;
-    std::size_t count = 0, freed = 0;
-    {
-      std::unique_lock lock(kept_mutex_, std::try_to_lock);
-      if (!lock) return;                                                  // somebody else is at it
-      std::uint64_t below = safe_below_.load(std::memory_order_acquire);  // as in take_expired
-      for (std::size_t steps = std::min(kept_.size(), kStep + kept_.size() / 32); steps > 0 && count < kStep; --steps) {
-        if (kept_at_ >= kept_.size()) kept_at_ = 0;
-        Kept& kept = kept_[kept_at_];
-        if (kept.stamp >= below || registry_.held().contains(handle_of(kept.state))) {
-          ++kept_at_;
-          continue;
-        }
-        free[count++] = kept.state;
-        freed += kept.charge;
-        kept = kept_.back();
-        kept_.pop_back();
-      }
-    }
-    for (StateHeader* state : std::span(free.data(), count)) destroy_state(*state);
-    limbo_bytes_.fetch_sub(freed, std::memory_order_relaxed);
+  bool leave_with_holders(StateHeader& state) noexcept {
+    std::size_t charge = charge_in(state);  // its holder may have freed it by the next line
+    if (!registry_.held().leave(state)) return false;
+    count(held_bytes_, charge);
+    return true;
   }
 
   // ---- tier 1
@@ -196,96 +171,152 @@ class HybridReclaimer final : public Reclaimer {
   /// What a thread does that finds another one scanning.
   enum class WhenBusy { leave, wait, wait_and_scan };
 
-  /// One thread at a time. Others go on, their next retirement tries again; but who retires faster than the scanner frees
-  /// must wait for it (invariant 6).
-  void deep_scan(WhenBusy when_busy) {
-    std::unique_lock scanning(scan_mutex_, std::try_to_lock);
-    if (!scanning) {
-      if (when_busy == WhenBusy::leave) return;
-      scanning.lock();
-      bool done = unsettled_bytes() <= deep_scan_above_.load(std::memory_order_relaxed);
-      if (done && when_busy == WhenBusy::wait) return;
+  /// One thread at a time. Others go on, their next retirement tries again; but a thread that retires faster than the
+  /// scanner frees must wait for it (invariant 6).
+  void deep_scan(WhenBusy when_busy) noexcept {
+    StateChain released;
+    {
+      std::unique_lock scanning(scan_mutex_, std::try_to_lock);
+      if (!scanning) {
+        if (when_busy == WhenBusy::leave) return;
+        scanning.lock();
+        if (when_busy == WhenBusy::wait && unsettled_bytes() <= deep_scan_above()) return;
+      }
+      scan(released);
     }
-    registry_.park_sleepers(kMostParked);
-    std::vector<Kept> candidates = collect();
-    if (candidates.empty()) return;
+    take_back(std::move(released));
+  }
+
+  /// REQUIRES: scan_mutex_.
+  void scan(StateChain& released) noexcept {
+    registry_.park_sleepers(kMostParked, released);
+    TakenBatches taken = take_all();
     std::uint64_t below = look_at_announcements();
-    Handles unlogged;  // of what an epoch would wait for
-    for (const Kept& each : candidates) {
-      if (each.stamp >= below) unlogged.insert(handle_of(each.state));
-    }
-    if (!unlogged.empty()) {
-      deep_scans_.fetch_add(1, std::memory_order_relaxed);
-      detail::heavy_fence();
-      // Every candidate's stamp is below the present epoch.
-      registry_.for_each_logged(registry_.epoch(), [&](StateHandle handle) { unlogged.erase(handle); });
-    }
-    std::vector<Kept> kept;
+    if (!hold_logged(taken, below, released)) return put_back(taken);
     RetireBatches cleared;
     std::size_t cleared_bytes = 0;
-    for (const Kept& each : candidates) {
-      StateHandle handle = handle_of(each.state);
-      bool is_logged = each.stamp >= below && !unlogged.contains(handle);
-      if (is_logged || registry_.held().contains(handle)) {  // the parked are asked after the announcements
-        kept.push_back(each);
-        continue;
+    for (RetireBatches& batches : taken) {
+      for (RetireBatch& batch : batches) {
+        StateChain states = std::move(batch.states);
+        while (!states.empty()) {
+          StateHeader& state = states.take();
+          // The holders are asked after the announcements were read, and after hold_logged.
+          if (!leave_with_holders(state)) batch.states.add(state);
+        }
+        cleared_bytes += batch.states.bytes();
       }
-      if (cleared.empty() || cleared.back().full()) cleared.emplace_back();
-      cleared.back().add(*each.state);
-      cleared_bytes += each.charge;
+      cleared.splice(cleared.end(), batches);
     }
-    keep(kept);
+    cleared.remove_if([](const RetireBatch& batch) { return batch.states.empty(); });
     // In one step for those who free: what counts as cleared must be there, or they would go on retiring without freeing.
     std::scoped_lock lock(cleared_mutex_);
-    cleared_bytes_.fetch_add(cleared_bytes, std::memory_order_relaxed);
+    count(cleared_bytes_, cleared_bytes);
     cleared_.splice(cleared_.end(), cleared);
   }
 
-  /// Takes everything that is in limbo and not cleared yet, stamped. REQUIRES: scan_mutex_.
-  std::vector<Kept> collect() {
-    std::vector<Kept> all;
-    {
-      std::scoped_lock lock(kept_mutex_);
-      all.swap(kept_);
+  /// Takes everything that is in limbo and neither held nor cleared yet, stamped. REQUIRES: scan_mutex_.
+  TakenBatches take_all() noexcept {
+    TakenBatches taken;
+    for (std::size_t i = 0; i < kLists; ++i) {
+      std::scoped_lock lock(lists_[i].mutex);
+      if (!lists_[i].open.empty()) close(lists_[i]);
+      taken[i].swap(lists_[i].closed);
     }
-    for (RetireList& list : lists_) {
-      RetireBatches batches;
-      {
-        std::scoped_lock lock(list.mutex);
-        if (list.open.front().count > 0) close(list);
-        batches.swap(list.closed);
-      }
-      for (RetireBatch& batch : batches) {
-        for (StateHeader* state : batch) all.push_back({state, batch.stamp, charge_in(*state)});
-      }
-    }
-    return all;
+    return taken;
   }
 
-  /// Puts back what is still held, and says when to scan again (invariant 4). REQUIRES: scan_mutex_.
-  void keep(std::vector<Kept>& kept) {
-    std::size_t bytes = 0;
-    for (const Kept& each : kept) bytes += each.charge;
-    deep_scan_above_.store(bytes + std::max(limbo_budget_, std::min(bytes, kMostFresh)), std::memory_order_relaxed);
-    std::scoped_lock lock(kept_mutex_);
-    kept.insert(kept.end(), kept_.begin(), kept_.end());  // what tier 0 has found held meanwhile
-    kept_.swap(kept);
+  void put_back(TakenBatches& taken) noexcept {
+    for (std::size_t i = 0; i < kLists; ++i) {
+      std::scoped_lock lock(lists_[i].mutex);
+      lists_[i].closed.splice(lists_[i].closed.begin(), taken[i]);  // in front: their stamps are older
+    }
+  }
+
+  /// Makes transactions hold what they have logged of what an epoch would wait for. False: there is no memory for it.
+  bool hold_logged(const TakenBatches& taken, std::uint64_t below, StateChain& released) noexcept {
+    try {
+      tsl::robin_set<StateHandle, StateHandleHash> candidates;
+      for (const RetireBatches& batches : taken) {
+        for (const RetireBatch& batch : batches) {
+          if (batch.stamp < below) continue;
+          batch.states.for_each([&](StateHeader& state) { candidates.insert(handle_of(&state)); });
+        }
+      }
+      if (candidates.empty()) return true;
+      deep_scans_.fetch_add(1, std::memory_order_relaxed);
+      // Every candidate's stamp is below the present epoch.
+      return registry_.hold_logged(
+          registry_.epoch(), [&](StateHandle handle) { return candidates.contains(handle); }, released);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  // ---- what the end of a transaction frees
+
+  void take_over(StateChain released) noexcept override {
+    std::size_t bytes = released.bytes();
+    take_back(std::move(released));
+    // Invariant 7. What is unsettled or cleared comes to the budget at most without a look; and a look costs a load for each
+    // slot, so a crowd of transactions that end does not look for each of them. Relaxed: a figure.
+    if (unsettled_bytes() + cleared_bytes() <= limbo_budget_ / 2) return;
+    std::size_t let_go = let_go_since_look_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+    if (let_go < registry_.slot_count() * kBytesPerLook) return;
+    let_go_since_look_.store(0, std::memory_order_relaxed);
+    for (RetireList& list : lists_) {
+      std::scoped_lock lock(list.mutex);
+      if (!list.open.empty()) close(list);
+    }
+    std::uint64_t below = look_at_announcements();
+    RetireBatches expired;
+    for (RetireList& list : lists_) {
+      std::scoped_lock lock(list.mutex);
+      while (!list.closed.empty() && list.closed.front().stamp < below)
+        expired.splice(expired.end(), list.closed, list.closed.begin());
+    }
+    free_unless_held(expired);
+    if (unsettled_bytes() > deep_scan_above()) deep_scan(WhenBusy::leave);  // less is held than was: it came down
+    free_all_cleared();
+  }
+
+  /// Frees what has waited for its holders.
+  void take_back(StateChain released) noexcept {
+    if (released.empty()) return;
+    std::size_t bytes = released.bytes();
+    destroy(std::move(released));
+    uncount(held_bytes_, bytes);
+    uncount(limbo_bytes_, bytes);
+  }
+
+  // ---- figures. Relaxed: triggers that may be late, and statistics. Signed: what one thread adds another may have
+  // subtracted before.
+
+  using Bytes = std::atomic<std::int64_t>;
+  static void count(Bytes& of, std::size_t bytes) noexcept {
+    of.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  }
+  static void uncount(Bytes& of, std::size_t bytes) noexcept {
+    of.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  }
+  static std::size_t value(std::int64_t bytes) noexcept { return bytes > 0 ? static_cast<std::size_t>(bytes) : 0; }
+
+  std::size_t cleared_bytes() const noexcept { return value(cleared_bytes_.load(std::memory_order_relaxed)); }
+  /// What transactions may hold, as far as is known.
+  std::size_t unsettled_bytes() const noexcept {
+    return value(limbo_bytes_.load(std::memory_order_relaxed) - cleared_bytes_.load(std::memory_order_relaxed) -
+                 held_bytes_.load(std::memory_order_relaxed));
+  }
+  /// Invariant 4.
+  std::size_t deep_scan_above() const noexcept {
+    return std::max(limbo_budget_, std::min(value(held_bytes_.load(std::memory_order_relaxed)), kMostFresh));
   }
 
   // ---- freeing
 
-  /// What somebody may hold, as far as is known. Relaxed: a trigger that may be late.
-  std::size_t unsettled_bytes() const noexcept {
-    std::size_t cleared = cleared_bytes_.load(std::memory_order_relaxed),
-                limbo = limbo_bytes_.load(std::memory_order_relaxed);
-    return limbo - std::min(limbo, cleared);
-  }
-
   /// Frees some of what deep scans have cleared: more than as many batches as were retired, so that it gets less.
-  void free_cleared(std::size_t retired) {
+  void free_cleared(std::size_t retired) noexcept {
     RetireBatches some;
     {
-      // Waits, unlike free_kept: if a thread is preempted here the others must not go on retiring without freeing.
       std::scoped_lock lock(cleared_mutex_);
       for (std::size_t most = 2 * retired + cleared_.size() / 8; most > 0 && !cleared_.empty(); --most) {
         some.splice(some.end(), cleared_, cleared_.begin());
@@ -294,34 +325,42 @@ class HybridReclaimer final : public Reclaimer {
     free_now(some);
   }
 
+  void free_all_cleared() noexcept {
+    RetireBatches cleared;
+    {
+      std::scoped_lock lock(cleared_mutex_);
+      cleared.swap(cleared_);
+    }
+    free_now(cleared);
+  }
+
   void free_now(RetireBatches& cleared) noexcept {
     std::size_t bytes = 0;
-    for (const RetireBatch& batch : cleared) bytes += batch.bytes;
+    for (const RetireBatch& batch : cleared) bytes += batch.states.bytes();
     destroy(cleared);
-    limbo_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
-    cleared_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    uncount(limbo_bytes_, bytes);
+    uncount(cleared_bytes_, bytes);
   }
 
   static void destroy(RetireBatches& batches) noexcept {
-    for (RetireBatch& batch : batches) {
-      for (StateHeader* state : batch) destroy_state(*state);
-    }
+    for (RetireBatch& batch : batches) destroy(std::move(batch.states));
+  }
+  static void destroy(StateChain states) noexcept {
+    while (!states.empty()) destroy_state(states.take());
   }
 
   TransactionRegistry& registry_;
   const std::size_t limbo_budget_;
-  std::atomic<std::size_t> deep_scan_above_;
   std::atomic<std::uint64_t> deep_scans_{0};
 
   alignas(64) std::atomic<std::uint64_t> safe_below_{0};  // only grows
-  alignas(64) std::atomic<std::size_t> limbo_bytes_{0};   // of what has a stamp
-  std::atomic<std::size_t> cleared_bytes_{0};             // of that, what deep scans have found free
+  alignas(64) Bytes limbo_bytes_{0};                      // of what has a stamp
+  Bytes cleared_bytes_{0};                                // of that, what deep scans have found free,
+  Bytes held_bytes_{0};                                   // and what waits for holders
+  std::atomic<std::size_t> let_go_since_look_{0};
 
   std::array<RetireList, kLists> lists_;
   std::mutex scan_mutex_;
-  std::mutex kept_mutex_;
-  std::vector<Kept> kept_;
-  std::size_t kept_at_ = 0;  // where `free_kept` goes on
   std::mutex cleared_mutex_;
   RetireBatches cleared_;
 };

@@ -7,14 +7,18 @@
 //  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
 //  2. A finished ticket says nothing about the outcome: who waited looks at the table again.
-//  3. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
+//  3. A TicketHolder finishes its ticket, whatever happens to the load: no waiter is left behind.
+//  4. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
 //     was refused is not. Only a thread that loads right now holds a ticket, so every ticket finishes.
+//  5. A thread that holds a ticket waits for no other one. Codecs may read, so a loader may meet another thread's ticket: it
+//     loads that object for itself then (reader_loads.hpp). So no threads wait for each other in a cycle.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -112,6 +116,36 @@ class LoadTickets {
   }
 
   Tickets tickets_;
+};
+
+/// A loader's hold of its ticket, which stands in the list: takes it away and finishes it at the end, however that comes.
+class TicketHolder {
+ public:
+  /// `stripe`: the lock of `tickets`. All three outlive the holder.
+  TicketHolder(const std::shared_ptr<LoadTicket>& ticket, LoadTickets& tickets, std::mutex& stripe) noexcept
+      : ticket_(ticket), tickets_(tickets), stripe_(stripe) {}
+  TicketHolder(const TicketHolder&) = delete;
+  TicketHolder& operator=(const TicketHolder&) = delete;
+  /// REQUIRES: no lock is held.
+  ~TicketHolder() {
+    if (!withdrawn_) {
+      std::scoped_lock lock(stripe_);
+      tickets_.withdraw(*ticket_);
+    }
+    ticket_->finish();
+  }
+
+  /// Takes the ticket away. False: a commit has done so. REQUIRES: the stripe's lock; called once.
+  bool withdraw() noexcept {
+    withdrawn_ = true;
+    return tickets_.withdraw(*ticket_);
+  }
+
+ private:
+  const std::shared_ptr<LoadTicket>& ticket_;
+  LoadTickets& tickets_;
+  std::mutex& stripe_;
+  bool withdrawn_ = false;
 };
 
 }  // namespace cow

@@ -50,26 +50,32 @@ class OidTable {
   /// Which stripe guards an oid: what is kept per stripe elsewhere has the same lock.
   static std::size_t stripe_of(Oid oid) noexcept { return product_of(oid) >> (64 - kStripeBits); }
   std::mutex& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
+  std::mutex& mutex_of_stripe(std::size_t stripe) noexcept { return stripes_[stripe].mutex; }
 
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
   StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state; }
 
-  /// Makes `state` the newest of its object. REQUIRES: the stripe's lock; the state's key names the object.
-  /// Throws std::bad_alloc when a stripe has some ten million objects; OidRangeError.
-  void set(Oid oid, StateHeader& state) {
+  /// Whether `set` of this object can succeed. REQUIRES: the stripe's lock. Throws OidRangeError.
+  bool has_room_for(Oid oid) const {
+    const Stripe& stripe = stripes_[checked_stripe_of(oid)];
+    return stripe.count < kMostObjects || search(stripe, oid).cell != nullptr;
+  }
+
+  /// Makes `state` the newest of its object. False, and nothing is changed: the stripe has kMostObjects others. REQUIRES: the
+  /// stripe's lock; the state's key names the object. Throws OidRangeError.
+  bool set(Oid oid, StateHeader& state) {
     Stripe& stripe = stripes_[checked_stripe_of(oid)];
     std::uint64_t content = reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
     if (Cell* cell = search(stripe, oid).cell) {
       cell->store(content, std::memory_order_release);
-      return;
+      return true;
     }
+    if (stripe.count >= kMostObjects) return false;
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);  // changes under this lock only
-    if (stripe.count >= (std::uint32_t{5} << bits) / 8) {
-      if (bits == kMostBits) throw std::bad_alloc();
-      resize(stripe, ++bits);
-    }
+    if (stripe.count >= (std::uint32_t{5} << bits) / 8) resize(stripe, ++bits);
     insert(stripe, content, home_of(oid, bits), bits);
     ++stripe.count;
+    return true;
   }
 
   /// Forgets an object, if it is there. REQUIRES: the stripe's lock.
@@ -82,6 +88,22 @@ class OidTable {
     if (--stripe.count < (1u << bits) / 8 && bits > kFewestBits) resize(stripe, bits - 1);
   }
 
+  /// Forgets all objects of a stripe, and calls `visit(StateHeader&)` for the newest state of each: what it does must not
+  /// throw. REQUIRES: the stripe's lock.
+  template <class Visitor>
+  void take_all(std::size_t number, Visitor&& visit) {
+    Stripe& stripe = stripes_[number];
+    std::uint32_t cells = 1u << stripe.capacity_bits.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < cells && stripe.count > 0; ++i) {
+      std::uint64_t content = stripe.cells[i].load(std::memory_order_relaxed);
+      if (content == 0) continue;
+      stripe.cells[i].store(0, std::memory_order_release);
+      --stripe.count;
+      visit(*state_in(content));
+    }
+    if (cells > 1u << kFewestBits) resize(stripe, kFewestBits);
+  }
+
   /// Bytes of all cells in use.
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
@@ -89,7 +111,12 @@ class OidTable {
   using Cell = std::atomic<std::uint64_t>;
 
   // A stripe begins with one page and ends with 2^24 cells; the second half of its range is scratch for `resize`.
+#if defined(COW_CACHE_TABLE_BITS)  // tests want a table that is full soon
+  static constexpr unsigned kStripeBits = 6, kFewestBits = COW_CACHE_TABLE_BITS, kMostBits = COW_CACHE_TABLE_BITS;
+#else
   static constexpr unsigned kStripeBits = 6, kFewestBits = 9, kMostBits = 24;
+#endif
+  static constexpr std::uint32_t kMostObjects = (std::uint32_t{5} << kMostBits) / 8;  // of a stripe: ten million
   static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMostBits) * sizeof(Cell);
   static_assert(kStripes == 1 << kStripeBits);
 

@@ -11,6 +11,8 @@
 //  3. An entry is never removed before the transaction ends; clearing (release) happens after the transaction's last use
 //     of any state, and a scanner reads entries with acquire at least.
 //
+//  4. An index, if there is one, knows for every object in the log a state of it.
+//
 // A log begins as a hash set of handles (detail/handle_log.hpp), and becomes a bitmap (detail/bit_log.hpp) when it is
 // not small and its states lie close together.
 #pragma once
@@ -23,9 +25,11 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "detail/bit_log.hpp"
 #include "detail/handle_log.hpp"
+#include "detail/state_index.hpp"
 #include "transaction_slot.hpp"
 
 namespace cow {
@@ -51,6 +55,8 @@ class ReadLog {
     if (size() > 0) {
       table().clear();
       shrink();
+      if (index_ != nullptr) [[unlikely]]
+        drop_index();
     }
     *this = ReadLog{};
   }
@@ -89,6 +95,30 @@ class ReadLog {
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
     bits_ ? bits_.mark_diverted(handle) : handles_.mark_diverted(handle);
+  }
+
+  /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
+  void make_index() {
+    auto index = std::make_unique<detail::StateIndex>(size());
+    for_each([&](StateHandle handle) { index->add(handle); });
+    index_ = index.release();
+    count_bytes(index_->bytes());
+  }
+
+  /// The logged state of an object, or null. REQUIRES: there is an index.
+  StateHeader* find(Oid oid) const noexcept { return index_->find(oid); }
+
+  /// Adds a logged state to the index. False: there is no memory for it, and no index any more.
+  bool index(StateHandle handle) noexcept {
+    std::size_t bytes = index_->bytes();
+    try {
+      index_->add(handle);
+    } catch (const std::bad_alloc&) {
+      drop_index();
+      return false;
+    }
+    count_bytes(index_->bytes() - bytes);
+    return true;
   }
 
   /// Number of distinct states logged.
@@ -198,6 +228,11 @@ class ReadLog {
     LogTable::destroy(&old);
   }
 
+  void drop_index() noexcept {
+    count_bytes(-index_->bytes());
+    delete std::exchange(index_, nullptr);
+  }
+
   void count_bytes(std::size_t difference) noexcept {
     // Relaxed: a mere figure.
     if (slot_->log_bytes != nullptr) slot_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
@@ -207,6 +242,7 @@ class ReadLog {
   detail::BitLog bits_;
   detail::HandleLog handles_;
   TransactionSlot* slot_ = nullptr;
+  detail::StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };
 
 }  // namespace cow

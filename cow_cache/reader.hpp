@@ -8,13 +8,37 @@
 //     no second look at its interval.
 //  2. A stale hint is harmless: it points at some header for ever (StateMemory, invariant 1), so the look is defined; the
 //     key says whose it is and the interval whether it is visible. A slot reused for the same object *is* a revision of it.
-//  3. Own writes win: the base of a diverted object is marked in the log, any other state of it is not in the log, and
-//     whatever is not found in the log asks the write set first.
+//  3. Own writes win, whatever was evicted and loaded again. A read that the log does not answer asks the write set first;
+//     and from `divert` on no state of the object answers in the log. Proof:
+//     a. Every state in the log sees the snapshot (invariant 1). The intervals of a chain are disjoint and chains change
+//        under the stripe's lock only, so at any time at most one of the object's logged states is alive. The dead ones never
+//        answer: the mark in their key differs from what a hit compares, and nothing takes it away while they are logged.
+//     b. If the base is alive as `divert` looks, it is that one, and is marked as diverted. A base that died before another
+//        state of the object came to life cannot seem alive: death and birth happened in this order under the stripe's lock,
+//        and this transaction has acquired the birth with the key of the other state (look), or is the one that brought it
+//        to life.
+//     c. If it is dead, the chain, read under the lock, says which state is alive and sees the snapshot. If the log has that
+//        one, it is marked as well; if not, no logged state is alive.
+//     d. Nothing is added later: every read of the object ends at the write set.
+//     e. A mark means one state until the transaction ends, for no slot is used again while a log has it.
+//  4. What a transaction holds follows the objects that it reads, not its reads. Evicted objects are loaded again, by this
+//     transaction or by others, and would be logged again and again. So the log is looked through whenever it has doubled: when
+//     an eighth of it or more has died, it gets an index, and from then on each first read asks that before it logs a further
+//     state of the object. Before that, seven eighths of the log's states are alive, and so of distinct objects: at most
+//     8/7 states an object, 16/7 by the time that it has doubled; and a constant, as a log is first looked through with some
+//     thirty states, and a bitmap may take another MiB of states between (ReadLog::try_add).
 #pragma once
 
-#include <thread>
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
+#include "detail/build_scope.hpp"
+#include "detail/oid_set.hpp"
+#include "detail/pause.hpp"
 #include "read_log.hpp"
 #include "shared_cache.hpp"
 #include "state_factory.hpp"
@@ -37,15 +61,17 @@ class SharedCache::Reader {
     slot_ = std::exchange(other.slot_, nullptr);
     cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
-    asleep_ = other.asleep_;
+    slow_ = other.slow_;
+    check_at_ = other.check_at_;
+    evictions_seen_ = other.evictions_seen_;
     return *this;
   }
 
   /// See BasicTransaction::park. REQUIRES: active.
   void park() noexcept {
-    if (asleep_) return;
+    if ((slow_ & kAsleep) != 0) return;
     cache_->registry_.fall_asleep(*slot_);
-    asleep_ = true;
+    slow_ |= kAsleep;
   }
 
   bool active() const noexcept { return slot_ != nullptr; }
@@ -53,6 +79,8 @@ class SharedCache::Reader {
   std::size_t states_logged() const noexcept { return log_.size(); }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
+  /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
+  const detail::OidSet* absent() const noexcept { return slot_->absent.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
@@ -104,10 +132,10 @@ class SharedCache::Reader {
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
     StateHeader& base = read_first(reference, type_operations<T>, writes);
-    StateHeader& clone = clone_state(base);
+    StateHeader& clone = clone_of<T>(base, reference.oid());
     Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
-    log_.mark_diverted(handle_of(&base));
+    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
+    mark_diverted(base, reference.oid());
     return value_of<T>(clone);
   }
 
@@ -132,7 +160,7 @@ class SharedCache::Reader {
     entry.erased = true;
     // The caller may hold a reference to the clone, which is promised to last: logged, it is freed when the log goes.
     log_.add(handle_of(&clone));
-    cache_->retire(clone);
+    cache_->reclaimer_->retire(StateChain(clone));
   }
 
  private:
@@ -170,7 +198,7 @@ class SharedCache::Reader {
   /// log has room for nothing.)
   [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference, const WriteSet& writes) noexcept {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || asleep_ || !log_.try_add(handle_of(state))) return nullptr;
+    if (!writes.empty() || slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
     if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) != Look::visible)
         [[unlikely]] {
       log_.undo_add();
@@ -188,8 +216,15 @@ class SharedCache::Reader {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
     wake();
-    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible)
+    if (log_.size() >= check_at_) [[unlikely]]
+      look_through_log();
+    if ((slow_ & kIndexed) != 0) [[unlikely]] {
+      if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
+    }
+    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible) {
+      note_logged(*state);
       return state;
+    }
     StateHeader* found = find(reference.oid(), operations, miss);
     if (found == nullptr) return nullptr;
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
@@ -202,10 +237,10 @@ class SharedCache::Reader {
 
   /// After a park, before anything new is logged. What was logged before may be read meanwhile.
   void wake() noexcept {
-    if (!asleep_) [[likely]]
+    if ((slow_ & kAsleep) == 0) [[likely]]
       return;
     cache_->registry_.wake(*slot_);
-    asleep_ = false;
+    slow_ &= ~kAsleep;
   }
 
   enum class Look { visible, dead, too_new, too_old };
@@ -246,138 +281,131 @@ class SharedCache::Reader {
     if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
   }
 
+  /// The copy constructor may be the user's, and use this transaction.
+  template <class T>
+  StateHeader& clone_of(const StateHeader& base, Oid oid) {
+    if constexpr (std::is_trivially_copy_constructible_v<T>) {
+      return clone_state(base);
+    } else {
+      detail::BuildScope scope(detail::BuildScope::What::copying, cache_bits_, oid);
+      StateHeader& clone = clone_state(base);
+      if (active()) [[likely]]
+        return clone;
+      destroy_state(clone);
+      throw TransactionEndedError();
+    }
+  }
+
+  /// Lets reads of an object look for its clone, whichever of its states they come by (invariant 3).
+  void mark_diverted(const StateHeader& base, Oid oid) {
+    log_.mark_diverted(handle_of(&base));
+    // Relaxed: what must be seen was acquired before (invariant 3b).
+    if ((base.key.load(std::memory_order_relaxed) & kDeadMark) == 0) [[likely]]
+      return;
+    std::scoped_lock lock(cache_->table_.mutex_of(oid));
+    // Relaxed: the lock guards the chain.
+    for (StateHeader* state = cache_->table_.find(oid); state != nullptr;
+         state = state->older.load(std::memory_order_relaxed)) {
+      if (state->begin.load(std::memory_order_relaxed) > snapshot_) continue;
+      if (state->end.load(std::memory_order_relaxed) > snapshot_) log_.mark_diverted(handle_of(state));
+      return;
+    }
+  }
+
   /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
   StateHeader* find(Oid oid, const TypeOperations& operations, Miss& miss) {
-    for (;;) {
-      StateHeader* found = nullptr;
-      if (StateHeader* head = cache_->table_.find(oid)) {
-        Look look = Look::too_new;
-        for (StateHeader* state = head; state != nullptr && look == Look::too_new;) {
-          // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
-          StateHeader* older = state->older.load(std::memory_order_acquire);
-          look = log_and_look<kKeyButType>(*state, oid.value);
-          if (look == Look::visible) found = state;
-          state = older;
-        }
-        if (look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more by now
-          std::this_thread::yield();
-          continue;
-        }
-        if (found == nullptr) {
-          if (!miss.loads) return nullptr;
-          found = &load_old(oid, operations);
-        }
-      } else {
+    for (int attempt = 0;;) {
+      Resident resident = attempt < kSpins ? look_in_table(oid) : look_under_lock(oid);
+      if (resident.look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon
+        ++attempt;
+        detail::pause();
+        continue;
+      }
+      StateHeader* found = resident.state;
+      if (found == nullptr) {
         if (!miss.loads) return nullptr;
-        found = load_current(oid, operations, miss);
+        found = resident.is_there ? &load_old(oid, operations) : load_current(oid, operations, miss);
         if (miss.subscribed) return nullptr;
+        if (found == nullptr) continue;
       }
-      if (found == nullptr) continue;
-      if (found->operations == &operations) [[likely]]
-        return found;
-      if (found->operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
-      check_type(*found, oid, operations);  // throws
+      note_logged(*found);
+      return &checked(*found, oid, operations);
     }
   }
 
-  /// Loads the current revision, or waits for whoever does. Null: look again, unless it has subscribed.
-  StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss) {
-    auto ticket = std::make_shared<LoadTicket>(oid, cache_->ticket_bytes_);
-    LoadTickets& tickets = cache_->tickets_of(oid);
-    {
-      std::unique_lock lock(cache_->table_.mutex_of(oid));
-      if (cache_->table_.find(oid) != nullptr) return nullptr;
-      if (std::shared_ptr<LoadTicket> others = tickets.find(oid)) {
-        lock.unlock();
-        if (miss.waiter == nullptr) {
-          others->wait();
-        } else {
-          miss.subscribed = others->subscribe(*miss.waiter);
-        }
-        return nullptr;
-      }
-      tickets.add(ticket);
-    }
-    // From here on the ticket must not stay, whatever happens.
-    StateHeader* state = nullptr;
-    bool installed = false;
-    auto settle = [&] {
-      {
-        std::scoped_lock lock(cache_->table_.mutex_of(oid));
-        if (tickets.withdraw(*ticket) && state != nullptr) {
-          // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
-          log_.add(handle_of(state));
-          cache_->install(*state, oid, Tid{state->begin.load(std::memory_order_relaxed)}, kInfinity);
-          cache_->table_.set(oid, *state);
-          installed = true;
-        }
-      }
-      ticket->finish();
-    };
-    try {
-      std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
-      cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-      if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
-      state = &decode_state(*revision, oid, operations);
-      log_.reserve_one();  // so that settling cannot fail
-    } catch (...) {
-      if (state != nullptr) destroy_state(*std::exchange(state, nullptr));
-      settle();
-      throw;
-    }
-    settle();
-    if (!installed) {
-      destroy_state(*state);  // a commit withdrew the ticket
-      return nullptr;
-    }
-    bool visible = state->begin.load(std::memory_order_relaxed) <= snapshot_;
-    if (!visible) log_.undo_add();
-    cache_->evictor_.admit({&oid, 1});
-    cache_->make_room();
-    // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
-    return visible ? state : &load_old(oid, operations);
-  }
-
-  /// Loads the revision of the snapshot, which is older than what the cache holds.
-  StateHeader& load_old(Oid oid, const TypeOperations& operations) {
-    std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
-    cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
-    if (!revision || revision->erased) throw DanglingReferenceError(oid, Tid{snapshot_});
-    StateHeader& state = decode_state(*revision, oid, operations);
-    try {
-      log_.reserve_one();
-    } catch (...) {
-      destroy_state(state);
-      throw;
-    }
-    log_.add(handle_of(&state));  // before anybody else can reach it
-    bool has_place, is_taken;
-    {
-      std::scoped_lock lock(cache_->table_.mutex_of(oid));
-      StateHeader* newer = cache_->table_.find(oid);
-      auto older_of = [](StateHeader* of) { return of->older.load(std::memory_order_relaxed); };
-      auto begin_of = [](StateHeader* of) { return of->begin.load(std::memory_order_relaxed); };
-      while (newer != nullptr && older_of(newer) != nullptr && begin_of(older_of(newer)) > revision->begin.value) {
-        newer = older_of(newer);
-      }
-      has_place = newer != nullptr && begin_of(newer) >= revision->end.value;
-      is_taken = has_place && older_of(newer) != nullptr && begin_of(older_of(newer)) == revision->begin.value;
-      if (has_place && !is_taken) {
-        state.older.store(older_of(newer), std::memory_order_relaxed);
-        cache_->install(state, oid, revision->begin, revision->end);
-        newer->older.store(&state, std::memory_order_release);
-      }
-    }
-    if (has_place && !is_taken) {
-      cache_->make_room();
-    } else {
-      // The chain has gone or has the revision already: this one is the transaction's alone, and ends with its log. Born
-      // dead, so that only this transaction knows it again (log_and_look).
-      state.key.store(state.key_as(oid, cache_bits_) | kDeadMark, std::memory_order_seq_cst);
-      cache_->retire(state);
-    }
+  /// A visible state, if it is of the type.
+  StateHeader& checked(StateHeader& state, Oid oid, const TypeOperations& operations) const {
+    if (state.operations == &operations) [[likely]]
+      return state;
+    if (state.operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
+    check_type(state, oid, operations);  // throws
     return state;
   }
+
+  /// Invariant 4. The log has doubled: was much of what it holds evicted?
+  [[gnu::noinline]] void look_through_log() noexcept {
+    // Relaxed: a trigger that may be late. Cut to 32 bits: whether it has changed is all that matters.
+    auto evictions = static_cast<std::uint32_t>(cache_->evictions_.load(std::memory_order_relaxed));
+    bool may_have_lost = check_at_ > kFirstCheck && evictions != evictions_seen_;
+    std::uint32_t size = log_.size();
+    check_at_ = std::max(2 * size, 2 * kFirstCheck);
+    evictions_seen_ = evictions;
+    if (!may_have_lost || (slow_ & kIndexed) != 0) return;
+    std::uint32_t dead = 0;
+    log_.for_each([&](StateHandle handle) {
+      std::uint64_t key = StateMemory::instance().state_of(handle)->key.load(std::memory_order_relaxed);
+      dead += (key & kDeadMark) != 0;
+    });
+    if (dead < size / 8) return;
+    try {
+      log_.make_index();
+      slow_ |= kIndexed;
+    } catch (const std::bad_alloc&) {
+      // Then copies pile up until the log has doubled again.
+    }
+  }
+
+  /// REQUIRES: the log has the state, which is visible.
+  void note_logged(const StateHeader& state) noexcept {
+    if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) slow_ &= ~kIndexed;
+  }
+
+  /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that
+  /// changes the chain may have a lower priority, and must be let run.
+  static constexpr int kSpins = 64;
+
+  /// What the cache has of an object.
+  struct Resident {
+    Look look = Look::too_new;     ///< of the last state in the chain that was looked at
+    StateHeader* state = nullptr;  ///< the visible one, logged
+    bool is_there = false;         ///< there are some revisions, visible or not
+  };
+
+  Resident look_in_table(Oid oid) {
+    Resident resident;
+    StateHeader* state = cache_->table_.find(oid);
+    resident.is_there = state != nullptr;
+    while (state != nullptr && resident.look == Look::too_new) {
+      // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
+      StateHeader* older = state->older.load(std::memory_order_acquire);
+      resident.look = log_and_look<kKeyButType>(*state, oid.value);
+      if (resident.look == Look::visible) resident.state = state;
+      state = older;
+    }
+    return resident;
+  }
+
+  /// The same, and nothing dies meanwhile.
+  Resident look_under_lock(Oid oid) {
+    std::scoped_lock lock(cache_->table_.mutex_of(oid));
+    return look_in_table(oid);
+  }
+
+  StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss);
+  StateHeader& load_old(Oid oid, const TypeOperations& operations);
+  StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
+  void note_absent(Oid oid);
+  void keep_private(StateHeader& state, Oid oid) noexcept;
 
   /// What this transaction itself has made of an object. Also the place where every misuse ends up.
   WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
@@ -394,7 +422,18 @@ class SharedCache::Reader {
   TransactionSlot* slot_ = nullptr;
   std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
-  bool asleep_ = false;
+
+  // Why first reads take the slow path; none is the normal case.
+  static constexpr std::uint32_t kAsleep = 1;   ///< it has said that it sleeps
+  static constexpr std::uint32_t kIndexed = 2;  ///< the log has an index, which must be asked
+
+  static constexpr std::uint32_t kFirstCheck = 16;
+
+  std::uint32_t slow_ = 0;
+  std::uint32_t check_at_ = kFirstCheck;  ///< the log's size at which it is looked through
+  std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
 };
 
 }  // namespace cow
+
+#include "reader_loads.hpp"

@@ -9,15 +9,16 @@
 //  1. A state handed to `retire` is freed (`destroy_state`) only once every active transaction either began after it was
 //     retired or has not logged it.
 //  2. `retire` needs no lock of the cache, and is called without one.
+//  3. `retire` cannot fail: what is retired brings the memory of its chain along (state_chain.hpp).
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 
 #include "state.hpp"
+#include "state_chain.hpp"
 
 namespace cow {
 
@@ -37,10 +38,10 @@ class Reclaimer {
     state.key.store(key | kDeadMark, std::memory_order_seq_cst);    // asymmetric_fence.hpp, invariant 3
   }
 
-  /// Takes over dead, unlinked states, and does its share of freeing. Running out of memory here ends the program.
-  virtual void retire(std::span<StateHeader* const> states) noexcept = 0;
+  /// Takes over dead, unlinked states, and does its share of freeing. Where memory runs out, states are freed later.
+  virtual void retire(StateChain states) noexcept = 0;
 
-  /// Frees now what can be freed, whatever the budget. Running out of memory here ends the program.
+  /// Frees now what can be freed, whatever the budget. Where memory runs out, less than that.
   virtual void reclaim_all() noexcept = 0;
 
   /// Bytes of states that are retired and not yet freed.

@@ -22,6 +22,7 @@
 #include <string_view>
 
 #include "codec.hpp"
+#include "detail/thread_scratch.hpp"
 #include "errors.hpp"
 #include "heap_bytes.hpp"
 #include "state.hpp"
@@ -52,24 +53,25 @@ inline std::uint32_t load_big_endian(const char* in) noexcept {
   return value;
 }
 
-/// Memory for unpacked objects while one record is read. The zone is reused, because its first chunk is an allocation that
-/// every decode would pay, and cleared at the end, so that what it grew by is not taken for heap members of the value.
+/// Memory for unpacked objects while one record is read. The zone is used again, because its first chunk is an allocation
+/// that every decode would pay, and cleared at the end, so that what it grew by is not taken for heap members of the value.
+/// A codec that decodes another record meanwhile gets another zone.
 class ScratchZone {
  public:
   ScratchZone() = default;
   ScratchZone(const ScratchZone&) = delete;
   ScratchZone& operator=(const ScratchZone&) = delete;
-  ~ScratchZone() { zone().clear(); }
+  ~ScratchZone() { zone_->clear(); }
 
-  /// Makes the thread's zone, if it has none yet: before allocations are counted.
-  static void prepare() { (void)zone(); }
+  /// Makes a zone for the thread, if it has none: before allocations are counted.
+  static void prepare() { ThreadScratch<msgpack::zone> zone; }
 
   /// The MessagePack value at `offset`, which moves behind it. It refers to the bytes of `record`.
-  static msgpack::object unpack(std::string_view record, std::size_t& offset) {
+  msgpack::object unpack(std::string_view record, std::size_t& offset) {
     const std::size_t most = record.size();  // no container has more elements than its record has bytes
     bool referenced = false;
     return msgpack::unpack(
-        zone(), record.data(), record.size(), offset, referenced,
+        *zone_, record.data(), record.size(), offset, referenced,
         [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
         msgpack::unpack_limit(most, most, most, most, most, kDeepest));
   }
@@ -77,10 +79,7 @@ class ScratchZone {
  private:
   static constexpr std::size_t kDeepest = 1024;
 
-  static msgpack::zone& zone() {
-    thread_local msgpack::zone zone;
-    return zone;
-  }
+  ThreadScratch<msgpack::zone> zone_;
 };
 
 }  // namespace detail
@@ -138,7 +137,9 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
     msgpack::object object = scratch.unpack(record, offset);
     if (offset != record.size()) throw CorruptRecordError(oid, tid, "bytes follow the value");
     return Codec<T>::decode(object, header.schema);
-  } catch (const CorruptRecordError&) {
+  } catch (const OidRangeError& error) {  // of a reference in the record
+    throw CorruptRecordError(oid, tid, std::string("value does not fit '") + header.type_name + "': " + error.what());
+  } catch (const Error&) {  // of this record, or of what the codec has read besides
     throw;
   } catch (const std::bad_alloc&) {
     throw;

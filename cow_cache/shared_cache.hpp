@@ -20,6 +20,8 @@
 
 #include <array>
 #include <atomic>
+#include <cstdio>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -31,8 +33,10 @@
 #include "hybrid_reclaimer.hpp"
 #include "load_ticket.hpp"
 #include "oid_table.hpp"
+#include "old_revisions.hpp"
 #include "reclaimer.hpp"
 #include "record.hpp"
+#include "state_chain.hpp"
 #include "state_factory.hpp"
 #include "state_memory.hpp"
 #include "statistics.hpp"
@@ -80,54 +84,73 @@ class SharedCache {
   SharedCache(const SharedCache&) = delete;
   SharedCache& operator=(const SharedCache&) = delete;
 
-  /// REQUIRES: no transaction is active.
+  /// REQUIRES: no transaction is active. Costs what the cache holds. Destructors of values may read: what they load goes in
+  /// the next round. When they never end loading, or leave a transaction open, the program ends with a message.
   ~SharedCache() {
-    StateMemory& memory = StateMemory::instance();
-    memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-      if (tag_.owns(state.key.load(std::memory_order_acquire))) {
-        Reclaimer::mark_dead(state);
-        destroy_state(state);
-      }
-      return true;
-    });
+    std::size_t limbo = 0;
+    for (int round = 0;; ++round) {
+      bool was_empty = drop_all() == 0;
+      reclaimer_->reclaim_all();
+      if (registry_.active_count() > 0) end_program("a value's destructor has left a transaction open");
+      std::size_t left = reclaimer_->limbo_bytes();
+      if (was_empty && (left == 0 || left == limbo)) break;  // some reclaimers free the rest in their destructors
+      if (round == kMostClosingRounds) end_program("destructors of values load one object after the other");
+      limbo = left;
+    }
   }
 
   /// Makes the private states of a write set the newest shared ones. Called by one committer at a time, after the store
-  /// has the transaction and before the frontier reaches `tid`. Returns what it has unlinked, for `settle`: all others
-  /// wait, so what can be done later is done later. Not undone by anything: running out of memory here terminates the
-  /// program, for the store already has what the cache would have lost.
-  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
-    Unsettled unsettled;
-    std::vector<StateHeader*>& superseded = unsettled.superseded;
+  /// has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done later is left to
+  /// `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
+  void publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
-      StateHeader& fresh = *entry.state;
+      StateHeader& fresh = *std::exchange(entry.state, nullptr);
+      unsigned in_queue = 0, prune_after = 0;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
       if (StateHeader* head = table_.find(entry.oid)) {
         fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
           fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
-          kill(*head, superseded);
+          forget(*head);
+          entry.state = head;
         } else {
           fresh.older.store(head, std::memory_order_relaxed);
           head->end.store(tid.value, std::memory_order_release);  // invariant 4
         }
-        prune(fresh, superseded);
+        in_queue = head->in_queue;
+        prune_after = head->prune_after - (head->prune_after > 0);
+        entry.prunes = prune_after == 0;
       } else {
-        unsettled.admitted.push_back(entry.oid);
+        entry.was_absent = table_.has_room_for(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
-      table_.set(entry.oid, fresh);
+      fresh.in_queue = in_queue & 1;
+      fresh.prune_after = prune_after & kMostPruneAfter;
+      if (!table_.set(entry.oid, fresh)) {  // as if it were evicted at once: the store has it
+        forget(fresh);
+        entry.state = &fresh;
+      }
     }
-    writes.clear();
-    return unsettled;
   }
 
-  /// After a commit, on the thread that asked for it: gives back what was superseded, and makes room for what is new.
-  void settle(const Unsettled& unsettled) noexcept {
-    reclaimer_->retire(unsettled.superseded);
-    evictor_.admit(unsettled.admitted);
+  /// After a commit and the end of its transaction, on the thread that asked for it: gives back what was superseded, and
+  /// makes room for what is new. Empties the write set.
+  void settle(WriteSet& writes) noexcept {
+    StateChain retired;
+    std::array<Oid, 64> admitted;
+    std::size_t count = 0;
+    for (const WriteSetEntry& entry : writes) {
+      if (entry.state != nullptr) retired.add(*entry.state);
+      if (!entry.was_absent) continue;
+      admitted[count++] = entry.oid;
+      if (count == admitted.size()) evictor_.admit({admitted.data(), std::exchange(count, 0)});
+    }
+    evictor_.admit({admitted.data(), count});
+    prune(writes, retired);
+    reclaimer_->retire(std::move(retired));
+    writes.clear();
     make_room();
   }
 
@@ -139,16 +162,7 @@ class SharedCache {
 
   /// Drops every state that is not current knowledge of some transaction's log: a cold cache.
   void evict_all() {
-    evictor_.start_over([&] {
-      std::vector<StateHeader*> evicted;
-      StateMemory& memory = StateMemory::instance();
-      memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-        std::uint64_t key = state.key.load(std::memory_order_acquire);
-        if (tag_.owns(key)) evict(oid_in(key), evicted);
-        return true;
-      });
-      retire_evicted(evicted);
-    });
+    drop_all();
     reclaimer_->reclaim_all();
   }
 
@@ -159,7 +173,7 @@ class SharedCache {
     statistics.cache_bytes += resident;
     statistics.heap_bytes += resident - std::min(resident, slots);
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
-    statistics.table_bytes += table_.bytes();
+    statistics.table_bytes += table_.bytes() + old_revisions_.bytes();
     statistics.replacement_bytes += evictor_.bytes();
     statistics.transaction_bytes += registry_.bytes() + registry_.held().bytes();
     statistics.ticket_bytes += ticket_bytes_.load(std::memory_order_relaxed);
@@ -183,6 +197,8 @@ class SharedCache {
   void install(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
+    state.in_queue = 0;
+    state.prune_after = 0;
     resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
     slot_bytes_.fetch_add(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
     // Release: pairs with every look, so the whole state is seen.
@@ -190,20 +206,18 @@ class SharedCache {
   }
 
   /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock.
-  void kill(StateHeader& state, std::vector<StateHeader*>& retired) {
+  void kill(StateHeader& state, StateChain& retired) noexcept {
+    forget(state);
+    retired.add(state);
+  }
+  void forget(StateHeader& state) noexcept {
     Reclaimer::mark_dead(state);
     resident_bytes_.fetch_sub(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
     slot_bytes_.fetch_sub(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
-    retired.push_back(&state);
-  }
-
-  void retire(StateHeader& state) noexcept {
-    StateHeader* const one = &state;
-    reclaimer_->retire({&one, 1});
   }
 
   /// Takes the state behind `newer`, which there is, out of the chain. REQUIRES: the stripe's lock.
-  void drop_older(StateHeader& newer, std::vector<StateHeader*>& retired) {
+  void drop_older(StateHeader& newer, StateChain& retired) noexcept {
     StateHeader& state = *newer.older.load(std::memory_order_relaxed);
     // Release: pairs with the acquire in Reader::find, which goes on to what this store names.
     newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
@@ -217,55 +231,94 @@ class SharedCache {
     return read;
   }
 
-  /// Drops the superseded states behind `head` that no active snapshot sees. (Steam: Böttcher, Leis, Neumann, Kemper,
-  /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again.
-  void prune(StateHeader& head, std::vector<StateHeader*>& retired) {
-    StateHeader* newer = head.older.load(std::memory_order_relaxed);
-    if (newer == nullptr) return;
-    StateHeader* state = newer->older.load(std::memory_order_relaxed);
-    if (state == nullptr) return;  // just the one that is superseded now, which the present frontier still sees
-    refresh_snapshots();
-    for (; state != nullptr; state = newer->older.load(std::memory_order_relaxed)) {
-      std::uint64_t begin = state->begin.load(std::memory_order_relaxed),
-                    end = state->end.load(std::memory_order_relaxed);
-      auto first = std::lower_bound(snapshots_.begin(), snapshots_.end(), begin);
-      if (end > snapshots_frontier_ || (first != snapshots_.end() && *first < end)) {
-        newer = state;
-        continue;
+  // ---- old revisions (old_revisions.hpp)
+
+  /// Works off the objects that a commit has changed, and some of those that wait in the queue.
+  void prune(WriteSet& writes, StateChain& retired) noexcept {
+    auto entry = writes.begin();
+    std::size_t further = kFurtherPerChange * writes.size(), productive = 0;
+    while (entry != writes.end() || further > 0) {
+      std::scoped_lock lock(old_revisions_.mutex);
+      old_revisions_.begin_round(registry_);
+      std::size_t steps = OldRevisions::kMostSteps;  // then other threads may have the lock
+      for (; entry != writes.end() && steps > 0; ++entry, --steps) {
+        if (entry->prunes) prune(entry->oid, OldRevisions::Source::commit, retired);
       }
-      drop_older(*newer, retired);
+      if (steps == 0) continue;
+      further = std::min(further, old_revisions_.waiting());
+      for (; steps > 0 && further > 0; --steps) {
+        Oid oid = *old_revisions_.pop();
+        bool changed = writes.find(oid) != nullptr;  // then it had its turn above, or needs none yet
+        auto source = changed ? OldRevisions::Source::queue_and_commit : OldRevisions::Source::queue;
+        bool dropped = prune(oid, source, retired);
+        if (!dropped || ++productive > kMostProductive) --further;
+        further = std::min(further, old_revisions_.waiting());
+      }
     }
   }
 
-  /// Snapshots taken after the list was made are not below `snapshots_frontier_`, so an old list stays good. Only the
-  /// committer calls this; it looks at the slots less often when there are many.
-  void refresh_snapshots() {
-    if (snapshots_uses_ > 0) {
-      --snapshots_uses_;
-      return;
+  /// Drops the superseded states of an object that no active snapshot sees. (Steam: Böttcher, Leis, Neumann, Kemper,
+  /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again. True if
+  /// there were any. REQUIRES: old_revisions_.mutex.
+  bool prune(Oid oid, OldRevisions::Source source, StateChain& retired) noexcept {
+    std::scoped_lock lock(table_.mutex_of(oid));
+    StateHeader* head = table_.find(oid);
+    if (head == nullptr) return false;  // evicted since, with all its revisions
+    if (source != OldRevisions::Source::commit) head->in_queue = 0;
+    if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
+    std::size_t dropped = 0, kept = 1;  // as long as they are not counted
+    if (head->prune_after == 0 && source != OldRevisions::Source::queue_and_commit) {
+      kept = 0;
+      SnapshotsInUse::Descent in_use = old_revisions_.snapshots(registry_, frontier_);
+      for (StateHeader *newer = head, *state; (state = newer->older.load(std::memory_order_relaxed)) != nullptr;) {
+        if (in_use.sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
+          newer = state;
+          ++kept;
+        } else {
+          drop_older(*newer, retired);
+          ++dropped;
+        }
+      }
+      head->prune_after = std::min<std::size_t>(kept / 2, kMostPruneAfter) & kMostPruneAfter;
     }
-    snapshots_frontier_ = frontier_.load(std::memory_order_seq_cst);  // before the scan: registry, active_snapshots
-    snapshots_ = registry_.active_snapshots();
-    snapshots_uses_ = registry_.slot_count() / 16;
+    if (kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+    return dropped > 0;
   }
 
-  /// Evicts until the budget is kept, and a little more, so that not every miss has to.
+  /// A transaction has loaded an old revision.
+  void note_old_revision(Oid oid) noexcept {
+    std::scoped_lock lock(old_revisions_.mutex);
+    std::scoped_lock stripe(table_.mutex_of(oid));
+    StateHeader* head = table_.find(oid);
+    if (head != nullptr && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+  }
+
+  /// Evicts until the budget is kept, and a little more, so that not every miss has to. What it has evicted is retired
+  /// outside of the evictor's lock: that destroys values, and their destructors may read.
   void make_room() {
     std::size_t budget = budget_of_states();
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget) return;
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || is_making_room_) return;
     std::size_t goal = budget - std::min(budget / 64, kMostAhead);
-    std::vector<StateHeader*> evicted;
-    evictor_.evict_while([&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; },
-                         [&](Oid oid) { return look_after(oid, evicted); },
-                         [&](Oid oid) {
-                           evict(oid, evicted);
-                           if (evicted.size() >= kEvictedAtOnce) retire_evicted(evicted);
-                         });
-    retire_evicted(evicted);
+    auto too_much = [&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; };
+    MakingRoom until_the_end;
+    for (bool has_more = true; has_more && too_much();) {
+      StateChain evicted;
+      has_more = evictor_.evict_while([&] { return too_much() && evicted.size() < kEvictedAtOnce; },
+                                      [&](Oid oid) { return look_after(oid, evicted); },
+                                      [&](Oid oid) { evict(oid, evicted); });
+      retire_evicted(evicted);
+    }
   }
 
+  /// A destructor that loads leaves making room to the caller of `make_room` that has called it, or each would call the next.
+  struct MakingRoom {
+    MakingRoom() noexcept { is_making_room_ = true; }
+    ~MakingRoom() { is_making_room_ = false; }
+  };
+  static inline constinit thread_local bool is_making_room_ = false;
+
   /// What has become of an object since the policy last asked. Old revisions that were not read since then go on the way.
-  Residency look_after(Oid oid, std::vector<StateHeader*>& evicted) {
+  Residency look_after(Oid oid, StateChain& evicted) {
     std::scoped_lock lock(table_.mutex_of(oid));
     StateHeader* newer = table_.find(oid);
     if (newer == nullptr) return Residency::gone;
@@ -282,18 +335,50 @@ class SharedCache {
   }
 
   /// Drops an object with all its revisions: what is left of a chain needs a current head (invariant 3).
-  void evict(Oid oid, std::vector<StateHeader*>& evicted) {
+  void evict(Oid oid, StateChain& evicted) {
     std::scoped_lock lock(table_.mutex_of(oid));
     StateHeader* state = table_.find(oid);
     if (state == nullptr) return;
     table_.remove(oid);
-    for (; state != nullptr; state = state->older.load(std::memory_order_relaxed)) kill(*state, evicted);
+    kill_chain(*state, evicted);
   }
 
-  void retire_evicted(std::vector<StateHeader*>& evicted) {
+  /// Drops every object, and returns how many states that were. Meets every state of the cache that was alive before the
+  /// call: a state comes to life and is linked, as the newest of its object or behind that, in one critical section of its
+  /// stripe, and is unlinked and dies in one. So what is alive is in the table or in a chain behind it whenever the lock is
+  /// free. (Private states, of transactions, are never alive.)
+  std::size_t drop_all() {
+    evictor_.forget_all();
+    std::size_t dropped = 0;
+    for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
+      StateChain evicted;
+      {
+        std::scoped_lock lock(table_.mutex_of_stripe(stripe));
+        table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, evicted); });
+      }
+      dropped += evicted.size();
+      retire_evicted(evicted);
+    }
+    return dropped;
+  }
+
+  /// REQUIRES: the stripe's lock; the head is unlinked.
+  void kill_chain(StateHeader& head, StateChain& retired) {
+    for (StateHeader* state = &head; state != nullptr;) {
+      StateHeader* older = state->older.load(std::memory_order_relaxed);
+      kill(*state, retired);
+      state = older;
+    }
+  }
+
+  [[noreturn]] static void end_program(const char* why) noexcept {
+    std::fprintf(stderr, "cow::Database destroyed: %s\n", why);
+    std::terminate();
+  }
+
+  void retire_evicted(StateChain& evicted) {
     evictions_.fetch_add(evicted.size(), std::memory_order_relaxed);
-    reclaimer_->retire(evicted);  // outside of any stripe's lock: retiring may scan logs
-    evicted.clear();
+    reclaimer_->retire(std::move(evicted));  // outside of any stripe's lock: retiring may scan logs
   }
 
   /// What the table, the logs, the tickets, the policy and the ordinary limbo leave of the budget, but half of it at least:
@@ -307,6 +392,11 @@ class SharedCache {
 
   static constexpr std::size_t kMostAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
   static constexpr std::size_t kEvictedAtOnce = 64;
+  // Of the objects that wait in the queue, a commit looks at so many for each that it has changed; and those from which
+  // something can be dropped do not count, up to a bound, as that was paid for when they were changed.
+  static constexpr std::size_t kFurtherPerChange = 2, kMostProductive = 256;
+  static constexpr std::size_t kMostPruneAfter = (1 << 15) - 1;
+  static constexpr int kMostClosingRounds = 1000;
 
   const CacheTag tag_;
   Store& store_;
@@ -323,10 +413,7 @@ class SharedCache {
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
   Evictor evictor_;
-
-  std::vector<std::uint64_t> snapshots_;  // the committer's: active snapshots as of snapshots_frontier_
-  std::uint64_t snapshots_frontier_ = 0;
-  std::size_t snapshots_uses_ = 0;
+  OldRevisions old_revisions_;
 };
 
 }  // namespace cow

@@ -97,7 +97,9 @@ class StateMemory {
 
   /// Calls `visit(StateHeader&)` for the slots among the `slots` positions from position `hand` on, in address order, and
   /// returns where to go on (wrapping at the end). Stops early when a visit returns false. The headers may be dead, or die
-  /// and be reborn meanwhile. Empty chunks are passed over, so memory that was given back stays so.
+  /// and be reborn meanwhile. Empty chunks are passed over, so memory that was given back stays so. For policies that go round
+  /// through the memory (bench/caches): new chunks may appear at any address meanwhile, so a sweep of all positions need not
+  /// meet every state. A cache that must meet all of its states walks its table.
   template <class Visitor>
   std::size_t sweep(std::size_t hand, std::size_t slots, Visitor&& visit) {
     std::size_t end = range_.used();

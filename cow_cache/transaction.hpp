@@ -107,6 +107,8 @@ class BasicTransaction {
     if (!active()) throw TransactionEndedError();
     if (!writes_.empty()) commit_writes();
     reader_.end();
+    // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
+    if (!writes_.empty()) database_->cache_.settle(writes_);
   }
 
   /// Ends the transaction without its changes. Harmless when it has ended.
@@ -154,12 +156,11 @@ class BasicTransaction {
     }
   }
 
-  /// Null: none.
-  const ReadLog* reads_to_validate() const noexcept {
+  ReadSet reads_to_validate() const noexcept {
     if constexpr (kCanBeSerializable) {
-      if (isolation_ == Isolation::serializable) return &reader_.read_log();
+      if (isolation_ == Isolation::serializable) return {&reader_.read_log(), reader_.absent()};
     }
-    return nullptr;
+    return {};
   }
 
   BasicDatabase<Cache>* database_;

@@ -17,14 +17,25 @@
 //  2. Slots are never unmapped before the registry; each is used by one transaction at a time.
 //  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
 //  4. Parking. A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
-//     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So who
-//     has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
+//     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So a thread
+//     that has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
 //     (Taking states out when a transaction goes on would be wrong: a reclaimer may have seen it parked, and look for its
 //     states in `held()` only now.)
 //  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way (slot invariant 4). Until
 //     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `fall_asleep`
 //     (release; acquired by who parks it, who so finds the whole log) and `wake`, which waits for who is parking it.
 //     If it ends meanwhile and its log is being cleared, some entries may be missed: of states that it uses no more.
+//  6. Holding. `hold_logged` makes the transactions hold which dead states stand in their logs; then every transaction that
+//     may use one of these states holds it, until its end, and no further one can come to hold it.
+//     Proof: let a transaction T use a state of the scan, which was marked dead before the scan. If the scan's first round
+//     misses T's announcement or finds it above the stamps, T's looks all read dead (as for invariant 1; the marks precede
+//     the round). If it finds T parked, T holds what it had logged until then, and what it logs later it finds dead.
+//     Otherwise T's flag is set, and a heavy fence comes before the log is read: then T has logged the state before it
+//     looked, and the scan finds it (asymmetric_fence.hpp), or T has announced its end by then.
+//     What is added is let go. The reclaimer sets T's flag, fences, and under the lock of the log reads the announcement
+//     again: if T has announced its end, nothing is added. T announces its end (release_before_look), then reads the flag.
+//     So if something was added, T reads the flag as set (asymmetric_fence.hpp, invariant 1), takes the lock and finds it.
+//     The next transaction in the slot may find the flag of the one before it; it then finds nothing held, at some cost.
 
 #pragma once
 
@@ -32,20 +43,33 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <iterator>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "detail/asymmetric_fence.hpp"
 #include "held_states.hpp"
 #include "read_log.hpp"
+#include "state_chain.hpp"
 #include "transaction_slot.hpp"
 #include "types.hpp"
 
 namespace cow {
+
+/// Frees the states that the last of their holders has let go.
+class Heir {
+ public:
+  virtual void take_over(StateChain released) noexcept = 0;
+
+ protected:
+  ~Heir() = default;
+};
 
 class TransactionRegistry {
  public:
@@ -73,6 +97,9 @@ class TransactionRegistry {
     ::munmap(slots_, kMostSlots * sizeof(TransactionSlot));
   }
 
+  /// Who frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
+  void set_heir(Heir* heir) noexcept { heir_ = heir; }
+
   /// Announces a transaction; its snapshot is in the slot. Throws std::bad_alloc when kMostSlots are in use.
   TransactionSlot& begin() {
     TransactionSlot& slot = idle_slot();
@@ -85,7 +112,7 @@ class TransactionRegistry {
   /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
   /// logged it may go on reading.
   void fall_asleep(TransactionSlot& slot) noexcept {
-    slot.has_slept = true;
+    slot.leaves_more = true;
     slot.asleep.store(true, std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
   }
 
@@ -102,8 +129,9 @@ class TransactionRegistry {
   }
 
   /// Parks transactions that are asleep, until it has moved the `most` states that it may: many sleepers take several
-  /// calls. Throws std::bad_alloc. REQUIRES: one call at a time.
-  void park_sleepers(std::size_t most) {
+  /// calls. Where memory runs out it parks fewer; the epochs and logs of the others go on protecting what they have read.
+  /// Then states may come back, in `released`, for the caller to free. REQUIRES: one call at a time.
+  void park_sleepers(std::size_t most, StateChain& released) noexcept {
     std::uint32_t count = slot_count();
     for (std::uint32_t i = 0; i < count; ++i) {
       if (next_to_park_ >= count) next_to_park_ = 0;
@@ -115,18 +143,21 @@ class TransactionRegistry {
           slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked) {
         continue;
       }
-      std::size_t moved = park(slot);
-      if (moved >= most) return;
-      most -= moved;
+      std::optional<std::size_t> moved = park(slot, released);
+      if (!moved || *moved >= most) return;
+      most -= *moved;
     }
   }
 
   /// REQUIRES: the slot's log is closed and none of its states is used any more.
   void end(TransactionSlot& slot) noexcept {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
-    if (slot.has_slept) [[unlikely]]
+    if (slot.leaves_more) [[unlikely]]
+      tidy_up(slot);
+    detail::release_before_look(slot.announced, TransactionSlot::kEnding);  // release: pairs with the scans' acquire
+    if (detail::look(slot.waited_for)) [[unlikely]]
       let_go(slot);
-    slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the scans' acquire
+    slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the acquire in `idle_slot`
     if (!owned_by_thread) {
       std::scoped_lock lock(free_mutex_);
       free_.push_back(&slot);
@@ -147,8 +178,8 @@ class TransactionRegistry {
     return safe;
   }
 
-  /// The states of parked transactions.
-  const HeldStates& held() const noexcept { return held_; }
+  /// The states of parked transactions, and those that `hold_logged` has found.
+  HeldStates& held() noexcept { return held_; }
 
   /// The snapshots in use, ascending, without repetition. One that begins meanwhile may be missing. Its snapshot may
   /// even lie below the frontier, if its thread was preempted in the middle of `begin`; pruning what it would have seen
@@ -157,11 +188,35 @@ class TransactionRegistry {
     std::vector<std::uint64_t> snapshots;
     for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {
       // Relaxed: written before `announced`, which was read with seq_cst (slot invariant 2).
-      if (announced != TransactionSlot::kIdle) snapshots.push_back(slot.snapshot.load(std::memory_order_relaxed));
+      if (is_active(announced)) snapshots.push_back(slot.snapshot.load(std::memory_order_relaxed));
     });
     std::sort(snapshots.begin(), snapshots.end());
     snapshots.erase(std::unique(snapshots.begin(), snapshots.end()), snapshots.end());
     return snapshots;
+  }
+
+  /// Makes every transaction that was announced at or below `epoch` hold those of the states in its log for which
+  /// `wanted(StateHandle)` (invariant 6). False: there is no memory for it, and some may not hold what they have logged;
+  /// `released` as above. REQUIRES: the states of interest were marked dead before, with stamps up to `epoch`; one call at a
+  /// time.
+  template <class Wanted>
+  [[nodiscard]] bool hold_logged(std::uint64_t epoch, Wanted&& wanted, StateChain& released) noexcept {
+    std::uint32_t count = slot_count();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      // Ending, idle and parked ones too: these compare greater than any epoch.
+      if (slots_[i].announced.load(std::memory_order_seq_cst) > epoch) continue;
+      slots_[i].waited_for.store(true, std::memory_order_seq_cst);  // before the fence: invariant 6
+    }
+    detail::heavy_fence();
+    bool held_all = true;
+    for (std::uint32_t i = 0; i < count && held_all; ++i) {
+      TransactionSlot& slot = slots_[i];
+      // Relaxed: set by this thread, above or in an earlier call; the owner has cleared it at its end, or the next one has.
+      if (!slot.waited_for.load(std::memory_order_relaxed)) continue;
+      std::scoped_lock lock(slot.log_lock);
+      if (slot.announced.load(std::memory_order_seq_cst) <= epoch) held_all = hold(slot, wanted, released);
+    }
+    return held_all;
   }
 
   /// Calls `visit(StateHandle)` for every state that a transaction announced at or below `epoch` holds in its log.
@@ -203,38 +258,77 @@ class TransactionRegistry {
     (void)epoch_.load(std::memory_order_seq_cst);               // for those who missed the announcement: invariant 1
   }
 
-  /// Moves what a transaction has logged into `held()`, and it out of everybody's way. Returns how many states that were.
-  /// Throws std::bad_alloc, and changes nothing then. REQUIRES: the lock of its log; it is asleep.
-  std::size_t park(TransactionSlot& slot) {
-    std::vector<StateHandle> fresh = not_held_yet(slot);
-    slot.held.reserve(slot.held.size() + fresh.size());
-    held_.add(fresh);
-    auto middle = slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
-    std::inplace_merge(slot.held.begin(), middle, slot.held.end());
-    slot.announced.store(TransactionSlot::kParked, std::memory_order_release);        // after the states are held
-    bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
-    return fresh.size();
+  static bool is_active(std::uint64_t announced) noexcept { return announced < TransactionSlot::kEnding; }
+
+  /// Moves what a transaction has logged into `held()`, and it out of everybody's way. Returns how many states that were;
+  /// nothing: there is no memory for it, and nothing has changed. REQUIRES: the lock of its log; it is asleep.
+  std::optional<std::size_t> park(TransactionSlot& slot, StateChain& released) noexcept {
+    try {
+      std::vector<StateHandle> fresh = not_held_yet(slot);
+      slot.waited_for.store(true, std::memory_order_relaxed);  // the owner reads it after it has taken the lock
+      if (!hold(slot, fresh, released)) return std::nullopt;
+      slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+      return fresh.size();
+    } catch (const std::bad_alloc&) {
+      return std::nullopt;
+    }
   }
 
-  /// Takes back what `park` has added, and lets nobody park it any more.
+  /// Adds the states of a slot's log for which `wanted`. REQUIRES: as below.
+  template <std::predicate<StateHandle> Wanted>
+  bool hold(TransactionSlot& slot, Wanted&& wanted, StateChain& released) noexcept {
+    try {
+      std::vector<StateHandle> fresh;
+      // Seq_cst: as in for_each_logged.
+      ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), [&](StateHandle state) {
+        if (wanted(state)) fresh.push_back(state);
+      });
+      return hold(slot, fresh, released);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  /// False: there is no memory for it, and nothing has changed. REQUIRES: the lock of the log; `waited_for` is set.
+  bool hold(TransactionSlot& slot, const std::vector<StateHandle>& fresh, StateChain& released) {
+    slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
+    if (!held_.add(fresh, released)) {
+      slot.held.resize(slot.held.size() - fresh.size());
+      return false;
+    }
+    bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
+    return true;
+  }
+
+  /// From here on no thread parks the transaction. Forgets what it found absent.
+  void tidy_up(TransactionSlot& slot) noexcept {
+    slot.leaves_more = false;
+    slot.absent.reset();
+    std::scoped_lock lock(slot.log_lock);
+    slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
+  }
+
+  /// Gives back what others have made a transaction hold. REQUIRES: it has announced its end.
   void let_go(TransactionSlot& slot) noexcept {
-    slot.has_slept = false;
     std::vector<StateHandle> held;
     {
       std::scoped_lock lock(slot.log_lock);
-      slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
+      slot.waited_for.store(false, std::memory_order_relaxed);  // under the lock: for what is held by now
       held.swap(slot.held);
     }
-    held_.remove(held);
+    if (held.empty()) return;
     bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
+    StateChain released = held_.remove(held);
+    if (!released.empty()) heir_->take_over(std::move(released));  // outside of the lock: it frees them
   }
 
   /// The states in a slot's log that are not in its `held`, ascending.
-  static std::vector<StateHandle> not_held_yet(const TransactionSlot& slot) {
+  static std::vector<StateHandle> not_held_yet(TransactionSlot& slot) {
     std::vector<StateHandle> logged;
     // Seq_cst: as in for_each_logged.
     ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), [&](StateHandle state) { logged.push_back(state); });
     std::sort(logged.begin(), logged.end());
+    std::sort(slot.held.begin(), slot.held.end());  // hold_logged has appended to it
     std::vector<StateHandle> fresh;
     std::set_difference(logged.begin(), logged.end(), slot.held.begin(), slot.held.end(), std::back_inserter(fresh));
     return fresh;
@@ -338,6 +432,7 @@ class TransactionRegistry {
   std::atomic<std::size_t> bytes_{0};
   alignas(64) std::atomic<std::uint64_t> epoch_{1};
   HeldStates held_;
+  Heir* heir_ = nullptr;
   std::uint32_t next_to_park_ = 0;
   alignas(64) std::mutex free_mutex_;
   std::vector<TransactionSlot*> free_;

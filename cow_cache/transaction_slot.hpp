@@ -3,49 +3,73 @@
 // Thread safety: the transaction's thread writes, any thread reads.
 //
 // Invariants:
-//  1. `announced` is the epoch at which the transaction began or went on, or kIdle, or kParked. What that means for
+//  1. `announced` is the epoch at which the transaction began or went on, or kParked, kEnding or kIdle. What that means for
 //     reclaimers stands in transaction_registry.hpp.
-//  2. `snapshot` is valid whenever `announced` is not kIdle: it is written before.
+//  2. `snapshot` is valid whenever `announced` is below kEnding: it is written before.
 //  3. `log` always points at a table; it is freed only while `log_lock` is free of scanners.
-//  4. While `asleep` is set the owner logs nothing, and whoever has `log_lock` may park the transaction: `held` and a change
-//     of `announced` to kParked are his. The owner clears `asleep` under the lock.
+//  4. While `asleep` is set the owner logs nothing, and the thread that has `log_lock` may park the transaction: a change of
+//     `announced` to kParked is that thread's. The owner clears `asleep` under the lock.
+//  5. `held` is guarded by `log_lock`. Before anything is added to it, `waited_for` is set; the owner reads the flag after
+//     it has announced kEnding, and then takes what is held (transaction_registry.hpp, invariant 6).
+//  6. Whatever the end of a transaction has to do for others is done before `announced` becomes kIdle: from then on the
+//     slot may be the next transaction's, on another thread.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <thread>
+#include <memory>
 #include <vector>
 
 #include "detail/log_table.hpp"
+#include "detail/oid_set.hpp"
+#include "detail/pause.hpp"
 
 namespace cow {
 
-/// Of a log: held by a scanner for one log, by the owner for an instant. So a spin lock, that yields when it must wait.
+/// Guards one read log, in four bytes. A scanner holds it while it reads the log, the owner only briefly, so a thread spins
+/// before it sleeps. It does sleep: a thread of real-time priority that only yielded would keep the holder from running.
+/// (The three states are those of Drepper, "Futexes Are Tricky", 2011.)
 class LogLock {
  public:
   void lock() noexcept {
-    while (taken_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();  // pairs with unlock
+    for (int spin = 0; spin < kSpins; ++spin) {
+      int free = kFree;  // acquire: pairs with the release in unlock
+      if (state_.compare_exchange_strong(free, kTaken, std::memory_order_acquire, std::memory_order_relaxed)) return;
+      detail::pause();
+    }
+    // From here on whoever unlocks must wake somebody. Acquire: as above; relaxed: only wakes up, the exchange decides.
+    while (state_.exchange(kAwaited, std::memory_order_acquire) != kFree)
+      state_.wait(kAwaited, std::memory_order_relaxed);
   }
-  void unlock() noexcept { taken_.store(false, std::memory_order_release); }
+  void unlock() noexcept {
+    if (state_.exchange(kFree, std::memory_order_release) == kAwaited) state_.notify_one();
+  }
 
  private:
-  std::atomic<bool> taken_{false};
+  static constexpr int kFree = 0, kTaken = 1, kAwaited = 2;
+  static constexpr int kSpins = 64;  // some microseconds
+
+  std::atomic<int> state_{kFree};
 };
 
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
 struct alignas(128) TransactionSlot {
-  static constexpr std::uint64_t kIdle = ~std::uint64_t{0}, kParked = kIdle - 1;  // above every epoch
+  /// Above every epoch. From kEnding on no state is used any more.
+  static constexpr std::uint64_t kIdle = ~std::uint64_t{0}, kEnding = kIdle - 1, kParked = kIdle - 2;
 
   std::atomic<std::uint64_t> announced{kIdle};
   std::atomic<std::uint64_t> snapshot{0};
   std::atomic<LogTable*> log{nullptr};
   LogLock log_lock;
   std::atomic<bool> asleep{false};
-  std::vector<std::uint32_t> held;  ///< invariant 4: what it has in TransactionRegistry::held(), ascending
+  std::atomic<bool> waited_for{false};            ///< invariant 5
+  std::vector<std::uint32_t> held;                ///< what it holds in TransactionRegistry::held(), with repetitions
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
-  bool owned_by_thread = false;  ///< waits for its thread's next transaction, rather than in the free list
-  bool has_slept = false;        ///< the owner's: since it began
+  bool owned_by_thread = false;            ///< waits for its thread's next transaction, rather than in the free list
+  bool leaves_more = false;                ///< the owner's: since it began it has slept, or found something absent
+  std::unique_ptr<detail::OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
 };
+static_assert(sizeof(TransactionSlot) == 128);
 
 }  // namespace cow

@@ -17,16 +17,15 @@ namespace cow {
 
 struct WriteSetEntry {
   Oid oid;
-  StateHeader* state;    ///< the private state: a clone, a new object, or a tombstone
-  Tid base{};            ///< the revision that was cloned
-  bool created = false;  ///< the object did not exist before this transaction
+  StateHeader* state;                   ///< the private state: a clone, a new object, or a tombstone
+  Tid base{};                           ///< the revision that was cloned
+  const StateHeader* cloned = nullptr;  ///< its state, which the read log holds until the end; null: not known
+  bool created = false;                 ///< the object did not exist before this transaction
   bool erased = false;
-};
-
-/// What publishing a write set leaves to do, for the cache's `settle`.
-struct Unsettled {
-  std::vector<StateHeader*> superseded;  ///< unlinked
-  std::vector<Oid> admitted;             ///< resident now, and not before
+  // What publishing leaves to do, for the cache's `settle`; `state` is what it has unlinked, or null. It stands here, so
+  // that publishing needs no memory: it cannot fail any more.
+  bool was_absent = false;  ///< the object is resident now, and was not before
+  bool prunes = false;      ///< old revisions of it may be of no use any more
 };
 
 /// In the order of first writes. Lookups are linear while there are few entries, by hash above that.

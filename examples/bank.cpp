@@ -1,12 +1,14 @@
 // The library in ten lines: accounts that are C++ structs, shared by all transactions, kept by RocksDB.
 //
-//   bank DIRECTORY     adds 10 to Alice's account and shows it; run it again
+//   bank --create DIRECTORY     makes the database, adds 10 to Alice's account and shows it
+//   bank DIRECTORY              the same in a database that is there; run it again
 #include <cow_cache/cow_cache.hpp>
 #include <persistence/rocksdb_store.hpp>
 
 #include <cstdint>
 #include <iostream>
 #include <string>
+#include <string_view>
 
 struct Account {
   static constexpr std::string_view cow_type_name = "bank.Account";
@@ -17,12 +19,13 @@ struct Account {
 };
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: bank DIRECTORY\n";
+  const bool create = argc == 3 && std::string_view(argv[1]) == "--create";
+  if (argc != 2 && !create) {
+    std::cerr << "usage: bank [--create] DIRECTORY\n";
     return 2;
   }
   try {
-    cow::RocksDbStore store(argv[1]);
+    cow::RocksDbStore store = create ? cow::RocksDbStore::create(argv[2]) : cow::RocksDbStore(argv[1]);
     cow::Database db(store, {.cache_bytes = 1u << 30});
 
     cow::Ref<Account> alice = db.transact([](cow::Transaction& txn) {  // commits; retries on conflict

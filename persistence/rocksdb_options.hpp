@@ -12,12 +12,23 @@
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "rocksdb_store.hpp"
 
 namespace cow {
+
+/// Half of the descriptors that this process may have, within what RocksDB accepts: the rest is the program's.
+inline int fitting_open_files() noexcept {
+  constexpr rlim_t kFewest = 20;
+  constexpr rlim_t kMost = rlim_t{1} << 20;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(kFewest);
+  return static_cast<int>(std::clamp(limit.rlim_cur / 2, kFewest, kMost));
+}
 
 /// Options of a database and of its column family of revisions (keys of 16 bytes: oid, ~tid).
 inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
@@ -49,6 +60,10 @@ inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
   rocks.max_total_wal_size = options.max_log_bytes;
   rocks.bytes_per_sync = 1 << 20;
 
+  rocks.max_open_files = options.max_open_files > 0 ? options.max_open_files : fitting_open_files();
+  // RocksDB keeps at least one file open for each shard of its table cache; so there are few shards if files are few.
+  const int sixteens = std::max(rocks.max_open_files / 16, 1);
+  rocks.table_cache_numshardbits = std::min(static_cast<int>(std::bit_width(static_cast<unsigned>(sixteens))) - 1, 6);
   rocks.max_background_jobs = std::max(options.background_jobs, 1);
   rocks.info_log_level = rocksdb::WARN_LEVEL;
   rocks.keep_log_file_num = 4;

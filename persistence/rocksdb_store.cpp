@@ -15,14 +15,18 @@
 #include <utility>
 #include <vector>
 
-#include "detail/disk_space.hpp"
+#include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
 #include "detail/group_check.hpp"
+#include "detail/housekeeping.hpp"
+#include "detail/info_log.hpp"
 #include "detail/iterator_pool.hpp"
 #include "detail/log_mark.hpp"
+#include "detail/log_writer.hpp"
 #include "detail/rocksdb_handle.hpp"
 #include "detail/rocksdb_status.hpp"
 #include "detail/store_directory.hpp"
+#include "detail/store_place.hpp"
 #include "detail/transaction_record.hpp"
 #include "detail/verify_chain.hpp"
 #include "detail/watch.hpp"
@@ -42,6 +46,7 @@ RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOpti
   rocks.create_missing_column_families = create;
   rocks.listeners.push_back(std::move(watch));
   rocks.listeners.push_back(std::make_shared<WitnessListener>(witness));
+  rocks.info_log = std::make_shared<InfoLog>(path);
   const rocksdb::ColumnFamilyOptions plain = make_rocksdb_plain_family_options(rocks);
   const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
       {rocksdb::kDefaultColumnFamilyName, plain}, {kTransactionsFamily, plain}, {kRevisionsFamily, rocks}};
@@ -60,13 +65,15 @@ std::uint64_t microseconds_now() {
 
 class RocksDbStore::Impl {
  public:
-  Impl(std::filesystem::path directory, RocksDbOptions options)
+  Impl(const std::filesystem::path& directory, RocksDbOptions options, Mode mode)
       : options_(std::move(options)),
-        path_(existing_directory(std::move(directory), options_.create_if_missing)),
+        place_(directory, mode != Mode::open),
         lock_(path_),
         content_(inspect_directory(path_, {options_.accept_loss, std::max<std::uint64_t>(options_.verify_at_open, 1)})),
+        creation_(path_, must_create(mode)),
         witness_(path_),
         handle_(open_database(path_, options_, begin_witness(), watch_, witness_)),
+        writer_(*handle_, watch_, path_, options_.reserve_bytes, options_.write_buffer_bytes),
         iterators_(*handle_, *handle_.revisions()) {
     if (!content_.is_store) create_format();
     oids_ = read_oids();
@@ -91,6 +98,9 @@ class RocksDbStore::Impl {
     } else {
       witness_.checkpoint(current_log(*handle_));
     }
+    remove_empty_logs(path_, handle_);
+    creation_.done();
+    place_.keep();
   }
 
   ~Impl() {
@@ -114,11 +124,15 @@ class RocksDbStore::Impl {
     int newer = 0;
     for (it.Seek(to_slice(newest.bytes())); it.Valid(); it.Next()) {
       const Tid begin = tid_at(it, oid, at);
-      if (begin <= at) return decode(it, oid, begin, end);
+      if (begin <= at) {
+        if (newer > 0) require_none_between(it, oid, begin, end);
+        return decode(it, oid, begin, end);
+      }
       end = begin;
       if (++newer == kMaxNewer) return load_old(lease.total_order(), oid, at, end);
     }
     require_readable(it, oid, at);
+    if (newer > 0) require_none_between(it, oid, Tid{0}, end);
     return std::nullopt;
   }
 
@@ -137,19 +151,15 @@ class RocksDbStore::Impl {
     const std::lock_guard lock(commit_mutex_);
     if (group.empty()) return;
     group_check_.require_valid(group, last_tid());
-    require_writable();
+    require_own("commit");
+    writer_.require_writable("commit");
     batch_.Clear();
     add_mark(batch_);
     const std::uint64_t now = microseconds_now();
     ChainEnd chain = chain_;
     for (const TransactionWrite& transaction : group) chain = add_transaction(transaction, chain, now);
-    require_disk_space(path_, "commit", options_.reserve_bytes, batch_.GetDataSize());
-    const rocksdb::Status status = handle_->Write(make_rocksdb_write_options(options_), &batch_);
-    if (!status.ok()) {
-      const std::string cause = store_message(path_, "commit", status.ToString());
-      watch_->fail(cause);
-      throw OutcomeUnknownError(group.front().tid, cause);
-    }
+    writer_.write(make_rocksdb_write_options(options_), batch_, "commit",
+                  [&](const std::string& cause) { throw OutcomeUnknownError(group.front().tid, cause); });
     chain_ = chain;
     if (options_.durable) {
       synced_tid_.store(chain.tid.value, std::memory_order_release);
@@ -162,6 +172,8 @@ class RocksDbStore::Impl {
 
   std::uint64_t loads() const noexcept { return loads_.load(std::memory_order_relaxed); }
   bool writable() const noexcept { return !watch_->failed(); }
+  std::string trouble() const { return watch_->cause(); }
+  bool is_own() const noexcept { return lock_.held(); }
   const std::filesystem::path& path() const noexcept { return path_; }
   std::uint64_t verify() const {
     return verify_history(path_, handle_, std::numeric_limits<std::uint64_t>::max()).transactions;
@@ -175,16 +187,20 @@ class RocksDbStore::Impl {
 
   // --- Opening and closing
 
-  bool may_create() const {
-    if (!content_.is_store && !options_.create_if_missing) {
-      throw StoreError(store_message(path_, "open", "no store in this directory"));
+  bool must_create(Mode mode) const {
+    if (content_.is_store && mode == Mode::create) {
+      throw StoreExistsError(store_message(path_, "create", "there is a store already"));
+    }
+    if (!content_.is_store && mode == Mode::open) {
+      throw StoreMissingError(
+          store_message(path_, "open", "no store in this directory; RocksDbStore::create makes one"));
     }
     return !content_.is_store;
   }
 
   // Before RocksDB changes anything: `clean` is withdrawn, or a creation announced. Returns whether to create.
   bool begin_witness() {
-    const bool create = may_create();
+    const bool create = !content_.is_store;
     WitnessRecord record = content_.witness.value_or(WitnessRecord{});
     if (create) {
       if (!content_.witness) record.store_id = random_id();
@@ -240,6 +256,7 @@ class RocksDbStore::Impl {
   }
 
   void close_cleanly() {
+    writer_.require_writable("close");
     witness_.closing();
     if (oids_.next != pool_end_) {
       rocksdb::WriteOptions write;
@@ -247,6 +264,7 @@ class RocksDbStore::Impl {
       require_ok(path_, "close", handle_->Put(write, handle_.metadata(), to_slice(kOidsKey), oids_.encode()));
     }
     require_ok(path_, "close", handle_->Flush({}, handle_.families()));
+    merge_small_files(handle_);
     witness_.closed_cleanly(chain_, oids_.next, oids_.limit);
   }
 
@@ -273,6 +291,17 @@ class RocksDbStore::Impl {
     throw_status(path_, "load oid " + std::to_string(oid.value) + " at tid " + std::to_string(at.value), status);
   }
 
+  // When Next comes to a file that cannot be opened, RocksDB goes on without that file, and says nothing. A Seek reports
+  // it. So this seeks what was walked to: the newest revision below `end`, which must be `begin` (0: there is none).
+  void require_none_between(rocksdb::Iterator& it, Oid oid, Tid begin, Tid end) const {
+    const RevisionKey newest(oid, Tid{end.value - 1});
+    it.Seek(to_slice(newest.bytes()));
+    require_readable(it, oid, begin);
+    if ((it.Valid() ? tid_at(it, oid, begin) : Tid{0}) == begin) return;
+    throw StoreError(store_message(path_, "load oid " + std::to_string(oid.value),
+                                   "a revision before tid " + std::to_string(end.value) + " cannot be read"));
+  }
+
   // REQUIRES: `newer` is a revision above `at`.
   std::optional<Revision> load_old(rocksdb::Iterator& it, Oid oid, Tid at, Tid newer) const {
     const RevisionKey successor(oid, Tid{at.value + 1});
@@ -281,7 +310,8 @@ class RocksDbStore::Impl {
     // It stands on the oldest revision above `at`; the one that is asked for follows, if there is one.
     if (!it.Valid()) throw CorruptRecordError(oid, newer, "a revision of '" + path_.string() + "' is lost");
     const Tid end = tid_at(it, oid, at);
-    it.Next();
+    const RevisionKey wanted(oid, at);
+    it.Seek(to_slice(wanted.bytes()));  // not Next, as above
     require_readable(it, oid, at);
     if (!it.Valid() || it.key().size() != RevisionKey::kSize || RevisionKey::oid_of(it.key().data()) != oid) {
       return std::nullopt;
@@ -324,41 +354,39 @@ class RocksDbStore::Impl {
   void reserve_oids(std::uint64_t count) {
     const std::uint64_t end = kMaxOid.value + 1;
     if (oids_.next > end || count > end - oids_.next) throw OidRangeError(Oid{oids_.next});
-    require_writable();
+    require_own("reserve oids");
+    writer_.require_writable("reserve oids");
     const std::uint64_t wanted = count + std::min(options_.oid_block, end - oids_.next - count);
     const std::uint64_t limit = std::max(oids_.limit, oids_.next + wanted);
     rocksdb::WriteBatch batch;
     add_mark(batch);
     const std::string entry = OidReservation{limit, limit}.encode();
     require_ok(path_, "reserve oids", batch.Put(handle_.metadata(), to_slice(kOidsKey), entry));
-    require_disk_space(path_, "reserve oids", options_.reserve_bytes, batch.GetDataSize());
     rocksdb::WriteOptions write;
     write.sync = true;
-    const rocksdb::Status status = handle_->Write(write, &batch);
-    if (!status.ok()) {
-      watch_->fail(store_message(path_, "reserve oids", status.ToString()));
-      throw_status(path_, "reserve oids", status);
-    }
+    writer_.write(write, batch, "reserve oids", [](const std::string& cause) { throw StoreError(cause); });
     oids_.limit = limit;
     pool_end_ = limit;
     durable_oid_limit_.store(limit, std::memory_order_release);
     witness_.reserved(limit);
   }
 
-  void require_writable() const {
-    if (!watch_->failed()) return;
-    throw StoreReadOnlyError(
-        store_message(path_, "commit", "closed for writing until it is reopened, because: " + watch_->cause()));
+  void require_own(const char* operation) const {
+    if (is_own()) return;
+    throw StoreError(store_message(path_, operation, "this process was forked after the store was opened"));
   }
 
   const RocksDbOptions options_;
-  const std::filesystem::path path_;
+  StorePlace place_;
+  const std::filesystem::path& path_ = place_.path();
   const DirectoryLock lock_;
   const DirectoryContent content_;
+  CreationGuard creation_;
   std::uint64_t store_id_ = 0;  // set by begin_witness
   Witness witness_;             // outlives the database: it says `clean` when that is closed
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   const RocksDbHandle handle_;
+  LogWriter writer_;
   IteratorPool iterators_;
 
   std::mutex commit_mutex_;
@@ -380,8 +408,16 @@ class RocksDbStore::Impl {
 };
 
 RocksDbStore::RocksDbStore(std::filesystem::path path, RocksDbOptions options)
-    : impl_(std::make_unique<Impl>(std::move(path), std::move(options))) {}
-RocksDbStore::~RocksDbStore() = default;
+    : RocksDbStore(path, options, options.create_if_missing ? Mode::open_or_create : Mode::open) {}
+RocksDbStore::RocksDbStore(const std::filesystem::path& path, const RocksDbOptions& options, Mode mode)
+    : impl_(std::make_unique<Impl>(path, options, mode)) {}
+RocksDbStore RocksDbStore::create(const std::filesystem::path& path, const RocksDbOptions& options) {
+  return RocksDbStore(path, options, Mode::create);
+}
+RocksDbStore::~RocksDbStore() {
+  // In a forked child RocksDB's threads are missing, and the files are the parent's.
+  if (!impl_->is_own()) static_cast<void>(impl_.release());
+}
 
 std::optional<Revision> RocksDbStore::load(Oid oid, Tid at) { return impl_->load(oid, at); }
 Tid RocksDbStore::last_tid() { return impl_->last_tid(); }
@@ -389,6 +425,7 @@ OidBlock RocksDbStore::allocate_oids(std::uint64_t count) { return impl_->alloca
 void RocksDbStore::commit(std::span<const TransactionWrite> group) { impl_->commit(group); }
 std::uint64_t RocksDbStore::loads() const noexcept { return impl_->loads(); }
 bool RocksDbStore::writable() const noexcept { return impl_->writable(); }
+std::string RocksDbStore::trouble() const { return impl_->trouble(); }
 const std::filesystem::path& RocksDbStore::path() const noexcept { return impl_->path(); }
 std::uint64_t RocksDbStore::verify() { return impl_->verify(); }
 

@@ -10,7 +10,11 @@
 //  3. Every transaction names its predecessor and its records by checksum. Lost or altered history is reported when
 //     the store is opened or read, never served; `detail/log_mark.hpp` tells what can be found out and what cannot.
 //  4. After a failed write the store accepts no other, so that nothing is ever built on a commit of unknown outcome.
-//  5. Opening a directory that is not a store of this format changes nothing in it.
+//  5. Opening a directory that is not a store of this format changes nothing in it. What an open or a creation that
+//     failed has made, it removes.
+//  6. A full disk costs nothing that was committed and ends no process: commits are refused until there is room.
+//  7. A child process that is forked while a store is open has no part in it: it does not keep the store locked, its
+//     commits are refused, and its copy of the object does nothing when it is destroyed.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
@@ -32,8 +37,9 @@ struct RocksDbOptions {
   /// False: once it is with the operating system.
   bool durable = true;
 
-  /// False: refuse a directory without a store instead of making one.
-  bool create_if_missing = true;
+  /// True: make a store in a directory that has none, and the directory if need be, instead of refusing it. A mistyped
+  /// path is then a new, empty store; `RocksDbStore::create` makes one on purpose.
+  bool create_if_missing = false;
 
   /// Memory for uncompressed blocks of the database files, in bytes.
   std::size_t block_cache_bytes = std::size_t{64} << 20;
@@ -44,9 +50,11 @@ struct RocksDbOptions {
   /// Length of the write-ahead log, in bytes, beyond which buffers are flushed. Recovery replays it at about 55 MB/s.
   std::uint64_t max_log_bytes = std::uint64_t{64} << 20;
 
-  /// Commits are refused with StoreFullError while the file system has less than this free, in bytes. The reserve is
-  /// what RocksDB needs to write its buffers out on a disk that has filled up, which it survives badly; so it should
-  /// be at least two write buffers. 0: no reserve; RocksDB 7.8 with assertions, as in Debian, then aborts the process.
+  /// Commits are refused with StoreFullError while the file system has less than this free, in bytes. What it buys:
+  /// flushes and a clean close still have room on a disk that others have filled up, so a commit that was accepted is
+  /// hardly ever one whose outcome is unknown, and a flush does not have to wait. For that it should be at least two
+  /// write buffers. 0: commits go on until the device itself refuses one, which closes the store for writing.
+  /// Nothing that was acknowledged is lost in either case, and the process goes on.
   std::uint64_t reserve_bytes = std::uint64_t{64} << 20;
 
   /// Oids reserved on the device in advance, so that allocating them is cheap. At most this many are lost in a crash.
@@ -54,6 +62,10 @@ struct RocksDbOptions {
 
   /// Threads that flush and compact, at least 1.
   int background_jobs = 2;
+
+  /// Database files that are kept open, at least 20; more are opened and closed as they are read. 0: half of the
+  /// descriptors that the process may have (the soft limit of RLIMIT_NOFILE) at the time of the open.
+  int max_open_files = 0;
 
   /// How many entries of the history are read and checked at open, newest first: transactions and the records that they
   /// wrote; 2 us for each that is in memory. At least 1. `verify()` checks all.
@@ -68,11 +80,17 @@ struct RocksDbOptions {
 /// A `Store` on RocksDB.
 class RocksDbStore final : public Store {
  public:
-  /// Opens the store in the directory `path`, or creates it. Recovery after a crash happens here.
-  /// Throws StoreLockedError (open elsewhere, in this process or another), StoreFormatError (not a store, or of an
-  /// unknown version), StoreCorruptError (history is lost or altered; if found in the write-ahead log, the files are
-  /// left as they were), StoreFullError, or StoreError.
+  /// Opens the store in the directory `path`. Recovery after a crash happens here.
+  /// Throws StoreMissingError (no store there, and not `create_if_missing`), StoreLockedError (open elsewhere, in this
+  /// process or another), StoreFormatError (not a store, or of an unknown version), StoreCorruptError (history is lost
+  /// or altered; if found in the write-ahead log, the files are left as they were), StoreFullError, or StoreError.
   explicit RocksDbStore(std::filesystem::path path, RocksDbOptions options = {});
+
+  /// Makes a store in the directory `path`, which is made too if need be, and must be empty otherwise:
+  ///   cow::RocksDbStore store = cow::RocksDbStore::create("bank.db");
+  /// Throws StoreExistsError if there is one already, and whatever opening throws. `options.create_if_missing` says
+  /// nothing here.
+  static RocksDbStore create(const std::filesystem::path& path, const RocksDbOptions& options = {});
 
   /// Flushes what is in memory, so that the next open has no log to replay, and closes. A failure to do so is ignored:
   /// the log still has everything that was committed.
@@ -94,18 +112,23 @@ class RocksDbStore final : public Store {
   OidBlock allocate_oids(std::uint64_t count) override;
 
   /// Appends a group as one batch. Throws, with nothing written: std::invalid_argument (tids that do not ascend from
-  /// `last_tid()`, an empty record, an oid twice in a transaction), StoreFullError (the store remains usable) and
-  /// StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of the group, if the write itself failed: the
+  /// `last_tid()`, an empty record, an oid twice in a transaction), StoreFullError (the store remains usable; when there
+  /// is room again, commits are accepted again) and StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of the group, if the write itself failed: the
   /// group is invisible now, whole or absent after reopening, and the store is closed for writing while reads go on.
   void commit(std::span<const TransactionWrite> group) override;
 
   /// Number of calls of `load` since the store was opened. Never throws.
   std::uint64_t loads() const noexcept;
 
-  /// False after a failed write, in the foreground or background: commits throw StoreReadOnlyError. Never throws.
+  /// False for ever after a write that failed, in the foreground, or in the background for another reason than want of
+  /// room: commits throw StoreReadOnlyError until the store is reopened. Never throws.
   bool writable() const noexcept;
 
-  /// The directory.
+  /// What is the matter, in words: why the store is closed for writing, or that a flush waits for room on the device
+  /// (commits then throw StoreFullError until there is some). Empty if nothing is.
+  std::string trouble() const;
+
+  /// The directory: absolute, without symbolic links.
   const std::filesystem::path& path() const noexcept;
 
   /// Reads the whole history as of now and checks every link and every record; commits may go on meanwhile. Returns the
@@ -113,7 +136,11 @@ class RocksDbStore final : public Store {
   std::uint64_t verify();
 
  private:
+  enum class Mode { open, open_or_create, create };
   class Impl;
+
+  RocksDbStore(const std::filesystem::path& path, const RocksDbOptions& options, Mode mode);
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -57,20 +57,28 @@ class KnownStore {
     options_.create_if_missing = true;
   }
 
-  /// Opens the store, commits up to `last`, and calls `quiet(files)` with the directory's content before it closes it:
-  /// what a kill would leave at this time.
-  template <class Quiet>
-  void work(std::uint64_t last, Quiet&& quiet) {
+  /// Opens the store, commits up to `last`, and calls `step(files)` after each commit and `quiet(files)` before it closes,
+  /// with the directory's content: what a kill would leave at this time.
+  template <class Step, class Quiet>
+  void work(std::uint64_t last, Step&& step, Quiet&& quiet) {
     RocksDbStore store(directory_, options_);
     const std::uint64_t fresh = store.last_tid() == Tid{} ? kObjects : 1;
     given_ = store.allocate_oids(fresh).first.value + fresh - 1;
-    for (std::uint64_t tid = store.last_tid().value + 1; tid <= last; ++tid) write(store, tid);
+    for (std::uint64_t tid = store.last_tid().value + 1; tid <= last; ++tid) {
+      write(store, tid);
+      step(read_files(directory_));
+    }
     Files files = read_files(directory_);
     for (Files before; files != before; files = read_files(directory_)) {  // until no flush is under way
       before = std::move(files);
       std::this_thread::sleep_for(std::chrono::milliseconds(30));
     }
     quiet(files);
+  }
+  template <class Quiet>
+  void work(std::uint64_t last, Quiet&& quiet) {
+    work(
+        last, [](const Files&) {}, quiet);
   }
   void work(std::uint64_t last) {
     work(last, [](const Files&) {});

@@ -4,10 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <array>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <deque>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -19,76 +23,16 @@
 #include "cow_cache/read_log.hpp"
 #include "cow_cache/state_memory.hpp"
 #include "cow_cache/transaction_registry.hpp"
+#include "reclaimer_testing.hpp"
 
 namespace cow {
 namespace {
 
-/// A value that can tell whether it was destroyed. Its text lives on the heap, where AddressSanitizer watches.
-struct Probe {
-  explicit Probe(std::uint64_t id)
-      : id(id), text("a text too long for the small string buffer, " + std::to_string(id)) {
-    ++alive;
-  }
-  ~Probe() { --alive; }
-  bool intact() const { return text.ends_with(std::to_string(id)); }
-
-  std::uint64_t id;
-  std::string text;
-  static inline std::atomic<std::int64_t> alive = 0;
-};
-
-constexpr TypeOperations kProbeOperations{
-    .name = "Probe",
-    .schema = 1,
-    .state_bytes = sizeof(State<Probe>),
-    .type_bits = nullptr,
-    .destroy = [](StateHeader& state) noexcept { value_of<Probe>(state).~Probe(); },
-    .copy = nullptr,
-    .encode = nullptr,
-    .decode = nullptr,
-    .add_heap_bytes = nullptr,
-};
-
-StateHeader& make_probe(std::uint64_t id) {
-  StateHeader& state = *StateMemory::instance().allocate(size_classes::class_of(sizeof(State<Probe>)));
-  state.operations = &kProbeOperations;
-  state.charge = static_cast<std::uint32_t>(size_classes::bytes_of(state.size_class));
-  ::new (&value_of<Probe>(state)) Probe(id);
-  state.key.store(id, std::memory_order_release);
-  return state;
-}
-
-constexpr std::size_t kBudget = 64 << 10;
-
-class ReclaimerTest : public ::testing::Test {
- protected:
-  ~ReclaimerTest() override {
-    reclaimer_.reset();
-    EXPECT_EQ(Probe::alive.load(), 0) << "states leaked";
-  }
-
-  void retire(StateHeader& state) {
-    Reclaimer::mark_dead(state);
-    StateHeader* const one = &state;
-    reclaimer_->retire({&one, 1});
-  }
-
-  std::atomic<std::uint64_t> frontier_{1};
-  TransactionRegistry registry_{frontier_};
-  std::unique_ptr<HybridReclaimer> reclaimer_ = std::make_unique<HybridReclaimer>(registry_, kBudget);
-};
-
-/// What a transaction is to the reclaimer.
-struct Sleeper {
-  explicit Sleeper(TransactionRegistry& registry) : registry(registry), slot(registry.begin()) { log.open(slot); }
-  ~Sleeper() {
-    log.close();
-    registry.end(slot);
-  }
-  TransactionRegistry& registry;
-  TransactionSlot& slot;
-  ReadLog log;
-};
+using testing::kBudget;
+using testing::make_probe;
+using testing::Probe;
+using testing::ReclaimerTest;
+using testing::Sleeper;
 
 TEST_F(ReclaimerTest, NobodyActiveMeansFreedWithoutReadingLogs) {
   for (std::uint64_t i = 1; i <= 10'000; ++i) {
@@ -209,13 +153,14 @@ TEST_F(ReclaimerTest, ManySleepersAreParkedSomeAtATime) {
                          [&](StateHeader* state) { return registry_.held().contains(handle_of(state)); });
   };
   EXPECT_EQ(parked(), 0);
-  registry_.park_sleepers(3);
+  StateChain released;
+  registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 3);
-  registry_.park_sleepers(3);
+  registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 6);
   registry_.wake(sleepers[9]->slot);
   for (StateHeader* state : states) retire(*state);
-  for (int i = 0; i < 3; ++i) registry_.park_sleepers(3);
+  for (int i = 0; i < 3; ++i) registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 8) << "one never slept, one is awake again";
   reclaimer_->reclaim_all();
   EXPECT_EQ(Probe::alive.load(), 10);
@@ -261,6 +206,139 @@ TEST_F(ReclaimerTest, WhatParkedTransactionsHeldIsFreedAfterTheirEnds) {
   sleepers.clear();
   for (std::uint64_t i = 1; i <= 2000; ++i) retire(make_probe(i));
   EXPECT_LE(Probe::alive.load(), 200);
+}
+
+// Nobody is active then, and nobody may ever retire anything again.
+TEST_F(ReclaimerTest, TheEndOfATransactionFreesWhatOnlyItHeld) {
+  for (bool parked : {false, true}) {
+    std::deque<Sleeper> sleepers;
+    for (int i = 0; i < 3; ++i) sleepers.emplace_back(registry_);
+    constexpr std::uint64_t kStates = 6000;
+    std::vector<StateHeader*> states;
+    for (std::uint64_t i = 0; i < kStates; ++i) {
+      states.push_back(&make_probe(i + 1));
+      // A third of them is the first one's alone; the last two share the others.
+      sleepers[i % 3].log.add(handle_of(states.back()));
+      if (i % 3 > 0) sleepers[3 - i % 3].log.add(handle_of(states.back()));
+    }
+    if (parked) {
+      for (Sleeper& sleeper : sleepers) registry_.fall_asleep(sleeper.slot);
+    }
+    StateChain all;
+    for (StateHeader* state : states) {
+      Reclaimer::mark_dead(*state);
+      all.add(*state);
+    }
+    reclaimer_->retire(std::move(all));
+    for (std::uint64_t i = 1; i <= 2000; ++i) retire(make_probe(i));  // what nobody holds
+    EXPECT_GE(Probe::alive.load(), kStates);
+    sleepers.pop_front();
+    EXPECT_GE(Probe::alive.load(), kStates / 3 * 2);
+    EXPECT_LE(Probe::alive.load(), kStates / 3 * 2 + 2000);
+    for (std::uint64_t i = 0; i < kStates; ++i) {
+      if (i % 3 > 0) {
+        ASSERT_TRUE(value_of<Probe>(*states[i]).intact());
+      }
+    }
+    sleepers.pop_back();
+    EXPECT_GE(Probe::alive.load(), kStates / 3 * 2) << "the other one has them all";
+    sleepers.pop_back();
+    EXPECT_LE(reclaimer_->limbo_bytes(), kBudget);
+    reclaimer_->reclaim_all();
+    EXPECT_EQ(Probe::alive.load(), 0);
+  }
+}
+
+// Held first because it stood in a log, then because it was parked with it: two entries, of which none may be left.
+TEST_F(ReclaimerTest, WhatIsHeldTwiceByOneTransactionIsLetGoTwice) {
+  auto sleeper = std::make_unique<Sleeper>(registry_), other = std::make_unique<Sleeper>(registry_);
+  StateHeader &early = make_probe(1), &late = make_probe(2);
+  sleeper->log.add(handle_of(&early));
+  registry_.fall_asleep(sleeper->slot);
+  retire(make_probe(3));
+  reclaimer_->reclaim_all();  // parks it
+  registry_.wake(sleeper->slot);
+  sleeper->log.add(handle_of(&late));
+  other->log.add(handle_of(&late));
+  retire(early);
+  retire(late);
+  reclaimer_->reclaim_all();  // finds both in its log
+  registry_.fall_asleep(sleeper->slot);
+  retire(make_probe(4));
+  reclaimer_->reclaim_all();  // parks it again
+  EXPECT_EQ(Probe::alive.load(), 2);
+  EXPECT_TRUE(value_of<Probe>(early).intact());
+  sleeper.reset();
+  EXPECT_EQ(Probe::alive.load(), 1);
+  EXPECT_TRUE(value_of<Probe>(late).intact());
+  EXPECT_TRUE(registry_.held().contains(handle_of(&late)));
+  other.reset();
+  EXPECT_EQ(Probe::alive.load(), 0);
+  EXPECT_FALSE(registry_.held().contains(handle_of(&late)));
+  EXPECT_EQ(reclaimer_->limbo_bytes(), 0u);
+}
+
+// A transaction that only stood in the way of epochs holds nothing; what it kept from being freed must go all the same.
+TEST_F(ReclaimerTest, NobodyWhoEndsLeavesMoreThanTheBudget) {
+  auto holder = std::make_unique<Sleeper>(registry_), idler = std::make_unique<Sleeper>(registry_);
+  const std::uint64_t held = 20'000;
+  for (std::uint64_t i = 1; i <= held; ++i) {
+    StateHeader& state = make_probe(i);
+    holder->log.add(handle_of(&state));
+    retire(state);
+  }
+  for (std::uint64_t i = 1; i <= held; ++i) retire(make_probe(i));
+  holder.reset();
+  EXPECT_LE(reclaimer_->limbo_bytes(), 2 * kBudget);
+  idler.reset();
+  EXPECT_LE(reclaimer_->limbo_bytes(), 2 * kBudget);
+}
+
+TEST_F(ReclaimerTest, AWaitingThreadSleepsBeforeTheLockOfALog) {
+  LogLock lock;
+  std::atomic<pid_t> waiter = 0;
+  std::uint64_t entered = 0;
+  lock.lock();
+  std::thread thread([&] {
+    waiter = ::gettid();
+    lock.lock();
+    ++entered;
+    lock.unlock();
+  });
+  auto state_of_waiter = [&] {
+    std::ifstream file("/proc/self/task/" + std::to_string(waiter.load()) + "/stat");
+    std::string stat((std::istreambuf_iterator<char>(file)), {});
+    std::size_t name_end = stat.rfind(") ");
+    return name_end == std::string::npos ? '?' : stat[name_end + 2];
+  };
+  // A thread that only yields is runnable for ever, and keeps the holder from running if its priority is higher.
+  bool slept = false;
+  for (auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+       !slept && std::chrono::steady_clock::now() < until;) {
+    slept = waiter != 0 && state_of_waiter() == 'S';
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(slept);
+  lock.unlock();
+  thread.join();
+  EXPECT_EQ(entered, 1u);
+}
+
+TEST_F(ReclaimerTest, TheLockOfALogExcludes) {
+  LogLock lock;
+  std::uint64_t count = 0;
+  constexpr std::uint64_t kThreads = 4, kTimes = 20'000;
+  std::vector<std::thread> threads;
+  for (std::uint64_t i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&] {
+      for (std::uint64_t k = 0; k < kTimes; ++k) {
+        std::scoped_lock guard(lock);
+        ++count;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(count, kThreads * kTimes);
 }
 
 TEST_F(ReclaimerTest, StatesRetiredByThreadsThatEndedAreFreed) {

@@ -273,12 +273,12 @@ INSTANTIATE_TEST_SUITE_P(
     Stores, StoreConformance,
     ::testing::Values(StoreKind{"Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }},
                       StoreKind{"RocksDbDurable",
-                                [](const auto& path) { return std::make_unique<RocksDbStore>(path); }},
+                                [](const auto& path) { return std::make_unique<RocksDbStore>(path, creating()); }},
                       StoreKind{"RocksDbNotDurable",
                                 [](const auto& path) {
                                   RocksDbOptions options;
                                   options.durable = false;
-                                  return std::make_unique<RocksDbStore>(path, options);
+                                  return std::make_unique<RocksDbStore>(path, creating(options));
                                 }},
                       // Buffers so small that flushes and compactions go on all the time.
                       StoreKind{"RocksDbTinyBuffers",
@@ -288,7 +288,7 @@ INSTANTIATE_TEST_SUITE_P(
                                   options.write_buffer_bytes = 64 << 10;
                                   options.max_log_bytes = 64 << 10;
                                   options.oid_block = 64;
-                                  return std::make_unique<RocksDbStore>(path, options);
+                                  return std::make_unique<RocksDbStore>(path, creating(options));
                                 }}),
     [](const auto& info) { return info.param.name; });
 

@@ -57,7 +57,7 @@ RocksDbOptions options_of(bool durable) {
 }
 
 int run_child(const std::string& path, int pipe, bool durable) {
-  RocksDbStore store(path, options_of(durable));
+  RocksDbStore store(path, creating(options_of(durable)));
   std::mt19937_64 random(std::random_device{}());
   for (;;) {
     const std::uint64_t first = store.last_tid().value + 1;

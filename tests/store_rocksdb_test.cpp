@@ -16,6 +16,7 @@
 #include "persistence/detail/witness.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "store_testing.hpp"
+#include "witness_testing.hpp"
 
 namespace cow::testing {
 namespace {
@@ -49,14 +50,6 @@ void flip_bit(const fs::path& file, std::uint64_t at, int bit) {
   ASSERT_TRUE(stream.good());
 }
 
-// A change of the files that the witness is not to complain of: it forgets that the store was closed, and with which files.
-void forget_close(const fs::path& directory) {
-  detail::WitnessRecord record = detail::read_witness(directory).value();
-  record.state = detail::WitnessRecord::State::open;
-  record.manifest = {};
-  detail::Witness(directory).begin(record);
-}
-
 // What a crash would leave: the files of a store that is still open (and quiet).
 void copy_as_crashed(const fs::path& from, const fs::path& to) {
   fs::remove_all(to);
@@ -68,7 +61,7 @@ TEST(RocksDbStore, KeepsEverythingWhenReopened) {
   std::set<std::uint64_t> oids;
   std::uint64_t last_oid = 0;
   for (std::uint64_t tid = 1; tid <= 5; ++tid) {
-    RocksDbStore store(scratch.store());
+    RocksDbStore store(scratch.store(), creating());
     EXPECT_EQ(store.last_tid(), Tid{tid - 1});
     EXPECT_EQ(store.loads(), 0u);
     for (std::uint64_t before = 1; before < tid; ++before) {
@@ -86,7 +79,7 @@ TEST(RocksDbStore, KeepsEverythingWhenReopened) {
 
 TEST(RocksDbStore, ASecondOpenIsRefusedUntilTheFirstIsClosed) {
   const ScratchDirectory scratch;
-  auto store = std::make_unique<RocksDbStore>(scratch.store());
+  auto store = std::make_unique<RocksDbStore>(scratch.store(), creating());
   commit(*store, 1, {put(1, "a")});
   EXPECT_THROW(RocksDbStore again(scratch.store()), StoreLockedError);
   EXPECT_THROW(RocksDbStore again(scratch.path() / "." / "store"), StoreLockedError);
@@ -97,18 +90,12 @@ TEST(RocksDbStore, ASecondOpenIsRefusedUntilTheFirstIsClosed) {
 
 TEST(RocksDbStore, RefusesWhatIsNotAStoreAndLeavesItAlone) {
   const ScratchDirectory scratch;
-  RocksDbOptions existing;
-  existing.create_if_missing = false;
-  EXPECT_THROW(RocksDbStore(scratch.store(), existing), StoreError);
-  EXPECT_FALSE(fs::exists(scratch.store()));
   fs::create_directory(scratch.store());
-  EXPECT_THROW(RocksDbStore(scratch.store(), existing), StoreError);
-  EXPECT_TRUE(fs::is_empty(scratch.store()));
-
   std::ofstream(scratch.store() / "thesis.txt") << "years of work";
   EXPECT_NE(message_of([&] { RocksDbStore store(scratch.store()); }).find("thesis.txt"), std::string::npos);
   EXPECT_THROW(RocksDbStore(scratch.store()), StoreFormatError);
-  EXPECT_THROW(RocksDbStore(scratch.store() / "thesis.txt"), StoreFormatError);
+  EXPECT_THROW(RocksDbStore(scratch.store(), creating()), StoreFormatError);
+  EXPECT_THROW(RocksDbStore(scratch.store() / "thesis.txt", creating()), StoreFormatError);
   EXPECT_EQ(files_with(scratch.store(), "").size(), 1u);
 
   const std::string foreign = (scratch.path() / "foreign").string();
@@ -120,13 +107,14 @@ TEST(RocksDbStore, RefusesWhatIsNotAStoreAndLeavesItAlone) {
   delete db;
   const auto before = files_with(foreign, "");
   EXPECT_THROW(RocksDbStore{foreign}, StoreFormatError);
+  EXPECT_THROW(RocksDbStore::create(foreign), StoreFormatError);
   EXPECT_EQ(files_with(foreign, ""), before);
   EXPECT_NE(message_of([&] { RocksDbStore store(foreign); }).find(foreign), std::string::npos);
 }
 
 TEST(RocksDbStore, RefusesAnUnknownFormatVersion) {
   const ScratchDirectory scratch;
-  { RocksDbStore store(scratch.store()); }
+  { RocksDbStore::create(scratch.store()); }
   rocksdb::DB* db = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   ASSERT_TRUE(rocksdb::DB::Open({}, scratch.store().string(),
@@ -149,7 +137,7 @@ TEST(RocksDbStore, AnInterruptedCreationIsTakenUpAgain) {
     std::ofstream(scratch.store() / name) << "";
   }
   {
-    RocksDbStore store(scratch.store());
+    RocksDbStore store = RocksDbStore::create(scratch.store());
     commit(store, 1, {put(1, "a")});
   }
   EXPECT_EQ(RocksDbStore(scratch.store()).last_tid(), Tid{1});
@@ -160,14 +148,14 @@ TEST(RocksDbStore, AnInterruptedCreationIsTakenUpAgain) {
   rocksdb::DB* db = nullptr;
   ASSERT_TRUE(rocksdb::DB::Open(create, empty, &db).ok());
   delete db;
-  RocksDbStore store(empty);
+  RocksDbStore store = RocksDbStore::create(empty);
   commit(store, 1, {put(1, "a")});
 }
 
 TEST(RocksDbStore, AFullDiskRefusesCommitsAndNothingElse) {
   const ScratchDirectory scratch;
   {
-    RocksDbStore store(scratch.store());
+    RocksDbStore store = RocksDbStore::create(scratch.store());
     commit(store, 1, {put(1, "a")});
   }
   RocksDbOptions full;
@@ -193,7 +181,7 @@ TEST(RocksDbStore, AFailedWriteClosesTheStoreForWriting) {
   rlimit limit{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
   {
-    RocksDbStore store(scratch.store());
+    RocksDbStore store = RocksDbStore::create(scratch.store());
     commit(store, 1, {put(1, "a")});
     const rlimit small{1 << 20, limit.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
@@ -243,7 +231,7 @@ TEST(RocksDbStore, AFlippedBitInTheLogIsReported) {
   constexpr std::uint64_t kLast = 60;
   const ScratchDirectory scratch;
   const fs::path copy = scratch.path() / "copy";
-  RocksDbStore original(scratch.store());
+  RocksDbStore original = RocksDbStore::create(scratch.store());
   write_history(original, 1, kLast);
   int reported = 0;
   constexpr int kFlips = repetitions(120);
@@ -274,7 +262,7 @@ TEST(RocksDbStore, AFlippedBitInTheLogIsReported) {
 TEST(RocksDbStore, ATornEndOfTheLogIsOrdinary) {
   const ScratchDirectory scratch;
   const fs::path copy = scratch.path() / "copy";
-  RocksDbStore original(scratch.store());
+  RocksDbStore original = RocksDbStore::create(scratch.store());
   write_history(original, 1, 20);
   const fs::path log = files_with(scratch.store(), ".log").back();
   const std::uint64_t before = fs::file_size(log);
@@ -300,7 +288,7 @@ TEST(RocksDbStore, AFlippedBitInADatabaseFileNeverServesWrongBytes) {
   const ScratchDirectory scratch;
   const fs::path copy = scratch.path() / "copy";
   {
-    RocksDbStore original(scratch.store());
+    RocksDbStore original = RocksDbStore::create(scratch.store());
     write_history(original, 1, kLast);
   }
   constexpr int kFlips = repetitions(20);
@@ -334,7 +322,7 @@ TEST(RocksDbStore, VerifyNamesWhatIsWrong) {
   const auto tamper = [&](const std::function<void(rocksdb::DB&, rocksdb::ColumnFamilyHandle*)>& action) {
     fs::remove_all(scratch.store());
     {
-      RocksDbStore store(scratch.store());
+      RocksDbStore store = RocksDbStore::create(scratch.store());
       write_history(store, 1, 5);
     }
     rocksdb::DB* db = nullptr;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
 #include <stdexcept>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "cow_cache/store.hpp"
+#include "persistence/rocksdb_store.hpp"
 
 namespace cow::testing {
 
@@ -23,11 +25,14 @@ constexpr int repetitions(int times) {
 #endif
 }
 
+/// True for a long run, as `scripts/test --stress` asks for.
+inline bool stress() { return std::getenv("COW_CACHE_STRESS_SECONDS") != nullptr; }
+
 /// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.
 class ScratchDirectory {
  public:
-  ScratchDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "cow_store_XXXXXX").string();
+  explicit ScratchDirectory(const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+    std::string name = (in / "cow_store_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed for " + name);
     path_ = name;
   }
@@ -44,6 +49,12 @@ class ScratchDirectory {
  private:
   std::filesystem::path path_;
 };
+
+/// `options`, for a store that is made if it is missing.
+inline RocksDbOptions creating(RocksDbOptions options = {}) {
+  options.create_if_missing = true;
+  return options;
+}
 
 inline ObjectWrite put(std::uint64_t oid, std::string_view record) { return {Oid{oid}, false, record}; }
 inline ObjectWrite erase(std::uint64_t oid) { return {Oid{oid}, true, {}}; }

@@ -14,8 +14,7 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
-#include <span>
-#include <vector>
+#include <utility>
 
 #include "cow_cache/detail/asymmetric_fence.hpp"
 #include "cow_cache/detail/thread_number.hpp"
@@ -31,19 +30,16 @@ class ScanReclaimer final : public Reclaimer {
   ScanReclaimer(TransactionRegistry& registry, std::size_t) : registry_(registry) {}
   ~ScanReclaimer() override {
     for (List& list : lists_) {
-      for (StateHeader* state : list.states) destroy_state(*state);
+      while (!list.states.empty()) destroy_state(list.states.take());
     }
   }
 
-  void retire(std::span<StateHeader* const> states) noexcept override {
+  void retire(StateChain states) noexcept override {
     List& list = lists_[detail::thread_number() % lists_.size()];
     std::scoped_lock lock(list.mutex);
-    for (StateHeader* state : states) {
-      list.states.push_back(state);
-      list.bytes += charge_in(*state);
-      limbo_bytes_.fetch_add(charge_in(*state), std::memory_order_relaxed);  // a statistic
-    }
-    if (list.bytes > list.scan_above) scan(list);
+    limbo_bytes_.fetch_add(states.bytes(), std::memory_order_relaxed);  // a statistic
+    list.states.append(std::move(states));
+    if (list.states.bytes() > list.scan_above) scan(list);
   }
 
   void reclaim_all() noexcept override {
@@ -61,8 +57,8 @@ class ScanReclaimer final : public Reclaimer {
 
   struct alignas(64) List {
     std::mutex mutex;
-    std::vector<StateHeader*> states;
-    std::size_t bytes = 0, scan_above = kLeast;
+    StateChain states;
+    std::size_t scan_above = kLeast;
   };
 
   /// REQUIRES: the list's mutex.
@@ -71,18 +67,18 @@ class ScanReclaimer final : public Reclaimer {
     cow::detail::heavy_fence();
     tsl::robin_set<StateHandle, StateHandleHash> logged;
     registry_.for_each_logged(TransactionSlot::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
-    std::size_t before = list.bytes;
-    list.bytes = 0;
-    std::erase_if(list.states, [&](StateHeader* state) {
-      if (logged.contains(handle_of(state))) {
-        list.bytes += charge_in(*state);
-        return false;
+    StateChain all = std::move(list.states);
+    std::size_t before = all.bytes();
+    while (!all.empty()) {
+      StateHeader& state = all.take();
+      if (logged.contains(handle_of(&state))) {
+        list.states.add(state);
+      } else {
+        destroy_state(state);
       }
-      destroy_state(*state);
-      return true;
-    });
-    limbo_bytes_.fetch_sub(before - list.bytes, std::memory_order_relaxed);
-    list.scan_above = std::max(kLeast, 2 * list.bytes);
+    }
+    limbo_bytes_.fetch_sub(before - list.states.bytes(), std::memory_order_relaxed);
+    list.scan_above = std::max(kLeast, 2 * list.states.bytes());
   }
 
   TransactionRegistry& registry_;

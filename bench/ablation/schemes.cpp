@@ -11,10 +11,8 @@ namespace {
 /// Frees nothing, ever: what freeing costs is the distance to it.
 class LeakingReclaimer final : public Reclaimer {
  public:
-  void retire(std::span<StateHeader* const> states) noexcept override {
-    std::size_t bytes = 0;
-    for (StateHeader* state : states) bytes += charge_in(*state);
-    limbo_bytes_.fetch_add(bytes, std::memory_order_relaxed);  // a statistic
+  void retire(StateChain states) noexcept override {
+    limbo_bytes_.fetch_add(states.bytes(), std::memory_order_relaxed);  // a statistic
   }
   void reclaim_all() noexcept override {}
   std::size_t limbo_bytes() const noexcept override { return limbo_bytes_.load(std::memory_order_relaxed); }

@@ -39,22 +39,22 @@ class UrcuReclaimer final : public Reclaimer {
   ~UrcuReclaimer() override {
     kBarrier();
     for (RetireList& list : lists_) {
-      for (StateHeader* state : list.open.front()) destroy_state(*state);
+      while (!list.open.empty()) destroy_state(list.open.take());
     }
   }
 
-  void retire(std::span<StateHeader* const> states) noexcept override {
+  void retire(StateChain states) noexcept override {
     RetireList& list = lists_[detail::thread_number() % lists_.size()];
     std::scoped_lock lock(list.mutex);
-    for (StateHeader* state : states) {
-      if (list.add(*state)) hand_over(list);
+    while (!states.empty()) {
+      if (list.add(states.take())) hand_over(list);
     }
   }
 
   void reclaim_all() noexcept override {
     for (RetireList& list : lists_) {
       std::scoped_lock lock(list.mutex);
-      if (list.open.front().count > 0) hand_over(list);
+      if (!list.open.empty()) hand_over(list);
     }
     kBarrier();
   }
@@ -71,7 +71,7 @@ class UrcuReclaimer final : public Reclaimer {
   void hand_over(RetireList& list) {
     auto garbage = std::make_unique<Garbage>();
     garbage->owner = this;
-    limbo_bytes_.fetch_add(list.close(0), std::memory_order_relaxed);  // a statistic
+    limbo_bytes_.fetch_add(list.close([] { return std::uint64_t{0}; }), std::memory_order_relaxed);  // a statistic
     garbage->batch.splice(garbage->batch.end(), list.closed);
     kCall(garbage.release(), free_garbage);
   }
@@ -79,9 +79,9 @@ class UrcuReclaimer final : public Reclaimer {
   /// On liburcu's own thread.
   static void free_garbage(rcu_head* head) {
     std::unique_ptr<Garbage> garbage(static_cast<Garbage*>(head));
-    for (const RetireBatch& batch : garbage->batch) {
-      for (StateHeader* state : batch) destroy_state(*state);
-      garbage->owner->limbo_bytes_.fetch_sub(batch.bytes, std::memory_order_relaxed);
+    for (RetireBatch& batch : garbage->batch) {
+      garbage->owner->limbo_bytes_.fetch_sub(batch.states.bytes(), std::memory_order_relaxed);
+      while (!batch.states.empty()) destroy_state(batch.states.take());
     }
   }
 

@@ -106,12 +106,8 @@ class BlockingCache {
   BlockingCache& operator=(const BlockingCache&) = delete;
   ~BlockingCache() { evict_all(); }
 
-  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
-    publish_in_place(writes, tid);
-    writes.clear();
-    return {};  // nothing that others could still read
-  }
-  void settle(const Unsettled&) noexcept {}
+  void publish(WriteSet& writes, Tid tid) noexcept { publish_in_place(writes, tid); }
+  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);
@@ -125,8 +121,12 @@ class BlockingCache {
 
   /// A cold cache. REQUIRES: no transaction is active.
   void evict_all() noexcept {
-    sweep(
-        StateMemory::instance().slot_count(), [](StateHeader&) { return true; }, [] { return false; });
+    for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
+      table_.take_all(stripe, [&](StateHeader& state) {
+        forget(state);
+        destroy_state(state);
+      });
+    }
   }
 
  private:
@@ -173,7 +173,7 @@ class BlockingCache {
   void insert(StateHeader& state, Oid oid) {
     try {
       state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);  // pairs with the acquire of a hit
-      table_.set(oid, state);
+      if (!table_.set(oid, state)) throw std::bad_alloc();
     } catch (...) {
       destroy_state(state);  // its key too: nobody has found it yet
       throw;
@@ -184,6 +184,9 @@ class BlockingCache {
   /// REQUIRES: the caller is alone, here and in what follows.
   void remove(StateHeader& state) noexcept {
     table_.remove(state.oid());
+    forget(state);
+  }
+  void forget(StateHeader& state) noexcept {
     state.key.store(0, std::memory_order_relaxed);
     adjust_bytes(-std::int64_t{state.charge.load(std::memory_order_relaxed)});
   }

@@ -57,15 +57,13 @@ class LockedCache {
   LockedCache(const LockedCache&) = delete;
   LockedCache& operator=(const LockedCache&) = delete;
 
-  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
+  void publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       entry.state->begin.store(tid.value, std::memory_order_relaxed);  // published by the entry's lock
       current_.put(entry.oid, [&] { return share(*entry.state); });
     }
-    writes.clear();
-    return {};  // nothing that others could still read
   }
-  void settle(const Unsettled&) noexcept {}
+  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += current_.bytes();

@@ -121,13 +121,11 @@ class PrivateCache {
     std::terminate();
   }
 
-  Unsettled publish(WriteSet& writes, Tid tid) noexcept {
+  void publish(WriteSet& writes, Tid tid) noexcept {
     publish_in_place(writes, tid);
     log_.append(writes, tid);
-    writes.clear();
-    return {};  // nothing that others could still read
   }
-  void settle(const Unsettled&) noexcept {}
+  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const;
   std::size_t active_transactions() const;

@@ -43,8 +43,10 @@ inline int repetitions(int most) { return std::max(3, static_cast<int>(most * ef
 // Grouped by what they measure; each in the file of that name.
 std::vector<Claim> read_claims();         // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, two-threads
 std::vector<Claim> memory_claims();       // memory_claims.cpp: memory-64, cold-loads, statistics
+std::vector<Claim> transaction_claims();  // transaction_claims.cpp: one-transaction
 std::vector<Claim> sleeper_claims();      // sleeper_claims.cpp: limbo, oversubscription, budget
-std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw
+std::vector<Claim> write_claims();        // write_claims.cpp: first-write, commit-raw, ...
+std::vector<Claim> idle_claims();         // idle_claims.cpp: limbo-idle, revisions, commit-hot
 std::vector<Claim> replacement_claims();  // replacement_claims.cpp: orm-misses
 std::vector<Claim> async_claims();        // async_claims.cpp: async-hit, coroutines-memory, littles-law, ...
 std::vector<Claim> publisher_claims();    // publisher_claims.cpp: publisher

@@ -29,7 +29,7 @@ class WordNetStore {
   }
 
  private:
-  WordNetStore() : store_(directory_.path() / "wordnet", {.durable = false}) {
+  WordNetStore() : store_(directory_.path() / "wordnet", {.durable = false, .create_if_missing = true}) {
     Database database(store_, kAmple);
     wordnet::Files files(wordnet::locate());
     wordnet::Importer<Database>(database, files).run();

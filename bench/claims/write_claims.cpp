@@ -1,11 +1,17 @@
-// The write path: first-write, commit-raw.
+// The write path: first-write, commit-raw, commit-behind-old.
 #include <fmt/format.h>
 #include <rocksdb/db.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <memory>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/paired.hpp"
@@ -105,7 +111,7 @@ Measured measure_commit_raw() {
   using Object = Block<256>;
   constexpr std::size_t kObjects = 100;
   constexpr int kCommits = 50;  // per repetition
-  const RocksDbOptions options{.durable = false};
+  const RocksDbOptions options{.durable = false, .create_if_missing = true};
   ScratchDirectory directory;
   RocksDbStore store(directory.path() / "store", options);
   Database database(store, kAmple);
@@ -148,6 +154,65 @@ Measured measure_commit_raw() {
                       paired.second * microseconds, kObjects, record.size())};
 }
 
+/// A store whose loads take as long as those of a fast device.
+class DeviceStore : public Store {
+ public:
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+    return inner_.load(oid, at);
+  }
+  Tid last_tid() override { return inner_.last_tid(); }
+  OidBlock allocate_oids(std::uint64_t count) override { return inner_.allocate_oids(count); }
+  void commit(std::span<const TransactionWrite> group) override { inner_.commit(group); }
+
+ private:
+  MemoryStore inner_;
+};
+
+/// The longest wait, in seconds, of another thread's commits of one object while a transaction of 5,000 objects commits.
+/// That one is older than the recent writes, or young.
+double longest_wait_beside(bool old) {
+  using Object = Block<8>;
+  constexpr std::size_t kObjects = 5'000;
+  DeviceStore store;
+  Database database(store, kAmple);
+  std::vector<Ref<Object>> objects = create_objects<Object>(database, kObjects);
+  Ref<Object> small = create_objects<Object>(database, 1).front();
+  auto grow_older = [&] {
+    for (int i = 0; i < 70; ++i) create_objects<Object>(database, 1'000);
+  };
+  if (!old) grow_older();
+  Transaction large = database.begin();
+  for (const Ref<Object>& object : objects) large.write(object).bytes.fill(1);
+  if (old) grow_older();
+
+  std::atomic<bool> stop = false;
+  std::atomic<int> commits = 0;
+  double longest = 0;
+  std::thread other([&] {
+    while (!stop) {
+      double seconds =
+          seconds_of([&] { database.transact([&](Transaction& txn) { txn.write(small).bytes.fill(3); }); });
+      longest = std::max(longest, seconds);
+      commits.fetch_add(1, std::memory_order_relaxed);
+    }
+  });
+  while (commits.load(std::memory_order_relaxed) < 100) std::this_thread::yield();
+  large.commit();
+  stop = true;
+  other.join();
+  return longest;
+}
+
+Measured measure_commit_behind_old() {
+  Paired paired = measure_paired(
+      repetitions(21), [] { return longest_wait_beside(true); }, [] { return longest_wait_beside(false); });
+  return {paired.ratio,
+          fmt::format("longest wait {:.2f} ms beside an old transaction of 5,000 objects, {:.2f} ms beside "
+                      "a young one; a load takes 50 us",
+                      paired.first * 1e3, paired.second * 1e3)};
+}
+
 }  // namespace
 
 std::vector<Claim> write_claims() {
@@ -157,6 +222,10 @@ std::vector<Claim> write_claims() {
        measure_first_write},
       {"commit-raw", "unsynced commit of 100 x 256 B objects against the same records in a bare RocksDB WriteBatch",
        at_most, 1.3, "x", measure_commit_raw},
+      {"commit-behind-old",
+       "longest wait of a commit of one object beside a transaction of 5,000 objects that is older than the recent "
+       "writes / beside an equally large young one",
+       at_most, 1.5, "x", measure_commit_behind_old},
   };
 }
 

@@ -172,7 +172,7 @@ void probe_recovery(const RecoveryOptions& asked) {
   }
   const double ratio_before = settled(testimony.hit_ratios);
   const std::uint64_t log_bytes = log_bytes_in(options.path);
-  RocksDbStore store(options.path, {.durable = !options.unsynced, .create_if_missing = false});
+  RocksDbStore store(options.path, {.durable = !options.unsynced});
   Recovery recovery;
   with_database(options.cache, [&]<class Database>(std::type_identity<Database>) {
     recovery = recover<Database>(store, options, bank, killed, ratio_before);

@@ -23,7 +23,7 @@ bool tell(int pipe, const Message& message) {
 
 template <class Database>
 void serve(const RecoveryOptions& options, int pipe) {
-  RocksDbStore store(options.path, {.durable = !options.unsynced});
+  RocksDbStore store(options.path, {.durable = !options.unsynced, .create_if_missing = true});
   Bank bank(options);
   {
     Database database(store, cache_options<Database>(options));

@@ -106,7 +106,7 @@ void run(const Options& options) {
   if (options.path.empty()) {
     store = std::make_unique<MemoryStore>();
   } else {
-    store = std::make_unique<RocksDbStore>(options.path);
+    store = std::make_unique<RocksDbStore>(options.path, RocksDbOptions{.create_if_missing = true});
   }
   {
     cow::Database importing(*store, {.cache_bytes = std::size_t{64} << 20});

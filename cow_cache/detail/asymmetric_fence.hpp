@@ -11,6 +11,8 @@
 //     the point as well and reads the mark that the reclaimer had written before calling.
 //     Proof, symmetric mode: all four accesses are seq_cst, so one total order S has them; if the reclaimer's load of the
 //     entry does not read the store, it precedes it in S, hence the mark precedes the look in S.
+//     The end of a transaction is such a pair as well: the owner announces it, then looks at a flag; a reclaimer sets the
+//     flag, fences, then reads the announcement (transaction_registry.hpp, invariant 6).
 //  2. The mode is chosen once, at start-up, and never changes. (Static initialisers that run before see the symmetric
 //     reader, which is also right under an asymmetric reclaimer: it only fences more.)
 //  3. The reclaimer's marks and its loads of announcements are seq_cst in both modes.
@@ -45,6 +47,17 @@ inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
     entry.store(value, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  } else {
+    entry.store(value, std::memory_order_seq_cst);
+  }
+}
+
+/// The same, and a release: what the thread did before happens before whatever acquires the value.
+template <template <class> class Atomic, class Value>
+inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
+  if (asymmetric_fences) [[likely]] {
+    entry.store(value, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
   } else {
     entry.store(value, std::memory_order_seq_cst);

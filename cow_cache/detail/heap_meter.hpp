@@ -35,20 +35,23 @@ inline std::size_t allocation_size(std::size_t bytes) noexcept {
   return size < std::size_t{16} << 10 ? size : size + padding_of_large();
 }
 
+/// Meters nest: a codec may read other objects, and what that allocates is not the value's (HeapPause).
 class HeapMeter {
  public:
-  HeapMeter() noexcept : start_(kept_by_thread()) {}
+  HeapMeter() noexcept : start_(counted()) {}
 
   /// False: `kept` knows nothing.
   static bool counts() noexcept { return counters().allocated != nullptr; }
 
   /// Bytes allocated less bytes freed since construction.
-  std::int64_t change() const noexcept { return kept_by_thread() - start_; }
+  std::int64_t change() const noexcept { return counted() - start_; }
 
   /// Bytes allocated and not freed since construction.
   std::size_t kept() const noexcept { return static_cast<std::size_t>(std::max<std::int64_t>(change(), 0)); }
 
  private:
+  friend class HeapPause;
+
   struct Counters {
     const std::uint64_t* allocated = nullptr;
     const std::uint64_t* deallocated = nullptr;
@@ -70,7 +73,23 @@ class HeapMeter {
     return static_cast<std::int64_t>(*of_thread.allocated - *of_thread.deallocated);
   }
 
+  static std::int64_t counted() noexcept { return kept_by_thread() - paused_; }
+
+  static inline constinit thread_local std::int64_t paused_ = 0;  // kept during pauses; only differences matter
+
   std::int64_t start_;
+};
+
+/// While it lives, the meters of the thread that began before it do not count.
+class HeapPause {
+ public:
+  HeapPause() noexcept : kept_(HeapMeter::kept_by_thread()), paused_(HeapMeter::paused_) {}
+  HeapPause(const HeapPause&) = delete;
+  HeapPause& operator=(const HeapPause&) = delete;
+  ~HeapPause() { HeapMeter::paused_ = paused_ + HeapMeter::kept_by_thread() - kept_; }
+
+ private:
+  std::int64_t kept_, paused_;
 };
 
 }  // namespace cow::detail

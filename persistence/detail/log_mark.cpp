@@ -5,10 +5,12 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "cow_cache/errors.hpp"
 #include "encoding.hpp"
+#include "store_place.hpp"
 
 namespace cow::detail {
 namespace {
@@ -66,10 +68,13 @@ std::array<char, kLogMarkSize> encode_log_mark(const LogMark& mark, std::uint64_
 
 LogTestimony read_log_marks(const std::filesystem::path& directory, std::uint64_t store_id) {
   LogTestimony testimony;
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    if (entry.path().extension() == ".log" && entry.is_regular_file()) {
-      read_marks_of(entry.path(), store_id, testimony);
+  for (const std::string& name : names_in(directory)) {
+    std::error_code failure;
+    const std::filesystem::path log = directory / name;
+    if (log.extension() == ".log" && std::filesystem::is_regular_file(log, failure)) {
+      read_marks_of(log, store_id, testimony);
     }
+    if (failure) throw StoreError("store '" + directory.string() + "': " + name + ": " + failure.message());
   }
   return testimony;
 }

@@ -1,16 +1,10 @@
 #include "store_directory.hpp"
 
-#include <fcntl.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/options.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <system_error>
@@ -22,6 +16,7 @@
 #include "persistence/rocksdb_options.hpp"
 #include "rocksdb_handle.hpp"
 #include "rocksdb_status.hpp"
+#include "store_place.hpp"
 #include "verify_chain.hpp"
 #include "witness_check.hpp"
 
@@ -48,14 +43,8 @@ class SilentLogger final : public rocksdb::Logger {
 
 // Refuses a directory without a database unless it is empty, but for what an interrupted creation may leave.
 void require_vacant(const std::filesystem::path& directory) {
-  constexpr std::array<std::string_view, 7> kLeftovers{"LOG",      "LOCK",       "IDENTITY",  "MANIFEST-",
-                                                       "OPTIONS-", "lost+found", kWitnessName};
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    const bool leftover = name.ends_with(".dbtmp") || std::ranges::any_of(kLeftovers, [&](std::string_view start) {
-                            return name.starts_with(start);
-                          });
-    if (!leftover) throw_format(directory, "not a store: no database in it, but '" + name + "'");
+  for (const std::string& name : names_in(directory)) {
+    if (!is_leftover_of_creation(name)) throw_format(directory, "not a store: no database in it, but '" + name + "'");
   }
 }
 
@@ -178,41 +167,6 @@ void inspect_store(const std::filesystem::path& directory, const RocksDbHandle& 
 
 }  // namespace
 
-std::filesystem::path existing_directory(std::filesystem::path directory, bool create) {
-  std::error_code error;
-  const auto kind = std::filesystem::status(directory, error).type();
-  if (kind == std::filesystem::file_type::directory) return directory;
-  if (kind != std::filesystem::file_type::not_found) throw_format(directory, "not a directory");
-  if (!create) throw StoreError(store_message(directory, "open", "no such directory"));
-  std::filesystem::path above = std::filesystem::absolute(directory).lexically_normal();
-  if (!above.has_filename()) above = above.parent_path();
-  above = above.parent_path();
-  existing_directory(above, true);
-  std::filesystem::create_directory(directory, error);
-  if (error) throw StoreError(store_message(directory, "create the directory", error.message()));
-  // RocksDB syncs the directory, but not its name in the one above: a power failure could lose the whole store.
-  const int fd = ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const int failure = fd >= 0 && ::fsync(fd) == 0 ? 0 : errno;
-  if (fd >= 0) ::close(fd);
-  if (failure != 0) throw StoreError(store_message(above, "sync the directory", std::strerror(failure)));
-  return directory;
-}
-
-DirectoryLock::DirectoryLock(const std::filesystem::path& directory)
-    : fd_(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (fd_ < 0) throw StoreError(store_message(directory, "open the directory", std::strerror(errno)));
-  if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    ::close(fd_);
-    if (error == EWOULDBLOCK) {
-      throw StoreLockedError(store_message(directory, "open", "already open, in this process or another"));
-    }
-    throw StoreError(store_message(directory, "lock the directory", std::strerror(error)));
-  }
-}
-
-DirectoryLock::~DirectoryLock() { ::close(fd_); }
-
 std::string StoreFormat::encode() const {
   std::string bytes(kFormatMagic);
   bytes.resize(kFormatMagic.size() + 20);
@@ -260,7 +214,9 @@ DirectoryContent inspect_directory(const std::filesystem::path& directory, const
   DirectoryContent content;
   content.witness = usable_witness(directory, inspection.accept_loss);
   const bool was_store = content.witness && content.witness->state != WitnessRecord::State::creating;
-  if (!std::filesystem::exists(directory / "CURRENT")) {
+  std::error_code failure;
+  if (!std::filesystem::exists(directory / "CURRENT", failure)) {
+    if (failure) throw StoreError(store_message(directory, "look for CURRENT", failure.message()));
     if (was_store) throw_lost_database(directory, *content.witness, "the file CURRENT is missing");
     require_vacant(directory);
     return content;

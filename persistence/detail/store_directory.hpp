@@ -1,11 +1,10 @@
 // The directory of a store, before RocksDB may change anything in it: whose it is, and whether all that was
 // acknowledged is still there.
 //
-// Thread safety: `DirectoryLock` is a plain value; the functions are called by whoever holds the lock.
+// Thread safety: plain values; `inspect_directory` is called by the thread that holds the directory's lock.
 //
 // Invariants:
-//  1. One `DirectoryLock` per directory exists at a time, over all processes of the machine.
-//  2. `inspect_directory` writes nothing.
+//  1. `inspect_directory` writes nothing.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +18,6 @@
 #include "witness.hpp"
 
 namespace cow::detail {
-
-/// Returns `directory`, after making it, and those above it, durably if need be. Throws StoreError if that fails or if
-/// it is missing and not `create`, StoreFormatError if it is a file.
-std::filesystem::path existing_directory(std::filesystem::path directory, bool create);
-
-/// Keeps others out of a directory for its lifetime. The lock is an flock(2) on the directory itself: it ends with the
-/// process, and unlike RocksDB's own (fcntl) lock it also keeps out a second open in the same process.
-class DirectoryLock {
- public:
-  /// Throws StoreLockedError if somebody has it, StoreError if it cannot be opened.
-  explicit DirectoryLock(const std::filesystem::path& directory);
-  ~DirectoryLock();
-  DirectoryLock(const DirectoryLock&) = delete;
-  DirectoryLock& operator=(const DirectoryLock&) = delete;
-
- private:
-  int fd_;
-};
 
 /// Keys of the metadata column family.
 inline constexpr std::string_view kFormatKey = "format";

@@ -20,9 +20,7 @@ namespace {
 constexpr std::string_view kMagic = "witness of cow\r\n";
 static_assert(kMagic.size() == 16);
 constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kBlockSize = 4096;
-constexpr std::size_t kBlocks = 2;
-constexpr std::string_view kTemporary = "WITNESS.dbtmp";  // RocksDB sweeps away what ends like this
+constexpr std::size_t kNotes = 2;  // the block of what is not synced
 
 [[noreturn]] void throw_system(const std::filesystem::path& directory, const char* operation) {
   const int error = errno;
@@ -42,13 +40,14 @@ bool write_at(int fd, std::string_view bytes, std::uint64_t at) noexcept {
   return true;
 }
 
-// A file with `record` in both blocks, in the place of any other, durably. Returns it open for writing.
+// A file with `record` in all blocks, in the place of any other, durably. Returns it open for writing.
 int make_file(const std::filesystem::path& directory, const WitnessRecord& record) {
   constexpr const char* kOperation = "write the witness";
-  const std::filesystem::path temporary = directory / kTemporary;
-  std::string content = record.encode();
-  content.resize(kBlockSize);
-  content += content;
+  const std::filesystem::path temporary = directory / kTemporaryWitness;
+  std::string block = record.encode();
+  block.resize(kWitnessBlock);
+  std::string content;
+  for (std::size_t i = 0; i < kWitnessBlocks; ++i) content += block;
   FileDescriptor file(temporary, O_RDWR | O_CREAT | O_TRUNC);
   if (!file) throw_system(directory, kOperation);
   const bool written = write_at(file.get(), content, 0) && ::fsync(file.get()) == 0 &&
@@ -61,6 +60,26 @@ int make_file(const std::filesystem::path& directory, const WitnessRecord& recor
     throw_system(directory, kOperation);
   }
   return file.release();
+}
+
+// The content of an open file, as far as a witness is long; nothing if it cannot be read (errno says why).
+std::optional<std::string> read_file(int fd) {
+  std::string content(kWitnessBlocks * kWitnessBlock + 1, '\0');
+  std::size_t size = 0;
+  while (size < content.size()) {
+    const ssize_t count = ::pread(fd, content.data() + size, content.size() - size, static_cast<off_t>(size));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return std::nullopt;
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  content.resize(size);
+  return content;
+}
+
+std::optional<WitnessRecord> record_in_block(std::string_view file, std::size_t block) noexcept {
+  if (file.size() <= block * kWitnessBlock) return std::nullopt;
+  return WitnessRecord::decode(file.substr(block * kWitnessBlock));
 }
 
 }  // namespace
@@ -106,8 +125,8 @@ std::optional<WitnessRecord> WitnessRecord::decode(std::string_view bytes) noexc
 
 std::optional<WitnessRecord> newest_record(std::string_view file) noexcept {
   std::optional<WitnessRecord> newest;
-  for (std::size_t block = 0; block < kBlocks && file.size() > block * kBlockSize; ++block) {
-    const std::optional<WitnessRecord> record = WitnessRecord::decode(file.substr(block * kBlockSize));
+  for (std::size_t block = 0; block < kWitnessBlocks; ++block) {
+    const std::optional<WitnessRecord> record = record_in_block(file, block);
     if (record && (!newest || record->sequence > newest->sequence)) newest = record;
   }
   return newest;
@@ -118,21 +137,13 @@ std::optional<WitnessRecord> read_witness(const std::filesystem::path& directory
   const FileDescriptor file(directory / kWitnessName, O_RDONLY);
   if (!file && errno == ENOENT) return std::nullopt;
   if (!file) throw_system(directory, kOperation);
-  std::string content(kBlocks * kBlockSize, '\0');
-  std::size_t size = 0;
-  while (size < content.size()) {
-    const ssize_t count = ::pread(file.get(), content.data() + size, content.size() - size, static_cast<off_t>(size));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw_system(directory, kOperation);
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-  }
-  content.resize(size);
-  std::optional<WitnessRecord> record = newest_record(content);
+  const std::optional<std::string> content = read_file(file.get());
+  if (!content) throw_system(directory, kOperation);
+  std::optional<WitnessRecord> record = newest_record(*content);
   if (record) return record;
   // The version comes first, so that any later one can say at least that.
-  if (content.size() >= WitnessRecord::kSize && content.starts_with(kMagic)) {
-    const auto version = fetch_int<std::uint32_t>(content.data() + kMagic.size());
+  if (content->size() >= WitnessRecord::kSize && content->starts_with(kMagic)) {
+    const auto version = fetch_int<std::uint32_t>(content->data() + kMagic.size());
     if (version > kVersion && version < 1000) {
       throw StoreFormatError(store_message(directory, kOperation,
                                            "it is of version " + std::to_string(version) +
@@ -144,18 +155,23 @@ std::optional<WitnessRecord> read_witness(const std::filesystem::path& directory
 }
 
 void Witness::begin(const WitnessRecord& record) {
-  const std::lock_guard lock(mutex_);
+  constexpr const char* kOperation = "write the witness";
   record_ = record;
-  ++record_.sequence;
-  // In place if it is whole; a file that was cut short is replaced.
+  // In its place if it is whole; a file that was cut short is replaced.
   FileDescriptor file(directory_ / kWitnessName, O_RDWR);
-  struct stat status = {};
-  if (file && ::fstat(file.get(), &status) == 0 && status.st_size == kBlocks * kBlockSize) {
-    fd_ = file.release();
-    if (!write_both() || ::fdatasync(fd_) != 0) throw_system(directory_, "write the witness");
+  std::optional<std::string> content;
+  if (file && !(content = read_file(file.get()))) throw_system(directory_, kOperation);
+  if (!content || content->size() != kWitnessBlock * kWitnessBlocks) {
+    ++record_.sequence;
+    fd_ = make_file(directory_, record_);
     return;
   }
-  fd_ = make_file(directory_, record_);
+  if (const auto newest = newest_record(*content)) record_.sequence = std::max(record_.sequence, newest->sequence);
+  const auto first = record_in_block(*content, 0);
+  const auto second = record_in_block(*content, 1);
+  durable_next_ = first && (!second || second->sequence < first->sequence) ? 1 : 0;
+  fd_ = file.release();
+  if (!write_durable_block() || !sync()) throw_system(directory_, kOperation);
 }
 
 template <class Change>
@@ -163,8 +179,7 @@ void Witness::note(Change&& change) noexcept {
   const std::lock_guard lock(mutex_);
   if (fd_ < 0) return;
   change(record_);
-  ++record_.sequence;
-  static_cast<void>(write(kBlocks - 1));
+  static_cast<void>(write(kNotes));
 }
 
 void Witness::committed(const ChainEnd& end) noexcept {
@@ -210,15 +225,23 @@ bool Witness::add_files(std::uint64_t log) noexcept {
     record_.manifest = manifest;
   }
   record_.log = std::max(record_.log, log);
-  ++record_.sequence;
-  return write_both();
+  return true;
 }
 
-void Witness::note_files(std::uint64_t log) noexcept { static_cast<void>(add_files(log)); }
+void Witness::note_files(std::uint64_t log) noexcept {
+  if (!add_files(log)) return;
+  note([](WitnessRecord&) {});
+}
 
 void Witness::checkpoint(std::uint64_t log) noexcept {
-  // Synced outside of the mutex: a commit must not wait for it.
-  if (add_files(log)) ::fdatasync(fd_);
+  const std::lock_guard turn(checkpoint_mutex_);
+  if (!add_files(log)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!write_durable_block()) return;
+  }
+  // Outside of mutex_: a commit must not wait for it.
+  static_cast<void>(sync());
 }
 
 void Witness::closed_cleanly(const ChainEnd& end, std::uint64_t next_oid, std::uint64_t oid_limit) noexcept {
@@ -236,8 +259,7 @@ Witness::~Witness() {
       record_.manifest = claim_manifest(directory_);
       record_.log = 0;
       record_.state = WitnessRecord::State::clean;
-      ++record_.sequence;
-      if (write_both()) ::fdatasync(fd_);
+      if (write_durable_block()) static_cast<void>(sync());
     } catch (const std::exception&) {
       // It stays "open", which is true as well.
     }
@@ -245,16 +267,28 @@ Witness::~Witness() {
   ::close(fd_);
 }
 
-bool Witness::write(std::uint64_t block) noexcept {
+bool Witness::write(std::size_t block) noexcept {
+  if (failed_) return false;
+  ++record_.sequence;
   char bytes[WitnessRecord::kSize];
   record_.encode(bytes);
-  return write_at(fd_, {bytes, sizeof bytes}, block * kBlockSize);
+  failed_ = !write_at(fd_, {bytes, sizeof bytes}, block * kWitnessBlock);
+  return !failed_;
 }
 
-bool Witness::write_both() noexcept {
-  bool written = true;
-  for (std::uint64_t block = 0; block < kBlocks; ++block) written = write(block) && written;
-  return written;
+bool Witness::write_durable_block() noexcept {
+  const std::size_t block = durable_next_;
+  durable_next_ = 1 - block;
+  return write(block);
+}
+
+bool Witness::sync() noexcept {
+  if (::fdatasync(fd_) == 0) return true;
+  const int error = errno;
+  const std::lock_guard lock(mutex_);
+  failed_ = true;
+  errno = error;
+  return false;
 }
 
 }  // namespace cow::detail

@@ -5,14 +5,14 @@
 // database opened for reading only (witness_check.hpp), and a store that holds less than its witness says is refused
 // with nothing changed.
 //
-// The file is two blocks of 4 KiB, each with a record at its start, far shorter than a sector of 512 bytes, with a
-// sequence number and a checksum. The sound record with the higher number is the one that counts.
-//  - What must be durable (`begin`, `checkpoint`, the end) is written to both blocks, then synced.
-//  - What a commit or a reservation changes is written to the second block, after the log was synced, and not synced:
+// The file is three blocks of 4 KiB, each with a record of a sequence number and a checksum at its start. Of the sound
+// records the one with the highest number counts.
+//  - What must be durable (`begin`, `checkpoint`, the end) is written to the first and the second block in turn, and
+//    synced. So while one of them is written the other one is sound, whatever becomes of that write.
+//  - What a commit or a reservation changes is written to the third block, after the log was synced, and not synced:
 //    half a microsecond in the place of a second wait for the device. The page is with the operating system, so it
 //    survives the end of the process; after a power failure the witness may be some seconds old.
-// The file never changes its length, and a sector is written as a whole, as every database that has a control file
-// assumes; so a block is never torn, and if one were, the other is sound.
+// After a write or a sync that failed nothing more is written until the store is opened again.
 //
 // Thread safety: every function may be called from any thread at once, but for `begin` and the destructor.
 //
@@ -21,8 +21,8 @@
 //     neither a crash nor a power failure contradicts one.
 //  2. A record that says `clean` is on the device only while nothing is written to the database: it is replaced, synced,
 //     before RocksDB opens the directory for writing, and written when RocksDB has closed it.
-//  3. The sequence number grows from record to record. Where it starts again, because what there was does not count any
-//     more, both blocks are replaced.
+//  3. The sequence number grows from record to record, over all openings.
+//  4. Of the first two blocks, one is sound and on the device, and is not being written.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +39,7 @@
 namespace cow::detail {
 
 inline constexpr std::string_view kWitnessName = "WITNESS";
+inline constexpr std::string_view kTemporaryWitness = "WITNESS.dbtmp";
 
 /// What a store is known to hold.
 struct WitnessRecord {
@@ -67,6 +68,9 @@ struct WitnessRecord {
   friend bool operator==(const WitnessRecord&, const WitnessRecord&) = default;
 };
 
+inline constexpr std::size_t kWitnessBlock = 4096;
+inline constexpr std::size_t kWitnessBlocks = 3;
+
 /// The record that counts, given the whole content of the file; nothing if no block has a sound one.
 std::optional<WitnessRecord> newest_record(std::string_view file) noexcept;
 
@@ -84,8 +88,8 @@ class Witness {
   /// Says `clean` if `closed_cleanly` was called. REQUIRES: RocksDB has closed the directory.
   ~Witness();
 
-  /// Replaces what there is by `record`, which is not clean, durably; makes the file if there is none. Throws
-  /// StoreFullError or StoreError.
+  /// Makes `record` count, which is not clean, durably; makes the file if there is none. Throws StoreFullError or
+  /// StoreError; what counted before counts on then.
   void begin(const WitnessRecord& record);
 
   /// RocksDB has opened the directory, and holds this, in database files.
@@ -112,13 +116,17 @@ class Witness {
   template <class Change>
   void note(Change&& change) noexcept;
   bool add_files(std::uint64_t log) noexcept;
-  bool write(std::uint64_t block) noexcept;
-  bool write_both() noexcept;
+  bool write(std::size_t block) noexcept;
+  bool write_durable_block() noexcept;
+  bool sync() noexcept;
 
   const std::filesystem::path directory_;
-  int fd_ = -1;  // set by `begin`
+  int fd_ = -1;                  // set by `begin`
+  std::mutex checkpoint_mutex_;  // one checkpoint at a time, taken before mutex_
   std::mutex mutex_;
-  WitnessRecord record_;      // guarded by mutex_, as are the next two
+  WitnessRecord record_;          // guarded by mutex_, as are the others
+  std::size_t durable_next_ = 0;  // which of the first two blocks may be written next
+  bool failed_ = false;
   bool checkpoints_ = false;  // between `opened` and `closing`
   bool closed_cleanly_ = false;
 };

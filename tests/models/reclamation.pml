@@ -2,11 +2,13 @@
  * reclaimer.hpp, detail/asymmetric_fence.hpp.
  *
  * Readers follow hints, which may point at any slot: they log a state, then look at its key; or they load one, which
- * needs no look. They fall asleep and wake, and are parked meanwhile by who scans. What they store waits in a store buffer (x86's total store order) until it drains,
- * at any time; a membarrier waits for one CPU after the other. Writers bring states to life, retire them into a list
- * each, stamp a list's new entries with the read-modify-write that advances the epoch, and free by epochs (tier 0: their
- * own list, or what scans have kept) or take all lists and free by the readers' logs (tier 1, one writer at a time). A
- * free slot is used again. All of them may do so any number of times: only the epoch ends, at EPOCHS.
+ * needs no look. They fall asleep and wake, and are parked meanwhile by a thread that scans. What they store waits in a
+ * store buffer (x86's total store order) until it drains, at any time; a membarrier waits for one CPU after the other.
+ * Writers bring states to life, retire them into a list each, stamp a list's new entries with the read-modify-write that
+ * advances the epoch, and free by epochs (tier 0: any list) or take all lists and free by the readers' logs (tier 1, one
+ * writer at a time): they make readers hold what stands in their logs, and what is held waits for the end of its last
+ * holder, which frees it. A free slot is used again. All of them may do so any number of times: only the epoch ends, at
+ * EPOCHS.
  *
  * Abstracted: intervals and tables (publish_begin.pml); a log is a set that never grows; what a step decides about
  * several states is decided at once, for states do not influence each other; the locks of stripes and of the multiset are
@@ -15,6 +17,8 @@
  * Properties:
  *  1. No state is freed that a transaction has found alive, or loaded, and may use until its end (the assertion in free).
  *  2. No deadlock.
+ *  3. What waits has a holder, and a transaction that has ended holds nothing (the assertions in leave, unhold and reader):
+ *     so nothing waits for ever.
  *
  * Variants that must fail: see check_models. Sizes: READERS, SLOTS, WRITERS, EPOCHS, PARKING and LOADING (0 or 1),
  * BUFFER (stores that a CPU holds back).
@@ -40,10 +44,10 @@
 #ifndef BUFFER
 #define BUFFER 2
 #endif
-#define KEPT WRITERS                    /* the list of what scans have kept */
-#define LISTS (WRITERS + 1)
+#define LISTS WRITERS
 #define IDLE 255
-#define PARKED 254
+#define ENDING 254
+#define PARKED 253
 #define bit(s) (1 << (s))
 #define holds(set, s) ((set) & bit(s))
 #define least(a, b) ((a) < (b) -> (a) : (b))
@@ -62,16 +66,20 @@ bool scanning;                          /* the scan's lock */
 byte announced[READERS] = IDLE;         /* memory, as everybody sees it */
 byte logged[READERS];                   /* sets of slots */
 byte held[SLOTS];                       /* the multiset: how many transactions hold a state, */
-byte handed_over[READERS];              /* and which those of a transaction are */
+byte handed_over[READERS];              /* and which those of a transaction are; */
+byte waiting;                           /* the retired states that wait in it: a set of slots */
+bool waited_for[READERS];               /* the flag that the end of a transaction reads */
 bool asleep[READERS];
 bool log_locked[READERS];
 byte in_use[READERS];                   /* what a transaction may use: the truth, and what it knows of its own log */
 
-/* A store that waits: s: slot s enters the log; UNLOG + s: it leaves; ANNOUNCE + epoch; or SLEEP, CLEAR, END. */
+/* A store that waits: s: slot s enters the log; UNLOG + s: it leaves; ANNOUNCE + epoch; or SLEEP, CLEAR,
+ * BEGIN_END, END. */
 #define UNLOG 16
 #define SLEEP 32
 #define CLEAR 33
 #define END 34
+#define BEGIN_END 35
 #define ANNOUNCE 64
 chan buffer[READERS] = [BUFFER] of { byte };
 
@@ -83,6 +91,7 @@ end:
       if
       :: store >= ANNOUNCE -> announced[r] = store - ANNOUNCE
       :: store == END -> announced[r] = IDLE
+      :: store == BEGIN_END -> announced[r] = ENDING
       :: store == CLEAR -> logged[r] = 0
       :: store == SLEEP -> asleep[r] = true
       :: store >= UNLOG && store < SLEEP -> logged[r] = logged[r] & ~bit(store - UNLOG)
@@ -132,11 +141,42 @@ inline hold(r) {
 #else
 #define less_one(count) (count) - 1
 #endif
-inline unhold(r) {
+/* HeldStates::remove. The last holder frees what waits. */
+inline unhold_mine() {
   atomic {
-    for (s : 0 .. SLOTS - 1) { held[s] = (holds(handed_over[r], s) -> less_one(held[s]) : held[s]) };
-    s = 0; handed_over[r] = 0
+    for (s : 0 .. SLOTS - 1) {
+      held[s] = (holds(mine, s) -> less_one(held[s]) : held[s]);
+      if
+      :: held[s] == 0 && holds(waiting, s) -> waiting = waiting & ~bit(s); free()
+      :: else
+      fi
+    };
+    s = 0; mine = 0
   }
+}
+
+#ifdef LEAVES_IN_TWO_STEPS
+#define may_be_held(s) holds(found, s)
+#elif defined(MULTISET_BEFORE_ANNOUNCEMENTS)
+#define may_be_held(s) (in_scan -> held[s] > 0 : holds(found, s))
+#elif defined(TIER0_IGNORES_MULTISET)
+#define may_be_held(s) (in_scan && held[s] > 0)
+#else
+#define may_be_held(s) (held[s] > 0)
+#endif
+/* HeldStates::leave, and freeing what is not held: of a set of states. */
+inline leave_or_free(states) {
+  for (s : 0 .. SLOTS - 1) {
+    if
+    :: holds(states, s) && may_be_held(s) -> assert(held[s] > 0); waiting = waiting | bit(s)
+    :: holds(states, s) && !may_be_held(s) -> free()
+    :: else
+    fi
+  }
+}
+inline free() {
+  for (i : 0 .. READERS - 1) { assert(!holds(in_use[i], s)) };
+  i = 0; key[s] = FREE; stamp[s] = 0
 }
 
 /* A lock's exchange drains the store buffer. What it protects is one step of its holder, but for who parks. */
@@ -155,8 +195,8 @@ inline unhold(r) {
 
 /* What is in the log is a hit, even if it died since, even if asleep: the properties hold to the transaction's end. */
 proctype reader(byte r) {
-  byte s, seen;
-  bool sleeps, has_slept, was_parked;
+  byte s, i, seen, mine;
+  bool sleeps, has_slept, was_parked, was_waited_for;
 end:
   do
   :: announce(r);
@@ -193,41 +233,41 @@ end:
       :: else
       fi;
 #ifdef WAKE_LEAVES_MULTISET
-      unhold(r);
+      atomic { mine = handed_over[r]; handed_over[r] = 0 };
+      unhold_mine();
 #endif
       atomic { sleeps = false; was_parked = false }
 #endif
     :: break
     od;
+#ifdef READS_FLAG_FIRST
+    was_waited_for = waited_for[r];
+#endif
     atomic { has_room(r) -> in_use[r] = 0; sleeps = false; buffer[r]!CLEAR };       /* ReadLog::close */
     if                                                                      /* TransactionRegistry::end */
-    :: has_slept ->
-      atomic { may_lock(r) -> asleep[r] = false; has_slept = false };
-      unhold(r)
+    :: has_slept -> atomic { may_lock(r) -> asleep[r] = false; has_slept = false }
     :: else
     fi;
-    buffer[r]!END
+    atomic { has_room(r) -> buffer[r]!BEGIN_END };
+#ifndef READS_FLAG_FIRST
+    was_waited_for = waited_for[r];                                         /* while that may wait in the buffer */
+#endif
+    if
+    :: was_waited_for ->
+      atomic { may_lock(r) -> was_waited_for = false; waited_for[r] = false; mine = handed_over[r]; handed_over[r] = 0 };
+      unhold_mine()
+    :: else
+    fi;
+    atomic { has_room(r) -> buffer[r]!END };
+    atomic { empty(buffer[r]) -> assert(handed_over[r] == 0) }              /* as the next announcement waits for it */
   od
 }
 
-#if defined(TIER0_IGNORES_MULTISET)
-#define held_in_tier0(s) false
-#elif defined(MULTISET_BEFORE_ANNOUNCEMENTS)
-#define held_in_tier0(s) holds(found, s)
-#else
-#define held_in_tier0(s) (held[s] > 0)
-#endif
-#define held_in_scan(s) (held[s] > 0)   /* read at any time: only a scan parks */
 #ifdef FREES_AT_STAMP
 #define is_below(a, b) ((a) <= (b))
 #else
 #define is_below(a, b) ((a) < (b))
 #endif
-
-inline free() {
-  for (i : 0 .. READERS - 1) { assert(!holds(in_use[i], s)) };
-  i = 0; key[s] = FREE; stamp[s] = 0
-}
 
 inline stamp_all(entries, with) {
   for (s : 0 .. SLOTS - 1) { stamp[s] = (holds(entries, s) -> with : stamp[s]) };
@@ -283,14 +323,16 @@ inline tier0() {
   :: read_announcements()
   :: safe_below > 0 -> oldest = safe_below
   fi;
+#ifdef LEAVES_IN_TWO_STEPS
+  read_multiset();
+#endif
   atomic {
     for (s : 0 .. SLOTS - 1) {
-      if
-      :: holds(stamped[list], s) && is_below(stamp[s], oldest) && !held_in_tier0(s) ->
-        free(); stamped[list] = stamped[list] & ~bit(s)
-      :: else
-      fi
+      candidates = (holds(stamped[list], s) && is_below(stamp[s], oldest) -> candidates | bit(s) : candidates)
     };
+    stamped[list] = stamped[list] & ~candidates;
+    leave_or_free(candidates);
+    candidates = 0;
     forget_cached();
     s = 0; oldest = 0; found = 0; locked[list] = false; list = 0
   }
@@ -309,6 +351,7 @@ inline park_sleepers() {
     if
     :: asleep[i] && announced[i] < PARKED ->
 #endif
+      waited_for[i] = true;
 #ifdef PARK_ANNOUNCES_FIRST
       announced[i] = PARKED; hold(i)
 #else
@@ -323,6 +366,14 @@ inline park_sleepers() {
 #else
   skip
 #endif
+}
+
+inline set_flags() {
+  do
+  :: i < READERS && announced[i] <= newest -> waited_for[i] = true; i++
+  :: i < READERS && announced[i] > newest -> i++
+  :: i == READERS -> i = 0; break
+  od
 }
 
 /* By logs. */
@@ -342,30 +393,52 @@ inline deep_scan() {
 #else
   atomic { newest = epoch; advance; stamp_all(unstamped, newest); unstamped = 0 };
 #endif
+#ifndef FLAG_AFTER_FENCE
+  set_flags();
+#endif
 #ifndef NO_HEAVY_FENCE
   do
   :: atomic { i < READERS && empty(buffer[i]) -> i++ }
   :: i == READERS -> i = 0; break
   od;
 #endif
-  do
-  :: i < READERS && announced[i] <= newest -> found = found | logged[i]; i++
-  :: i < READERS && announced[i] > newest -> i++
+#ifdef FLAG_AFTER_FENCE
+  set_flags();
+#endif
+  do                                    /* TransactionRegistry::hold_logged */
+  :: i < READERS && waited_for[i] ->
+    atomic { !log_locked[i] -> log_locked[i] = true };
+#ifdef HOLDS_FOR_WHO_HAS_ENDED
+    if
+    :: true ->
+#else
+    if
+    :: announced[i] <= newest ->
+#endif
+      found = logged[i] & candidates;
+      atomic {
+        for (s : 0 .. SLOTS - 1) { held[s] = (holds(found & ~handed_over[i], s) -> held[s] + 1 : held[s]) };
+        handed_over[i] = handed_over[i] | found; found = 0; s = 0 }
+    :: else
+    fi;
+    atomic { log_locked[i] = false; i++ }
+  :: i < READERS && !waited_for[i] -> i++
   :: i == READERS -> i = 0; break
   od;
-  atomic { !locked[KEPT] ->
-    for (s : 0 .. SLOTS - 1) {
-      if
-      :: holds(candidates, s) && !holds(found, s) && !held_in_scan(s) -> free(); candidates = candidates & ~bit(s)
-      :: else
-      fi
-    };
+#ifdef LEAVES_IN_TWO_STEPS
+  read_multiset();
+#endif
+  atomic {
+    in_scan = true;
+    leave_or_free(candidates);
+    in_scan = false;
     forget_cached();
-    stamped[KEPT] = stamped[KEPT] | candidates; candidates = 0; found = 0; newest = 0; s = 0; scanning = false }
+    candidates = 0; found = 0; newest = 0; s = 0; scanning = false }
 }
 
 proctype writer(byte w) {
   byte s, i, list, limit, oldest, newest, candidates, unstamped, found;
+  bool in_scan;
 end:
   do
 #ifdef STAMP_BEFORE_MARK
@@ -381,7 +454,9 @@ end:
   :: atomic {
       if
       :: stamped[w] != 0 && !locked[w] -> list = w
-      :: stamped[KEPT] != 0 && !locked[KEPT] -> list = KEPT
+#if WRITERS > 1
+      :: stamped[WRITERS - 1 - w] != 0 && !locked[WRITERS - 1 - w] -> list = WRITERS - 1 - w
+#endif
       fi;
       locked[list] = true };
     tier0()

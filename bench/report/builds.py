@@ -1,0 +1,149 @@
+"""The command line of scripts/compare-builds: the claims of two builds, measured in turn.
+
+Two binaries that run one after the other meet different moments of the machine. Run in turn, pair by pair, what disturbs
+one disturbs its neighbour as well, and the ratio of a pair keeps little of it.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from .formats import ratio, significant
+from .intervals import Interval
+from .progress import Progress
+
+DEFAULT_CLAIMS = ("chase", "oo7-private", "first-write", "begin-end", "commit-raw")
+DEFAULT_PAIRS = 21
+DEFAULT_BOUND = 1.03
+
+
+class MeasuringFailed(RuntimeError):
+    """A claims program could not measure."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    claim: str
+    unit: str
+    old: Interval
+    new: Interval
+    ratio: Interval  # new / old, or old / new where more is better: above 1 is worse
+
+    def holds(self, bound: float) -> bool:
+        worst = self.ratio.median if self.ratio.high is None else self.ratio.high
+        return worst <= bound
+
+
+def measure(program: Path, claim: str) -> dict:
+    """One row of the program's JSON. Throws MeasuringFailed."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "claims.json"
+        # Exit code 1 says that the claim does not hold, which is not the question here.
+        done = subprocess.run([program, "--json", out, claim], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode not in (0, 1) or not out.is_file():
+            raise MeasuringFailed(f"{program} {claim}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")
+        row = json.loads(out.read_text())[0]
+    if row["measured"] is None or row["measured"] <= 0:
+        raise MeasuringFailed(f"{program} {claim}: measured {row['measured']}")
+    return row
+
+
+def compare(old: Path, new: Path, claim: str, pairs: int, after_each=lambda: None) -> Comparison:
+    """REQUIRES: pairs >= 1."""
+    olds, news, ratios, unit = [], [], [], ""
+    for pair in range(pairs):
+        # The order alternates, so that neither always has the warmer machine.
+        order = [("old", old), ("new", new)] if pair % 2 == 0 else [("new", new), ("old", old)]
+        rows = {name: measure(program, claim) for name, program in order}
+        a, b = rows["old"]["measured"], rows["new"]["measured"]
+        unit, less_is_better = rows["new"]["unit"], rows["new"]["comparison"] == "<="
+        olds.append(a)
+        news.append(b)
+        ratios.append(b / a if less_is_better else a / b)
+        after_each()
+    return Comparison(claim, unit, Interval.of(olds), Interval.of(news), Interval.of(ratios))
+
+
+def table(comparisons: list[Comparison], bound: float) -> str:
+    lines = [f"{'claim':<20} {'old':>10} {'new':>10}  worse by (95% interval)",
+             f"{'-' * 20} {'-' * 10} {'-' * 10}  {'-' * 40}"]
+    for one in comparisons:
+        old, new = (f"{significant(side.median)}{one.unit}" for side in (one.old, one.new))
+        verdict = "holds" if one.holds(bound) else f"above {bound:g}"
+        lines.append(f"{one.claim:<20} {old:>10} {new:>10}  {ratio(one.ratio)}: {verdict}")
+    return "\n".join(lines)
+
+
+def as_json(comparisons: list[Comparison], bound: float) -> list[dict]:
+    def shown(interval: Interval) -> dict:
+        return {"median": interval.median, "low": interval.low, "high": interval.high, "count": interval.count}
+
+    return [{"claim": one.claim, "unit": one.unit, "old": shown(one.old), "new": shown(one.new), "worse_by": shown(one.ratio),
+             "bound": bound, "holds": one.holds(bound)} for one in comparisons]
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/compare-builds",
+        description="Measures claims with two builds in turn, pair by pair, and says how much worse the new one is.",
+        epilog="Exit code: 0 the upper end of each interval is within the bound, 1 not so, 2 bad usage or a measurement that "
+               "went wrong.")
+    parser.add_argument("old", type=Path, metavar="OLD", help="a claims program, or a checkout in which scripts/build-release has run")
+    parser.add_argument("new", type=Path, metavar="NEW", help="likewise")
+    parser.add_argument("claims", nargs="*", default=list(DEFAULT_CLAIMS), metavar="CLAIM",
+                        help=f"names of claims (default: {' '.join(DEFAULT_CLAIMS)})")
+    parser.add_argument("--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"runs of each (default: {DEFAULT_PAIRS})")
+    parser.add_argument("--bound", type=positive, default=DEFAULT_BOUND, metavar="RATIO",
+                        help=f"what the upper end of the interval may be (default: {DEFAULT_BOUND})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
+    chosen = parser.parse_args(argv)
+    if chosen.pairs < 1:
+        parser.error("--pairs must be at least 1")
+    for side in ("old", "new"):
+        path = getattr(chosen, side)
+        program = path / "build/release/bench/claims" if path.is_dir() else path
+        if not program.is_file():
+            parser.error(f"no claims program at {program}")
+        setattr(chosen, side, program.resolve())
+    return chosen
+
+
+def main(argv: list[str]) -> int:
+    chosen = arguments(argv)
+    progress = Progress(len(chosen.claims) * chosen.pairs, 0)
+    comparisons = []
+    try:
+        for claim in chosen.claims:
+            def after_each():
+                progress.finish(0, 0)
+                if progress.done < progress.total_jobs:
+                    progress.start(claim)
+
+            progress.start(claim)
+            comparisons.append(compare(chosen.old, chosen.new, claim, chosen.pairs, after_each))
+    except (MeasuringFailed, OSError) as error:
+        progress.close()
+        print(f"compare-builds: {error}", file=sys.stderr)
+        return 2
+    progress.close()
+    print(table(comparisons, chosen.bound))
+    if chosen.json:
+        chosen.json.write_text(json.dumps(as_json(comparisons, chosen.bound), indent=2) + "\n")
+    return 0 if all(one.holds(chosen.bound) for one in comparisons) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

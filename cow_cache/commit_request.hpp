@@ -1,0 +1,185 @@
+// A request to commit: one transaction's changes, encoded, and what of its reads and writes is checked by its own thread.
+//
+// Thread safety: belongs to the thread that commits, until it queues; then to the leader, until that one says that it is
+// done (committer.hpp).
+//
+// Invariants:
+//  1. [check-before-queueing] The store is asked by the thread that commits, never by the leader. A check takes a frontier
+//     F first, and finds every revision up to F that conflicts; so the leader asks only what was written above F.
+//  2. [alive-is-newest] A state that a read log holds is its object's newest revision up to F if, looked at after F was
+//     taken, it is alive and has no `end`. Publishing sets the end of what the cache has, before the frontier moves; and
+//     what was evicted before that is dead. (Acquiring the frontier makes both seen.)
+//  3. A state that is dead without an `end` may have been superseded without its knowing, and an object that was found
+//     absent may exist by now. The leader finds that among the recent writes, if they reach back to the snapshot. If not,
+//     or if there are many such objects, the store is asked.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "detail/oid_set.hpp"
+#include "errors.hpp"
+#include "read_log.hpp"
+#include "record.hpp"
+#include "state_factory.hpp"
+#include "store.hpp"
+#include "write_set.hpp"
+
+namespace cow {
+
+/// What a serializable transaction has observed. Its owner waits for the leader, so nothing is added meanwhile.
+struct ReadSet {
+  const ReadLog* log = nullptr;            ///< null: not serializable, nothing of it is validated
+  const detail::OidSet* absent = nullptr;  ///< objects that it has asked for and got no state of; null: none
+};
+
+class CommitRequest {
+ public:
+  /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
+  CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {})
+      : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
+    std::vector<std::size_t> ends;
+    ends.reserve(writes.size());
+    for (const WriteSetEntry& entry : writes) {
+      entry.state->operations->encode(*entry.state, records_);
+      ends.push_back(records_.size());
+    }
+    objects_.reserve(writes.size());
+    std::size_t start = 0;
+    for (std::size_t i = 0; const WriteSetEntry& entry : writes) {
+      std::size_t end = ends[i++];
+      objects_.push_back({entry.oid, entry.erased, std::string_view(records_).substr(start, end - start)});
+      weigh(*entry.state, end - start);
+      start = end;
+    }
+  }
+
+ private:
+  friend class Committer;
+
+  enum Progress : int { kWaiting, kLeading, kDone };
+
+  bool serializable() const noexcept { return reads_.log != nullptr; }
+
+  /// Looks for conflicts up to `frontier`, as far as the leader could not do so by heart: it knows what was written above
+  /// `known_since`. REQUIRES: `frontier` was read with acquire. Throws ConflictError and what the store throws.
+  void check(Store& store, Tid frontier, Tid known_since) {
+    const bool by_heart = snapshot_ >= known_since;
+    checked_ = by_heart ? snapshot_ : frontier;
+    reads_checked_ = frontier;
+    if (!by_heart) {
+      for (const WriteSetEntry& entry : writes_) {
+        if (!entry.created) check_write(store, entry);
+      }
+      throw_conflicts();
+    }
+    if (!serializable()) return;
+    unsure_.clear();
+    read_oids_.reserve(reads_.log->size() + (reads_.absent != nullptr ? reads_.absent->size() : 0));
+    reads_.log->for_each([&](StateHandle handle) {
+      if (conflicts_.empty()) check_read(store, *StateMemory::instance().state_of(handle), by_heart);
+    });
+    if (reads_.absent != nullptr)
+      reads_.absent->for_each([&](Oid oid) {
+        if (!conflicts_.empty()) return;
+        read_oids_.insert(oid);
+        look_up(store, oid, by_heart);
+      });
+    throw_conflicts();
+  }
+
+  void check_write(Store& store, const WriteSetEntry& entry) {
+    if (entry.cloned != nullptr) {
+      Tid end = end_of(*entry.cloned);
+      if (end != kInfinity) return conflicts_.push_back({entry.oid, entry.base, end});
+      if (alive(*entry.cloned)) return;  // invariant 2
+    }
+    Tid newest = newest_in(store, entry.oid);
+    if (newest > snapshot_) conflicts_.push_back({entry.oid, entry.base, newest});
+  }
+
+  /// One conflict is enough: a transaction may have read a million objects.
+  void check_read(Store& store, const StateHeader& state, bool by_heart) {
+    Oid oid = state.oid();
+    if (!oid) return;  // a private state that was erased
+    read_oids_.insert(oid);
+    if (Tid end = end_of(state); end != kInfinity) {
+      add_conflict(oid, end);
+    } else if (!alive(state)) {
+      look_up(store, oid, by_heart);
+    }
+  }
+
+  /// Invariant 3.
+  void look_up(Store& store, Oid oid, bool by_heart) {
+    if (by_heart && unsure_.size() < kMostUnsure) return unsure_.push_back(oid);
+    Tid newest = newest_in(store, oid);
+    if (newest > snapshot_) add_conflict(oid, newest);
+  }
+
+  /// Of an object that was read, and perhaps changed as well. At which revision it was read, `throw_conflicts` says.
+  void add_conflict(Oid oid, Tid current) {
+    const WriteSetEntry* changed = writes_.find(oid);
+    conflicts_.push_back({oid, changed != nullptr ? changed->base : Tid{}, current, changed != nullptr});
+  }
+
+  // Relaxed: what was published and evicted up to the frontier happened before it was acquired. What comes later than that
+  // may be seen or not, for the leader asks about it again.
+  static bool alive(const StateHeader& state) noexcept {
+    return (state.key.load(std::memory_order_relaxed) & kDeadMark) == 0;
+  }
+  static Tid end_of(const StateHeader& state) noexcept { return Tid{state.end.load(std::memory_order_relaxed)}; }
+
+  static Tid newest_in(Store& store, Oid oid) {
+    std::optional<Revision> revision = store.load(oid, kInfinity);
+    return revision ? revision->begin : Tid{};
+  }
+
+  void throw_conflicts() {
+    if (conflicts_.empty()) return;
+    for (ConflictError::Conflict& conflict : conflicts_) {
+      if (!conflict.changed) conflict.base = read_revision(conflict.oid);
+    }
+    throw ConflictError(std::exchange(conflicts_, {}));
+  }
+
+  /// The revision of an object that was read; Tid{0}: it was absent.
+  Tid read_revision(Oid oid) const {
+    Tid revision{};
+    reads_.log->for_each([&](StateHandle handle) {
+      const StateHeader& state = *StateMemory::instance().state_of(handle);
+      if (state.oid() == oid) revision = Tid{state.begin.load(std::memory_order_relaxed)};
+    });
+    return revision;
+  }
+
+  static constexpr std::size_t kMostUnsure = 1024;  // some ten microseconds of the leader's time
+
+  WriteSet& writes_;
+  const Tid snapshot_;
+  const ReadSet reads_;
+  std::string records_;
+  std::vector<ObjectWrite> objects_;
+
+  Tid checked_, reads_checked_;  // invariant 1: F of the writes and the unsure reads, F of the other reads
+  detail::OidSet read_oids_;     // of a serializable transaction
+  std::vector<Oid> unsure_;      // of these, those that invariant 3 leaves to the leader
+
+  bool pinned_ = false;  // its thread holds a pin: it is not given back
+
+  // The outcome, of the leader's.
+  bool overtaken_ = false;  // given back: the leader does not know all that was written since the check
+  std::vector<ConflictError::Conflict> conflicts_;
+  Tid tid_{};
+  std::exception_ptr error_;
+  std::atomic<int> progress_{kWaiting};
+};
+
+}  // namespace cow

@@ -1,0 +1,158 @@
+// Recent writes: which objects the last commits have changed, and by which tid.
+//
+// Thread safety: all functions are the leader's alone, but for `since_for_all`, `bytes` and Pin, which any thread may use.
+//
+// Invariants:
+//  1. [recent-complete] The newest tid of every object written above `since()` is known. The tables hold at least
+//     kObjects objects, so `since()` lies that many objects back, two large transactions at least.
+//  2. [pin] While there is a pin, `since()` does not move beyond the frontier that the pin was taken at. One that holds a
+//     pin makes the tables grow by what is written meanwhile; so there is one at a time, and it is held for one commit.
+//  3. The last writes are known in their order too: all those above `ordered_since()`, kOrdered of them at least.
+#pragma once
+
+#include <tsl/robin_map.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "types.hpp"
+
+namespace cow {
+
+class RecentWrites {
+ public:
+  explicit RecentWrites(Tid last) { start_at(last); }
+
+  /// Forgets everything: nothing above `last` has been written. REQUIRES: nobody commits.
+  void start_at(Tid last) {
+    recent_ = {};
+    less_recent_ = {};
+    ordered_.clear();
+    noted_ = 0;
+    rotated_at_ = ordered_since_ = last;
+    set_since(last);
+  }
+
+  /// Keeps `since()` from moving beyond `frontier()`. REQUIRES: one at a time.
+  class Pin {
+   public:
+    Pin(RecentWrites& writes, const std::atomic<std::uint64_t>& frontier) noexcept : writes_(writes) {
+      // Seq_cst, all of it: either the leader that is about to rotate sees the pin, or its store of the frontier, which
+      // comes before, is seen here. What it rotates to is not above that frontier.
+      writes_.pinned_.store(0, std::memory_order_seq_cst);
+      frontier_ = Tid{frontier.load(std::memory_order_seq_cst)};
+      writes_.pinned_.store(frontier_.value, std::memory_order_seq_cst);
+    }
+    ~Pin() { writes_.pinned_.store(kInfinity.value, std::memory_order_release); }
+    Pin(const Pin&) = delete;
+    Pin& operator=(const Pin&) = delete;
+
+    Tid frontier() const noexcept { return frontier_; }
+
+   private:
+    RecentWrites& writes_;
+    Tid frontier_;
+  };
+
+  /// Invariant 1.
+  Tid since() const noexcept { return since_; }
+
+  /// What `since()` was a moment ago, for threads that do not lead. Relaxed: it only says whether it is worth while to
+  /// check before queueing, and the leader asks again.
+  Tid since_for_all() const noexcept { return Tid{since_for_all_.load(std::memory_order_relaxed)}; }
+
+  /// The tid of the last write of an object; Tid{0}: none above `since()`.
+  Tid newest(Oid oid) const {
+    for (const Table* table : {&recent_, &less_recent_}) {
+      if (auto found = table->find(oid); found != table->end()) return found->second;
+    }
+    return Tid{};
+  }
+
+  /// Invariant 3.
+  Tid ordered_since() const noexcept { return ordered_since_; }
+
+  /// Calls `visit(Oid, Tid)` for every write above `after`, newest first. REQUIRES: after >= ordered_since().
+  template <class Visitor>
+  void for_each_after(Tid after, Visitor&& visit) const {
+    for (std::uint64_t i = noted_, end = noted_ - std::min<std::uint64_t>(noted_, ordered_.size()); i > end; --i) {
+      const Write& write = ordered_[(i - 1) % kOrdered];
+      if (write.tid <= after) return;  // what was rolled back has Tid{0}
+      visit(write.oid, write.tid);
+    }
+  }
+
+  /// A group begins: what is noted from now on may be rolled back.
+  void begin_group() noexcept { undo_.clear(); }
+
+  void note(Oid oid, Tid tid) {
+    auto [found, fresh] = recent_.try_emplace(oid, tid);
+    undo_.push_back({oid, fresh ? Tid{} : found->second});
+    found.value() = tid;
+    if (std::size_t place = noted_ % kOrdered; place == ordered_.size()) {
+      ordered_.push_back({oid, tid});
+    } else {
+      ordered_since_ = std::max(ordered_since_, ordered_[place].tid);
+      ordered_[place] = {oid, tid};
+    }
+    ++noted_;
+  }
+
+  void roll_back() {
+    for (; !undo_.empty(); undo_.pop_back()) {
+      auto [oid, tid] = undo_.back();
+      if (tid == Tid{}) {
+        recent_.erase(oid);
+      } else {
+        recent_[oid] = tid;
+      }
+      ordered_[--noted_ % kOrdered].tid = Tid{};
+    }
+  }
+
+  /// After a group, when the frontier is at its tid: forgets the older half when there are many.
+  void rotate(Tid last) {
+    std::size_t buckets = recent_.bucket_count() + less_recent_.bucket_count();
+    bytes_.store(buckets * kBucketBytes + ordered_.capacity() * sizeof(Write),
+                 std::memory_order_relaxed);  // a statistic
+    if (recent_.size() < kObjects) return;
+    if (rotated_at_.value > pinned_.load(std::memory_order_seq_cst)) return;  // invariant 2; seq_cst: see Pin
+    less_recent_ = std::exchange(recent_, {});
+    set_since(std::exchange(rotated_at_, last));
+  }
+
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
+  static constexpr std::size_t kObjects = 1 << 15, kOrdered = 1 << 12;
+
+ private:
+  struct Write {
+    Oid oid;
+    Tid tid;
+  };
+  using Table = tsl::robin_map<Oid, Tid>;
+  static constexpr std::size_t kBucketBytes = sizeof(Table::value_type) + 8;  // and the distance from home
+
+  void set_since(Tid since) noexcept {
+    since_ = since;
+    since_for_all_.store(since.value, std::memory_order_relaxed);  // see since_for_all
+  }
+
+  Table recent_, less_recent_;
+  Tid since_, rotated_at_;
+  std::vector<std::pair<Oid, Tid>> undo_;  // what this group has noted in `recent_`, and what stood there
+  std::vector<Write> ordered_;             // a ring, in the order of the notes
+  std::uint64_t noted_ = 0;                // notes so far, without those that were rolled back
+  Tid ordered_since_;
+
+  // Of other threads: a line of their own, which changes with a rotation only.
+  alignas(64) std::atomic<std::uint64_t> since_for_all_{0};
+  std::atomic<std::uint64_t> pinned_{kInfinity.value};
+  alignas(64) std::atomic<std::size_t> bytes_{0};
+};
+
+}  // namespace cow

@@ -1,0 +1,151 @@
+// What commits leave behind: superseded revisions that no snapshot sees go, whoever else sleeps, and what a transaction has
+// superseded itself is not left in limbo.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cow_cache/cow_cache.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "persistence/memory_store.hpp"
+
+namespace cow {
+namespace {
+
+struct Note {
+  std::int64_t number = 0;
+  std::string text = std::string(200, 'x');
+  MSGPACK_DEFINE_MAP(number, text);
+};
+
+class OldRevisionsTest : public ::testing::Test {
+ protected:
+  std::vector<Ref<Note>> make(int count) {
+    return db_.transact([&](Transaction& txn) {
+      std::vector<Ref<Note>> notes;
+      for (int i = 0; i < count; ++i) notes.push_back(txn.create(Note{}));
+      return notes;
+    });
+  }
+  void change(const Ref<Note>& note) {
+    db_.transact([&](Transaction& txn) { ++txn.write(note).number; });
+  }
+  std::uint64_t resident() { return db_.statistics().cache_bytes; }
+  std::uint64_t limbo() { return db_.statistics().limbo_bytes; }
+
+  static constexpr int kNotes = 2000;
+  MemoryStore store_;
+  Database db_{store_};
+};
+
+TEST_F(OldRevisionsTest, AfterOneUpdateOfEachObjectNothingIsThereTwice) {
+  std::vector<Ref<Note>> notes = make(kNotes);
+  std::uint64_t before = resident();
+  for (const Ref<Note>& note : notes) change(note);
+  EXPECT_EQ(resident(), before);
+  db_.transact([&](Transaction& txn) {
+    for (const Ref<Note>& note : notes) ++txn.write(note).number;
+  });
+  EXPECT_EQ(resident(), before);
+  db_.transact([&](Transaction& txn) {
+    for (const Ref<Note>& note : notes) txn.erase(note);
+  });
+  EXPECT_LT(resident(), before / 2);
+}
+
+TEST_F(OldRevisionsTest, ATransactionFreesWhatItHasSuperseded) {
+  std::vector<Ref<Note>> notes = make(kNotes);
+  for (int round = 0; round < 3; ++round) {
+    Transaction txn = db_.begin();
+    for (const Ref<Note>& note : notes) ++txn.write(note).number;
+    txn.commit();
+    EXPECT_LE(limbo(), 32u << 10) << "less than a batch or two";
+  }
+}
+
+TEST_F(OldRevisionsTest, WhatAReaderHasSeenGoesWhileOthersCommitAfterItsEnd) {
+  std::vector<Ref<Note>> notes = make(kNotes);
+  Ref<Note> other = make(1).front();
+  std::uint64_t before = resident();
+  {
+    Transaction reader = db_.begin();
+    for (const Ref<Note>& note : notes) change(note);
+    EXPECT_GE(resident(), before * 3 / 2) << "the reader may still want them";
+    std::uint64_t old_loads = db_.statistics().old_loads;
+    for (const Ref<Note>& note : notes) EXPECT_EQ(reader.read(note).number, 0);
+    EXPECT_EQ(db_.statistics().old_loads, old_loads);
+  }
+  for (int i = 0; i < kNotes / 2; ++i) change(other);  // of another object
+  EXPECT_EQ(resident(), before);
+  EXPECT_LE(limbo(), CacheOptions{}.limbo_bytes);
+}
+
+TEST_F(OldRevisionsTest, RevisionsLoadedForAnOldSnapshotGoAsWell) {
+  std::vector<Ref<Note>> notes = make(kNotes);
+  Ref<Note> other = make(1).front();
+  std::uint64_t before = resident();
+  {
+    Transaction reader = db_.begin();
+    for (const Ref<Note>& note : notes) change(note);
+    db_.cache().evict_all();
+    for (const Ref<Note>& note : notes) EXPECT_EQ(db_.begin().read(Ref<Note>(note.oid())).number, 1);
+    for (const Ref<Note>& note : notes) EXPECT_EQ(reader.read(Ref<Note>(note.oid())).number, 0);
+    EXPECT_GE(resident(), before * 3 / 2);
+  }
+  for (int i = 0; i < kNotes / 2; ++i) change(other);
+  EXPECT_LE(resident(), before);
+}
+
+// Each sees a revision of its own of one object: they stay, and not many more than these, and the object's commits do not
+// look at all of them each time.
+TEST_F(OldRevisionsTest, AnObjectThatManySnapshotsSeeKeepsLittleMore) {
+  const int sleepers = detail::kSmallBatches ? 300 : 3000;
+  Ref<Note> hot = make(1).front(), other = make(1).front();
+  std::uint64_t one = resident() / 2;
+  std::vector<Transaction> asleep;
+  for (int i = 0; i < sleepers; ++i) {
+    change(hot);
+    asleep.push_back(db_.begin());
+    if (i % 2 == 0) asleep.back().park();
+  }
+  std::uint64_t most = 0;
+  for (int i = 0; i < 4 * sleepers; ++i) {
+    change(hot);
+    most = std::max(most, resident());
+  }
+  EXPECT_LE(most, (static_cast<std::uint64_t>(sleepers) * 3 / 2 + 1000) * one);
+  std::uint64_t old_loads = db_.statistics().old_loads;
+  for (int i = 0; i < sleepers; i += 7) EXPECT_EQ(asleep[static_cast<std::size_t>(i)].read(hot).number, i + 1);
+  EXPECT_EQ(db_.statistics().old_loads, old_loads) << "what they see is there";
+  asleep.clear();
+  for (int i = 0; i < 8 * sleepers; ++i) change(other);
+  // The list of snapshots is made less often when there are many slots.
+  EXPECT_LE(resident(), (static_cast<std::uint64_t>(sleepers) / 16 + 10) * one);
+}
+
+// Every commit of many threads prunes, and all of them queue.
+TEST_F(OldRevisionsTest, NothingStaysAfterThreadsHaveChangedAndReadEverything) {
+  const int rounds = detail::kSmallBatches ? 200 : 2000;
+  std::vector<Ref<Note>> notes = make(64);
+  std::uint64_t before = resident();
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < rounds; ++i) {
+        Transaction reader = db_.begin();
+        (void)reader.read(Ref<Note>(notes[static_cast<std::size_t>((i * 7 + thread) % 64)].oid()));
+        change(Ref<Note>(notes[static_cast<std::size_t>((i * 5 + thread * 16) % 64)].oid()));
+        (void)reader.read(Ref<Note>(notes[static_cast<std::size_t>(i % 64)].oid()));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < 64; ++i) change(notes.front());  // works the queue off
+  EXPECT_EQ(resident(), before);
+}
+
+}  // namespace
+}  // namespace cow

@@ -1,0 +1,84 @@
+// What the tests of the reclaimer share: states that can tell whether they were destroyed, and transactions without a cache.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "cow_cache/hybrid_reclaimer.hpp"
+#include "cow_cache/read_log.hpp"
+#include "cow_cache/state_memory.hpp"
+#include "cow_cache/transaction_registry.hpp"
+
+namespace cow::testing {
+
+/// A value that can tell whether it was destroyed. Its text lives on the heap, where AddressSanitizer watches.
+struct Probe {
+  explicit Probe(std::uint64_t id)
+      : id(id), text("a text too long for the small string buffer, " + std::to_string(id)) {
+    ++alive;
+  }
+  ~Probe() { --alive; }
+  bool intact() const { return text.ends_with(std::to_string(id)); }
+
+  std::uint64_t id;
+  std::string text;
+  static inline std::atomic<std::int64_t> alive = 0;
+};
+
+inline constexpr TypeOperations kProbeOperations{
+    .name = "Probe",
+    .schema = 1,
+    .state_bytes = sizeof(State<Probe>),
+    .type_bits = nullptr,
+    .destroy = [](StateHeader& state) noexcept { value_of<Probe>(state).~Probe(); },
+    .copy = nullptr,
+    .encode = nullptr,
+    .decode = nullptr,
+    .add_heap_bytes = nullptr,
+};
+
+inline StateHeader& make_probe(std::uint64_t id) {
+  StateHeader& state = *StateMemory::instance().allocate(size_classes::class_of(sizeof(State<Probe>)));
+  state.operations = &kProbeOperations;
+  state.charge = static_cast<std::uint32_t>(size_classes::bytes_of(state.size_class));
+  ::new (&value_of<Probe>(state)) Probe(id);
+  state.key.store(id, std::memory_order_release);
+  return state;
+}
+
+inline constexpr std::size_t kBudget = 64 << 10;
+
+class ReclaimerTest : public ::testing::Test {
+ protected:
+  ~ReclaimerTest() override {
+    reclaimer_.reset();
+    EXPECT_EQ(Probe::alive.load(), 0) << "states leaked";
+  }
+
+  void retire(StateHeader& state) {
+    Reclaimer::mark_dead(state);
+    reclaimer_->retire(StateChain(state));
+  }
+
+  std::atomic<std::uint64_t> frontier_{1};
+  TransactionRegistry registry_{frontier_};
+  std::unique_ptr<HybridReclaimer> reclaimer_ = std::make_unique<HybridReclaimer>(registry_, kBudget);
+};
+
+/// What a transaction is to the reclaimer.
+struct Sleeper {
+  explicit Sleeper(TransactionRegistry& registry) : registry(registry), slot(registry.begin()) { log.open(slot); }
+  ~Sleeper() {
+    log.close();
+    registry.end(slot);
+  }
+  TransactionRegistry& registry;
+  TransactionSlot& slot;
+  ReadLog log;
+};
+
+}  // namespace cow::testing
