@@ -30,6 +30,8 @@
 #include "detail/transaction_record.hpp"
 #include "detail/verify_chain.hpp"
 #include "detail/watch.hpp"
+#include "detail/witness.hpp"
+#include "detail/witness_listener.hpp"
 #include "rocksdb_options.hpp"
 
 namespace cow {
@@ -38,11 +40,12 @@ namespace {
 using namespace detail;
 
 RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOptions& options, bool create,
-                            std::shared_ptr<Watch> watch) {
+                            std::shared_ptr<Watch> watch, Witness& witness) {
   rocksdb::Options rocks = make_rocksdb_options(options);
   rocks.create_if_missing = create;
   rocks.create_missing_column_families = create;
   rocks.listeners.push_back(std::move(watch));
+  rocks.listeners.push_back(std::make_shared<WitnessListener>(witness));
   rocks.info_log = std::make_shared<InfoLog>(path);
   const rocksdb::ColumnFamilyOptions plain = make_rocksdb_plain_family_options(rocks);
   const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
@@ -66,25 +69,35 @@ class RocksDbStore::Impl {
       : options_(std::move(options)),
         place_(directory, mode != Mode::open),
         lock_(path_),
-        content_(inspect_directory(path_)),
+        content_(inspect_directory(path_, {options_.accept_loss, std::max<std::uint64_t>(options_.verify_at_open, 1)})),
         creation_(path_, must_create(mode)),
-        handle_(open_database(path_, options_, !content_.is_store, watch_)),
+        witness_(path_),
+        handle_(open_database(path_, options_, begin_witness(), watch_, witness_)),
         writer_(*handle_, watch_, path_, options_.reserve_bytes, options_.write_buffer_bytes),
         iterators_(*handle_, *handle_.revisions()) {
-    store_id_ = content_.is_store ? read_format().store_id : create_format();
+    if (!content_.is_store) create_format();
     oids_ = read_oids();
     oids_.limit = std::max(oids_.limit, oids_.next);
     durable_oid_limit_.store(oids_.limit, std::memory_order_relaxed);
+    if (oids_.next < content_.oids_lost_below) skip_oids(content_.oids_lost_below);
     // What a crash left reserved is not given away again; what a clean close gave back is.
     pool_end_ = oids_.next;
-    chain_ = verify_history(path_, handle_, std::max<std::uint64_t>(options_.verify_at_open, 1)).end;
-    if (content_.is_store && chain_.tid != content_.last_tid) {
+    chain_ = verify_history(path_, handle_, 1).end;
+    if (chain_ != content_.end) {
       throw StoreCorruptError(store_message(path_, "open",
                                             "recovery brought back tid " + std::to_string(chain_.tid.value) +
-                                                ", not tid " + std::to_string(content_.last_tid.value)));
+                                                ", not tid " + std::to_string(content_.end.tid.value)));
     }
+    if (content_.is_store && content_.format.version < StoreFormat::kVersion) adopt();
     synced_tid_.store(chain_.tid.value, std::memory_order_relaxed);
     last_tid_.store(chain_.tid.value, std::memory_order_release);
+    witness_.opened(chain_, oids_.next, oids_.limit);
+    // A new store is on the device before its first commit; of an old one the witness knows enough.
+    if (content_.is_store) {
+      witness_.note_files(current_log(*handle_));
+    } else {
+      witness_.checkpoint(current_log(*handle_));
+    }
     remove_empty_logs(path_, handle_);
     creation_.done();
     place_.keep();
@@ -148,7 +161,10 @@ class RocksDbStore::Impl {
     writer_.write(make_rocksdb_write_options(options_), batch_, "commit",
                   [&](const std::string& cause) { throw OutcomeUnknownError(group.front().tid, cause); });
     chain_ = chain;
-    if (options_.durable) synced_tid_.store(chain.tid.value, std::memory_order_release);
+    if (options_.durable) {
+      synced_tid_.store(chain.tid.value, std::memory_order_release);
+      witness_.committed(chain);
+    }
     last_tid_.store(chain.tid.value, std::memory_order_release);
     iterators_.drop_outdated(watch_->generation());
     if (batch_.GetDataSize() > kMaxKeptBatch) batch_ = rocksdb::WriteBatch();
@@ -182,21 +198,53 @@ class RocksDbStore::Impl {
     return !content_.is_store;
   }
 
-  StoreFormat read_format() const {
-    std::string bytes;
-    require_ok(path_, "open", handle_->Get({}, handle_.metadata(), to_slice(kFormatKey), &bytes));
-    return StoreFormat::decode(path_, bytes);
+  // Before RocksDB changes anything: `clean` is withdrawn, or a creation announced. Returns whether to create.
+  bool begin_witness() {
+    const bool create = !content_.is_store;
+    WitnessRecord record = content_.witness.value_or(WitnessRecord{});
+    if (create) {
+      if (!content_.witness) record.store_id = random_id();
+      store_id_ = record.store_id;
+    } else {
+      store_id_ = record.store_id = content_.format.store_id;
+      record.state = WitnessRecord::State::open;
+      record.log = 0;  // opening makes the logs of before obsolete
+    }
+    // A store without one gets its witness when all of it was found to be in order.
+    if (create || content_.format.version == StoreFormat::kVersion) witness_.begin(record);
+    return create;
   }
 
-  std::uint64_t create_format() const {
+  static std::uint64_t random_id() {
     std::random_device random;
-    const StoreFormat format{std::uint64_t{random()} << 32 | random()};
+    return std::uint64_t{random()} << 32 | random();
+  }
+
+  void create_format() const {
     rocksdb::WriteOptions write;
     write.sync = true;
-    require_ok(path_, "create", handle_->Put(write, handle_.metadata(), to_slice(kFormatKey), format.encode()));
+    const std::string entry = StoreFormat{store_id_}.encode();
+    require_ok(path_, "create", handle_->Put(write, handle_.metadata(), to_slice(kFormatKey), entry));
     // In a database file the entry cannot be taken for the torn end of a log.
     require_ok(path_, "create", handle_->Flush({}, handle_.metadata()));
-    return format.store_id;
+  }
+
+  // Gives a store of an earlier version its witness. From then on only the new version opens it.
+  void adopt() {
+    WitnessRecord record;
+    record.store_id = store_id_;
+    record.state = WitnessRecord::State::open;
+    witness_.begin(record);
+    create_format();
+  }
+
+  // Oids below `limit` may have been given away, but their reservation is lost.
+  void skip_oids(std::uint64_t limit) {
+    rocksdb::WriteOptions write;
+    write.sync = true;
+    oids_ = {limit, limit};
+    require_ok(path_, "open", handle_->Put(write, handle_.metadata(), to_slice(kOidsKey), oids_.encode()));
+    durable_oid_limit_.store(limit, std::memory_order_relaxed);
   }
 
   OidReservation read_oids() const {
@@ -209,6 +257,7 @@ class RocksDbStore::Impl {
 
   void close_cleanly() {
     writer_.require_writable("close");
+    witness_.closing();
     if (oids_.next != pool_end_) {
       rocksdb::WriteOptions write;
       write.sync = true;
@@ -216,6 +265,7 @@ class RocksDbStore::Impl {
     }
     require_ok(path_, "close", handle_->Flush({}, handle_.families()));
     merge_small_files(handle_);
+    witness_.closed_cleanly(chain_, oids_.next, oids_.limit);
   }
 
   // --- Reading
@@ -318,6 +368,7 @@ class RocksDbStore::Impl {
     oids_.limit = limit;
     pool_end_ = limit;
     durable_oid_limit_.store(limit, std::memory_order_release);
+    witness_.reserved(limit);
   }
 
   void require_own(const char* operation) const {
@@ -331,11 +382,12 @@ class RocksDbStore::Impl {
   const DirectoryLock lock_;
   const DirectoryContent content_;
   CreationGuard creation_;
+  std::uint64_t store_id_ = 0;  // set by begin_witness
+  Witness witness_;             // outlives the database: it says `clean` when that is closed
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   const RocksDbHandle handle_;
   LogWriter writer_;
   IteratorPool iterators_;
-  std::uint64_t store_id_ = 0;
 
   std::mutex commit_mutex_;
   ChainEnd chain_;  // as are the next three, guarded by commit_mutex_

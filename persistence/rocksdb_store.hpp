@@ -70,6 +70,11 @@ struct RocksDbOptions {
   /// How many entries of the history are read and checked at open, newest first: transactions and the records that they
   /// wrote; 2 us for each that is in memory. At least 1. `verify()` checks all.
   std::uint64_t verify_at_open = 1024;
+
+  /// True: open a store although its witness (the file WITNESS) is missing or damaged, or although the witness or the log
+  /// shows that commits are lost, with the history that can still be read; all of it is checked first. What cannot be
+  /// reached any more is deleted from the directory. False: such a store is refused and left as it is.
+  bool accept_loss = false;
 };
 
 /// A `Store` on RocksDB.

@@ -7,10 +7,22 @@
 // mark, which goes to the log only and says up to where the store was durable; if any mark in the log files speaks of
 // a transaction or of oids that recovery did not bring back, then acknowledged data was lost.
 //
-// What this finds: every cut of the log behind which the mark of at least one later batch is still readable.
-// What nothing can find without a second durable write per commit: damage to the very last batch before a crash, which
-// looks exactly like a batch that was never finished. A mark that straddles two of the log's 32 KiB blocks is broken
-// up by a frame header and not recognised; its neighbours are.
+// What the marks find: a cut of the log behind which the mark of a later batch is still readable. A mark that straddles
+// two of the log's 32 KiB blocks is broken up by a frame header and not recognised; its neighbours are. What they cannot
+// find is a log that ends early, or is gone: a mark speaks of the batches before it, and whatever lies behind the cut,
+// one batch or a thousand, takes its marks along. That is what the witness is for (witness.hpp).
+//
+// What neither finds:
+//  - With `durable`, after the end of a process (a kill, an abort): nothing. The witness names the last commit that was
+//    acknowledged, so any loss is noticed, that of the last batch too.
+//  - With `durable`, after a power failure: every batch behind a cut that was committed since the witness was last on the
+//    device, if the log lost its end to something else than the power failure. The system writes the witness back within
+//    some seconds (30 on Linux unless it is told otherwise), and it is synced when a buffer is flushed and when the store
+//    is opened. The end of the log itself is not lost to a power failure: it was synced.
+//  - Without `durable`: every batch behind a cut of the log. Nothing says that they were on the device, so their loss is
+//    no error; the same goes for the records of a log that ends early. A log file that is gone is noticed if it was there
+//    when the store was opened or when a buffer was last flushed.
+//  - A whole directory, witness included, that is replaced by an older copy of itself.
 //
 // Thread safety: pure functions.
 //

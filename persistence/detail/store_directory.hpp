@@ -9,10 +9,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cow_cache/types.hpp"
+#include "transaction_record.hpp"
+#include "witness.hpp"
 
 namespace cow::detail {
 
@@ -22,12 +25,15 @@ inline constexpr std::string_view kOidsKey = "oids";
 
 /// What makes a RocksDB database a store.
 struct StoreFormat {
-  static constexpr std::uint32_t kVersion = 1;
+  static constexpr std::uint32_t kVersion = 2;
+  static constexpr std::uint32_t kVersionWithoutWitness = 1;
 
   std::uint64_t store_id = 0;  ///< random; tells the marks in this store's log from those of others
+  std::uint32_t version = kVersion;
 
+  /// The entry of a store of version `kVersion`.
   std::string encode() const;
-  /// Throws StoreFormatError if `bytes` is not a format entry of version `kVersion`, StoreCorruptError if damaged.
+  /// Throws StoreFormatError if `bytes` is not a format entry of a version up to `kVersion`, StoreCorruptError if damaged.
   static StoreFormat decode(const std::filesystem::path& directory, std::string_view bytes);
 };
 
@@ -42,15 +48,25 @@ struct OidReservation {
   static OidReservation decode(const std::filesystem::path& directory, std::string_view bytes);
 };
 
-/// What is in a directory.
-struct DirectoryContent {
-  bool is_store = false;  ///< false: nothing, or a creation that was interrupted
-  Tid last_tid;           ///< what recovery will bring back
+/// How to look into a directory.
+struct Inspection {
+  bool accept_loss = false;        ///< go on although there is less than the witness or a mark says
+  std::uint64_t verify_reads = 1;  ///< how much of the history is checked, see `verify_history`
 };
 
-/// Looks into `directory`. Recovers in memory, and compares the outcome with the marks in the log (log_mark.hpp).
+/// What is in a directory.
+struct DirectoryContent {
+  bool is_store = false;                 ///< false: nothing, or a creation that was interrupted
+  StoreFormat format;                    ///< if it is a store
+  ChainEnd end;                          ///< the last transaction that recovery will bring back
+  std::uint64_t oids_lost_below = 0;     ///< a loss was accepted: oids below this may have been given away
+  std::optional<WitnessRecord> witness;  ///< nothing: there is none, or none that counts
+};
+
+/// Looks into `directory`. Recovers in memory, and compares the outcome with the witness (witness.hpp), with the marks in
+/// the log (log_mark.hpp) and with itself: all of it if it is a store without a witness, or if a loss is accepted.
 /// Throws StoreFormatError (another program's files, another database, an unknown version), StoreCorruptError,
 /// StoreError.
-DirectoryContent inspect_directory(const std::filesystem::path& directory);
+DirectoryContent inspect_directory(const std::filesystem::path& directory, const Inspection& inspection);
 
 }  // namespace cow::detail

@@ -13,6 +13,7 @@
 
 #include "cow_cache/errors.hpp"
 #include "rocksdb_status.hpp"
+#include "witness.hpp"
 
 namespace cow::detail {
 namespace fs = std::filesystem;
@@ -109,7 +110,8 @@ void StorePlace::unmake() noexcept {
 }
 
 bool is_leftover_of_creation(std::string_view name) noexcept {
-  constexpr std::array<std::string_view, 4> kNames{"LOG", "LOCK", "IDENTITY", "lost+found"};
+  constexpr std::array<std::string_view, 6> kNames{"LOG",        "LOCK",       "IDENTITY",
+                                                   "lost+found", kWitnessName, kTemporaryWitness};
   return std::ranges::find(kNames, name) != kNames.end() || is_numbered(name, "LOG.old.") ||
          is_numbered(name, "MANIFEST-") || is_numbered(name, "OPTIONS-") || is_numbered(name, "OPTIONS-", ".dbtmp") ||
          is_numbered(name, "", ".dbtmp");
