@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,23 +31,27 @@ struct Shelf {
 class OneTransaction : public ::testing::Test {
  protected:
   void fill(std::size_t count, std::size_t bytes) {
-    db_.transact([&](Transaction& txn) {
-      Shelf shelf;
-      for (std::size_t i = 0; i < count; ++i) shelf.blobs.push_back(txn.create(Blob{std::string(bytes, text_of(i))}));
-      blobs_ = shelf.blobs;
-      shelf_ = txn.create(shelf);
-    });
-    Database ample(store_);
-    Transaction txn = ample.begin();
-    for (const Ref<Blob>& blob : blobs_) (void)txn.read(Ref<Blob>(blob.oid()));
-    distinct_ = ample.statistics().cache_bytes;
-    db_.cache().evict_all();
+    {
+      Database ample(store_);
+      ample.transact([&](Transaction& txn) {
+        Shelf shelf;
+        for (std::size_t i = 0; i < count; ++i) shelf.blobs.push_back(txn.create(Blob{std::string(bytes, text_of(i))}));
+        blobs_ = shelf.blobs;
+        shelf_ = txn.create(shelf);
+      });
+      ample.cache().evict_all();
+      Transaction txn = ample.begin();
+      for (const Ref<Blob>& blob : blobs_) (void)txn.read(Ref<Blob>(blob.oid()));
+      distinct_ = ample.statistics().cache_bytes;
+    }
+    store_.loads = 0;
+    db_.emplace(store_, CacheOptions{.cache_bytes = 64 << 10, .limbo_bytes = 16 << 10});
   }
   static char text_of(std::size_t i) { return static_cast<char>('a' + i % 26); }
 
   /// What transactions and cache hold beyond one state for each object.
   std::size_t beyond() {
-    Statistics statistics = db_.statistics();
+    Statistics statistics = db_->statistics();
     std::size_t held = statistics.cache_bytes + statistics.limbo_bytes;
     return held - std::min(held, distinct_);
   }
@@ -54,7 +59,7 @@ class OneTransaction : public ::testing::Test {
 
   MemoryStore memory_;
   testing::UnreliableStore store_{memory_};
-  Database db_{store_, {.cache_bytes = 64 << 10, .limbo_bytes = 16 << 10}};
+  std::optional<Database> db_;
   Ref<Shelf> shelf_;
   std::vector<Ref<Blob>> blobs_;
   std::size_t distinct_ = 0;
@@ -62,7 +67,7 @@ class OneTransaction : public ::testing::Test {
 
 TEST_F(OneTransaction, ReadsByOid) {
   fill(100, 2000);
-  Transaction txn = db_.begin();
+  Transaction txn = db_->begin();
   std::vector<const Blob*> first;
   for (const Ref<Blob>& blob : blobs_) first.push_back(&txn.read(Ref<Blob>(blob.oid())));
   for (int round = 0; round < 100; ++round) {
@@ -75,7 +80,7 @@ TEST_F(OneTransaction, ReadsByOid) {
 
 TEST_F(OneTransaction, ReadsByReferencesWhoseHintsGoStale) {
   fill(100, 2000);
-  Transaction txn = db_.begin();
+  Transaction txn = db_->begin();
   for (int round = 0; round < 100; ++round) {
     for (std::size_t i = 0; i < blobs_.size(); ++i) expect_value(txn.read(blobs_[i]), i);
   }
@@ -85,11 +90,11 @@ TEST_F(OneTransaction, ReadsByReferencesWhoseHintsGoStale) {
 // Others load the objects anew and repair the hints that this one follows.
 TEST_F(OneTransaction, ReadsWhatOthersLoadAgainAndAgain) {
   fill(100, 2000);
-  Transaction txn = db_.begin();
+  Transaction txn = db_->begin();
   const Shelf& shelf = txn.read(shelf_);
   for (int round = 0; round < 100; ++round) {
     for (std::size_t i = 0; i < shelf.blobs.size(); ++i) {
-      (void)db_.begin().read(shelf.blobs[i]);
+      (void)db_->begin().read(shelf.blobs[i]);
       expect_value(txn.read(shelf.blobs[i]), i);
     }
   }
@@ -99,11 +104,11 @@ TEST_F(OneTransaction, ReadsWhatOthersLoadAgainAndAgain) {
 // Thousands of small objects, which a bitmap logs.
 TEST_F(OneTransaction, ReadsManySmallObjectsThatOthersLoadAgain) {
   fill(20'000, 8);
-  Transaction txn = db_.begin();
+  Transaction txn = db_->begin();
   const Shelf& shelf = txn.read(shelf_);
   for (int round = 0; round < 6; ++round) {
     for (std::size_t i = 0; i < shelf.blobs.size(); ++i) {
-      (void)db_.begin().read(shelf.blobs[i]);
+      (void)db_->begin().read(shelf.blobs[i]);
       expect_value(txn.read(shelf.blobs[i]), i);
     }
   }
@@ -112,8 +117,8 @@ TEST_F(OneTransaction, ReadsManySmallObjectsThatOthersLoadAgain) {
 
 TEST_F(OneTransaction, ReadsOldRevisions) {
   fill(100, 2000);
-  Transaction txn = db_.begin();
-  db_.transact([&](Transaction& other) {
+  Transaction txn = db_->begin();
+  db_->transact([&](Transaction& other) {
     for (const Ref<Blob>& blob : blobs_) other.write(blob).text[0] = '!';
   });
   for (int round = 0; round < 100; ++round) {
@@ -125,7 +130,7 @@ TEST_F(OneTransaction, ReadsOldRevisions) {
 // What it holds does not hide what it has done.
 TEST_F(OneTransaction, WritesAndSleepsInBetween) {
   fill(100, 2000);
-  Transaction txn = db_.begin();
+  Transaction txn = db_->begin();
   for (int round = 0; round < 50; ++round) {
     for (std::size_t i = 0; i < blobs_.size(); ++i) {
       Ref<Blob> blob(blobs_[i].oid());
@@ -148,32 +153,32 @@ TEST_F(OneTransaction, WritesAndSleepsInBetween) {
     }
     if (round % 5 == 0) {
       txn.park();
-      db_.cache().evict_all();
+      db_->cache().evict_all();
     }
   }
   EXPECT_LT(beyond(), 2 * distinct_ + (64 << 10));
   txn.commit();
-  EXPECT_EQ(db_.begin().read(Ref<Blob>(blobs_[1].oid())).text, "written");
-  EXPECT_THROW(db_.begin().read(Ref<Blob>(blobs_[0].oid())), DanglingReferenceError);
+  EXPECT_EQ(db_->begin().read(Ref<Blob>(blobs_[1].oid())).text, "written");
+  EXPECT_THROW(db_->begin().read(Ref<Blob>(blobs_[0].oid())), DanglingReferenceError);
 }
 
 TEST_F(OneTransaction, CountsItsIndexAndGivesItBack) {
   fill(2000, 8);
   std::size_t after_first = 0;
   for (int repetition = 0; repetition < 10; ++repetition) {
-    std::size_t before = db_.statistics().transaction_bytes;
+    std::size_t before = db_->statistics().transaction_bytes;
     {
-      Transaction txn = db_.begin();
+      Transaction txn = db_->begin();
       for (int round = 0; round < 3; ++round) {
         for (const Ref<Blob>& blob : blobs_) (void)txn.read(Ref<Blob>(blob.oid()));
       }
       Transaction moved = std::move(txn);
       for (std::size_t i = 0; i < blobs_.size(); ++i) expect_value(moved.read(Ref<Blob>(blobs_[i].oid())), i);
-      EXPECT_GE(db_.statistics().transaction_bytes, before + 2 * 2000 * sizeof(StateHandle));
+      EXPECT_GE(db_->statistics().transaction_bytes, before + 2 * 2000 * sizeof(StateHandle));
     }
     // Its log's table may stay, for the next transactions. Many that read next to nothing let go of it.
-    for (std::uint32_t i = 0; i < 20 * LogTable::kPatience; ++i) (void)db_.begin().read(shelf_);
-    std::size_t after = db_.statistics().transaction_bytes;
+    for (std::uint32_t i = 0; i < 20 * LogTable::kPatience; ++i) (void)db_->begin().read(shelf_);
+    std::size_t after = db_->statistics().transaction_bytes;
     if (repetition == 0) after_first = after;
     EXPECT_LT(after, after_first + (4 << 10)) << "what was counted stays";
   }

@@ -1,12 +1,13 @@
 /* One thread loads, the others wait, and a commit, an eviction or an invalidation comes between: cow_cache/load_ticket.hpp,
- * reader.hpp (load_current), shared_cache.hpp (publish, evict).
+ * reader_loads.hpp (load_current), shared_cache.hpp (publish, evict).
  *
  * The objects share a stripe, so they share the list of tickets and its lock. Loaders come for any object, any number of
  * times, and evictions and invalidations happen at any time; only commits are counted. An invalidation says that
  * somebody else has changed an object in the store; it comes some time after the change.
  *
  * Abstracted: a state is its revision number; what happens under the stripe's lock is one atomic step. A finished ticket
- * is known by its number, which is used again when nobody remembers it.
+ * is known by its number, which is used again when nobody remembers it. A codec that reads takes no further ticket here; that
+ * it holds one while it reads is what could block.
  *
  * Properties:
  *  1. What a loader installs is never older than what was published or invalidated.
@@ -73,6 +74,25 @@ end:
       atomic { finished[waiting_for[me]] -> waiting_for[me] = NOBODY }    /* LoadTicket::wait */
     :: waiting_for[me] == NOBODY ->
       record = stored[o];                                          /* Store::load */
+      if
+      :: true                                                      /* the codec reads nothing */
+      :: atomic {                                                  /* it reads any object, this one too */
+          select(i : 0 .. OBJECTS - 1);
+          if
+#ifdef NESTED_LOADS_WAIT
+          :: resident[i] == ABSENT && ticket[i] != NOBODY -> waiting_for[me] = ticket[i]
+          :: resident[i] != ABSENT || ticket[i] == NOBODY
+#else
+          :: true                                                  /* found, or loaded for itself: no wait */
+#endif
+          fi;
+          i = 0
+        };
+        if
+        :: waiting_for[me] != NOBODY -> atomic { finished[waiting_for[me]] -> waiting_for[me] = NOBODY }
+        :: waiting_for[me] == NOBODY
+        fi
+      fi;
       atomic {                                                     /* settle */
         if
 #if defined(LOADER_IGNORES_TICKET)
