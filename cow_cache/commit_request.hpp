@@ -50,14 +50,14 @@ class CommitRequest {
     WriteSet::Frozen frozen(writes);
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
-    detail::ReferenceWatch watch(first_unsure);
+    detail::ReferenceWatch watch(first_unsure, unsure_references_);
     for (const WriteSetEntry& entry : writes) {
+      watch.encode(entry.oid);
       entry.state->operations->encode(*entry.state, entry.oid, records_);
       ends.push_back(records_.size());
-      for (Oid to : watch.take()) {
-        if (writes.find(to) == nullptr) unsure_references_.push_back({entry.oid, to});
-      }
     }
+    if (!unsure_references_.empty()) [[unlikely]]
+      forget_own_references();
     objects_.reserve(writes.size());
     std::size_t start = 0;
     for (std::size_t i = 0; const WriteSetEntry& entry : writes) {
@@ -75,6 +75,11 @@ class CommitRequest {
   friend class Committer;
 
   enum Progress : int { kWaiting, kLeading, kDone };
+
+  [[gnu::noinline]] void forget_own_references() {
+    std::erase_if(unsure_references_,
+                  [&](const detail::StoredReference& reference) { return writes_.find(reference.to) != nullptr; });
+  }
 
   bool serializable() const noexcept { return reads_.log != nullptr; }
 

@@ -58,20 +58,9 @@ class OidPool {
   /// The objects of a transaction are committed: its commit has returned.
   void mark_committed(std::span<const ObjectWrite> objects) noexcept {
     const Oid unsure = first_unsure();
-    bool any = false;
-    for (const ObjectWrite& object : objects) any = any || object.oid >= unsure;
-    if (!any) return;
-    std::scoped_lock lock(mutex_);
     for (const ObjectWrite& object : objects) {
-      auto found = block_of(object.oid);
-      if (found == pending_.end()) continue;
-      std::uint64_t index = object.oid.value - found->first, bit = std::uint64_t{1} << index % 64;
-      std::uint64_t& word = found->second.bits[index / 64];
-      if ((word & bit) == 0) continue;
-      word &= ~bit;
-      if (--found->second.count == 0 && (found->first != current_ || block_.count == 0)) pending_.erase(found);
+      if (object.oid >= unsure) return mark_pending_as_committed(objects);
     }
-    publish_unsure();
   }
 
   /// Throws UncommittedReferenceError if one of the references leads to an object that was never committed; what the store
@@ -108,6 +97,20 @@ class OidPool {
     std::vector<std::uint64_t> bits;
   };
   using Blocks = std::map<std::uint64_t, Pending>;
+
+  [[gnu::noinline]] void mark_pending_as_committed(std::span<const ObjectWrite> objects) noexcept {
+    std::scoped_lock lock(mutex_);
+    for (const ObjectWrite& object : objects) {
+      auto found = block_of(object.oid);
+      if (found == pending_.end()) continue;
+      std::uint64_t index = object.oid.value - found->first, bit = std::uint64_t{1} << index % 64;
+      std::uint64_t& word = found->second.bits[index / 64];
+      if ((word & bit) == 0) continue;
+      word &= ~bit;
+      if (--found->second.count == 0 && (found->first != current_ || block_.count == 0)) pending_.erase(found);
+    }
+    publish_unsure();
+  }
 
   void take_block() {
     OidBlock block = store_.allocate_oids(kBlock);

@@ -26,7 +26,10 @@ class CacheConformance : public ::testing::Test {
   using Transaction = typename Database::Transaction;
   using Session = typename Database::Session;
 
-  void open(const CacheOptions& options = {}) { database_ = std::make_unique<Database>(failing_, options); }
+  void open(const CacheOptions& options = {}) {
+    database_.reset();  // one database per store at a time
+    database_ = std::make_unique<Database>(failing_, options);
+  }
   void SetUp() override { open(); }
 
   Session session() { return database_->open_session(); }

@@ -46,7 +46,10 @@ class Closing : public ::testing::Test {
  protected:
   ~Closing() override { Item::on_destroy = nullptr; }
 
-  void open() { db_ = std::make_unique<Database>(store_, CacheOptions{.cache_bytes = std::size_t{1} << 30}); }
+  void open() {
+    db_.reset();  // one database per store at a time
+    db_ = std::make_unique<Database>(store_, CacheOptions{.cache_bytes = std::size_t{1} << 30});
+  }
   std::vector<Ref<Item>> create(int count) {
     std::vector<Ref<Item>> items;
     db_->transact([&](Transaction& txn) {
@@ -176,6 +179,7 @@ TEST_F(Closing, DestructorsMayRead) {
 }
 
 TEST_F(Closing, DestructorsMayReadAndEvictUnderPressure) {
+  db_.reset();
   db_ = std::make_unique<Database>(store_, CacheOptions{.cache_bytes = 64 << 10, .limbo_bytes = 4 << 10});
   std::vector<Ref<Item>> items = create(2000);
   int calls = 0;

@@ -177,7 +177,7 @@ TEST_F(CommitTest, ManyWritesBetweenTheCheckOfReadsAndTheLeadAreLookedAt) {
   for (bool changes : {false, true}) {
     for (int most_times : {1, 100}) {
       Transaction old = db_.begin(Isolation::serializable);
-      for (const Ref<Item>& item : items_) (void)old.read(item);
+      for (int i = 0; i < 8; ++i) (void)old.read(items_[i]);
       Ref<Item> absent(Oid{1'000'000'000});
       EXPECT_THROW((void)old.read(absent), DanglingReferenceError);
       old.create(Item{});
@@ -196,7 +196,7 @@ TEST_F(CommitTest, ManyWritesBetweenTheCheckOfReadsAndTheLeadAreLookedAt) {
         EXPECT_THROW(old.commit(), ConflictError);
       } else {
         EXPECT_NO_THROW(old.commit());
-        EXPECT_EQ(times, 2 * 51);
+        EXPECT_EQ(times, 2 * 9);
       }
       store_.after_load = nullptr;
     }

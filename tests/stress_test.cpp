@@ -72,6 +72,7 @@ class StressTest : public ::testing::Test {
  protected:
   /// Opens the database with a budget of `cache_bytes`, and makes `count` cells in a ring, each with `number`.
   void open(std::size_t cache_bytes, int count, std::int64_t number) {
+    db_.reset();  // one database per store at a time
     db_ = std::make_unique<Database>(store_, CacheOptions{.cache_bytes = cache_bytes, .limbo_bytes = 16 << 10});
     db_->transact([&](Transaction& txn) {
       Cell cell;
