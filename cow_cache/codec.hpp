@@ -8,7 +8,12 @@
 // the oid in eight bytes, big-endian, and a null one as nil: any program finds the references of a record without
 // knowing its type.
 //
-// Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything).
+// What a member may be is checked by the compiler (detail/storable.hpp). All that decoding refuses is refused before it is
+// committed, with an UnstorableValueError: nesting above 1024 levels, records above kMostRecordBytes, and what a codec or an
+// adaptor of one's own writes that is not exactly one MessagePack value.
+//
+// Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything). Only
+// references that are packed as Ref<T> are checked when they are committed (UncommittedReferenceError).
 #pragma once
 
 #include <concepts>
@@ -17,31 +22,14 @@
 #include <string>
 #include <string_view>
 
+#include "detail/reference_watch.hpp"
+#include "detail/packing.hpp"
+#include "detail/spelled_name.hpp"
 #include "ref.hpp"
 
 namespace cow {
 
 inline constexpr std::int8_t kReferenceExtension = 79;  // 'O', for object
-
-namespace detail {
-
-/// The name of T as the compiler spells it, for types that do not say their own.
-template <class T>
-constexpr std::string_view spelled_type_name() {
-  std::string_view function = __PRETTY_FUNCTION__;  // "... [with T = Name; std::string_view = ...]" or "... [T = Name]"
-  std::size_t from = function.find("T = ") + 4;
-  std::size_t to = function.rfind("; std::");  // the last one: the name may have `;` and `]` in it
-  if (to == std::string_view::npos || to < from) to = function.size() - 1;
-  return function.substr(from, to - from);
-}
-
-/// Lets msgpack-cxx append to a string.
-struct StringSink {
-  std::string& out;
-  void write(const char* bytes, std::size_t count) { out.append(bytes, count); }
-};
-
-}  // namespace detail
 
 /// The name of T in records. A type gives its own with `static constexpr std::string_view cow_type_name`; do so before
 /// storing anything that outlives the program: the default follows the C++ name, so renaming the type loses its records.
@@ -71,6 +59,8 @@ constexpr std::uint32_t schema_of() {
 /// Encodes and decodes the value part of a record.
 template <class T>
 struct Codec {
+  using WritesMembersOf = T;  ///< only here: a specialisation answers for its members itself
+
   static void encode(const T& value, std::string& out) {
     detail::StringSink sink{out};
     msgpack::pack(sink, value);
@@ -100,6 +90,7 @@ MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
     template <class Stream>
     packer<Stream>& operator()(packer<Stream>& out, const cow::Ref<T>& reference) const {
       if (!reference) return out.pack_nil();
+      cow::detail::ReferenceWatch::note(reference.oid());
       char bytes[8];
       for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(reference.oid().value >> (56 - 8 * i));
       out.pack_ext(sizeof bytes, cow::kReferenceExtension);

@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "detail/oid_set.hpp"
+#include "detail/reference_watch.hpp"
 #include "errors.hpp"
 #include "read_log.hpp"
 #include "record.hpp"
@@ -42,14 +43,20 @@ struct ReadSet {
 
 class CommitRequest {
  public:
-  /// Encodes the private states into records, outside of any lock. Throws what the codecs throw.
-  CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {})
+  /// Encodes the private states into records, outside of any lock. References from `first_unsure` on are noted, unless they
+  /// lead to what the transaction itself has created or changed. Throws UnstorableValueError and what the codecs throw.
+  CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {}, Oid first_unsure = kMaxOid)
       : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
+    WriteSet::Frozen frozen(writes);
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
+    detail::ReferenceWatch watch(first_unsure);
     for (const WriteSetEntry& entry : writes) {
-      entry.state->operations->encode(*entry.state, records_);
+      entry.state->operations->encode(*entry.state, entry.oid, records_);
       ends.push_back(records_.size());
+      for (Oid to : watch.take()) {
+        if (writes.find(to) == nullptr) unsure_references_.push_back({entry.oid, to});
+      }
     }
     objects_.reserve(writes.size());
     std::size_t start = 0;
@@ -60,6 +67,9 @@ class CommitRequest {
       start = end;
     }
   }
+
+  const std::vector<detail::StoredReference>& unsure_references() const noexcept { return unsure_references_; }
+  const std::vector<ObjectWrite>& objects() const noexcept { return objects_; }
 
  private:
   friend class Committer;
@@ -167,6 +177,7 @@ class CommitRequest {
   const ReadSet reads_;
   std::string records_;
   std::vector<ObjectWrite> objects_;
+  std::vector<detail::StoredReference> unsure_references_;
 
   Tid checked_, reads_checked_;  // invariant 1: F of the writes and the unsure reads, F of the other reads
   detail::OidSet read_oids_;     // of a serializable transaction

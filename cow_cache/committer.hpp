@@ -153,33 +153,28 @@ class Committer {
     target.notify_one();
   }
 
+  /// What fails (for memory, too) fails a request, or all of the group, before the store is asked. Once the store has them
+  /// nothing can fail any more.
   template <class Cache>
   void run(const std::vector<CommitRequest*>& group, Cache& cache) noexcept {
     std::vector<CommitRequest*> valid;
     std::vector<TransactionWrite> writes;
-    valid.reserve(group.size());  // what is noted, listed and numbered below must go together
-    writes.reserve(group.size());
-    recent_.begin_group();
     Tid tid = last_tid_;
-    for (CommitRequest* request : group) {
-      try {
-        if (!validate(*request)) continue;
-      } catch (...) {
-        request->error_ = std::current_exception();
-        continue;
-      }
-      // From here on nothing may fail but for memory, which ends the program (noexcept): half a note would be a lie.
-      request->tid_ = tid = Tid{tid.value + 1};
-      for (const ObjectWrite& object : request->objects_) recent_.note(object.oid, tid);
-      valid.push_back(request);
-      writes.push_back({tid, request->objects_});
-    }
-    if (valid.empty()) return;
     try {
+      valid.reserve(group.size());
+      writes.reserve(group.size());
+      recent_.begin_group();
+      for (CommitRequest* request : group) {
+        if (!accept(*request, Tid{tid.value + 1})) continue;
+        tid = request->tid_;
+        valid.push_back(request);
+        writes.push_back({tid, request->objects_});
+      }
+      if (valid.empty()) return;
       store_.commit(writes);
     } catch (...) {
       recent_.roll_back();
-      for (CommitRequest* request : valid) request->error_ = std::current_exception();
+      for (CommitRequest* request : valid.empty() ? group : valid) request->error_ = std::current_exception();
       return;
     }
     last_tid_ = tid;
@@ -188,6 +183,21 @@ class Committer {
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(valid.size(), std::memory_order_relaxed);
     recent_.rotate(tid);
+  }
+
+  /// Validates a request and notes what it writes. False: it says why it may not be written, and nothing is noted.
+  bool accept(CommitRequest& request, Tid tid) noexcept {
+    std::size_t noted = recent_.noted_by_group();
+    try {
+      if (!validate(request)) return false;
+      for (const ObjectWrite& object : request.objects_) recent_.note(object.oid, tid);
+    } catch (...) {
+      recent_.roll_back(noted);
+      request.error_ = std::current_exception();
+      return false;
+    }
+    request.tid_ = tid;
+    return true;
   }
 
   /// Whether the request may be written; if not, it says why. It has been checked up to a frontier (invariant 4).

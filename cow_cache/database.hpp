@@ -4,7 +4,9 @@
 // keeps things in (a private cache does, the shared one does not) is used by one thread at a time.
 //
 // Invariants:
-//  1. There is one database per store in a process, and it alone commits to the store.
+//  1. There is one database per store in a process, and it alone commits to the store: a second one on the same store
+//     object is refused. (A store that passes calls on to another is an object of its own; RocksDbStore locks its directory.
+//     There are no databases that only read: every one may commit.)
 //  2. The database outlives its transactions and sessions; its destructor terminates the program if one is active.
 #pragma once
 
@@ -19,6 +21,7 @@
 #include <utility>
 
 #include "committer.hpp"
+#include "detail/store_latch.hpp"
 #include "isolation.hpp"
 #include "oid_pool.hpp"
 #include "shared_cache.hpp"
@@ -64,12 +67,16 @@ class BasicDatabase {
     }
 
     /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
-    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once.
+    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
+    /// run further transactions, which commit for themselves: NestedTransactionError if they change what this one
+    /// changes.
     template <class Body>
     auto transact(Body&& body, const RetryPolicy& policy = {}) {
       for (int attempt = 1;; ++attempt) {
+        detail::ThreadTransactFrame frame;
         try {
           Transaction transaction = begin();
+          transaction.enter(frame);
           if constexpr (std::is_void_v<std::invoke_result_t<Body&, Transaction&>>) {
             body(transaction);
             transaction.commit();
@@ -79,7 +86,8 @@ class BasicDatabase {
             transaction.commit();
             return result;
           }
-        } catch (const ConflictError&) {
+        } catch (const ConflictError& error) {
+          frame.require_others(error);
           if (attempt >= policy.most_attempts) throw;
         }
         std::this_thread::sleep_for(policy.pause_after(attempt));
@@ -94,9 +102,10 @@ class BasicDatabase {
     typename Cache::Session state_;
   };
 
-  /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws what the store throws.
+  /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws StoreLockedError if the
+  /// store has a database already, and what the store throws.
   explicit BasicDatabase(Store& store, const CacheOptions& options = {})
-      : committer_(store), oids_(store), cache_(store, options, committer_.frontier()) {
+      : latch_(store), committer_(store), oids_(store), cache_(store, options, committer_.frontier()) {
     if (store.last_tid() == Tid{}) create_root(store);
   }
 
@@ -158,6 +167,7 @@ class BasicDatabase {
   }
 
   Isolation isolation_ = Isolation::snapshot;
+  detail::StoreLatch latch_;  // first: nothing of a store that is another's is touched, and it is let go last
   Committer committer_;
   OidPool oids_;
   Cache cache_;

@@ -13,6 +13,7 @@
 
 #include "types.hpp"
 
+#pragma GCC visibility push(default)  // so that a shared library's exceptions are caught outside of it
 namespace cow {
 
 /// Base of all exceptions of this library.
@@ -59,12 +60,38 @@ class TransactionEndedError : public Error {
   TransactionEndedError() : Error("the transaction has ended") {}
 };
 
+/// A codec has tried to change, or to end, the transaction whose changes it is encoding. It may read.
+class TransactionCommittingError : public Error {
+ public:
+  TransactionCommittingError()
+      : Error("the transaction is committing: its codecs may read, but neither write nor end it") {}
+};
+
+/// Code of a shared library used a database that was opened outside of it, and has a state memory of its own: nothing was
+/// read or changed. Link the program with -rdynamic, which exports its symbols, or keep cow_cache in one shared library that
+/// both link with.
+class SeparateMemoryError : public Error {
+ public:
+  SeparateMemoryError()
+      : Error(
+            "this shared library has a state memory of its own: link the program with -rdynamic, so that there is "
+            "one") {}
+};
+
 /// An oid is outside of what the cache can address, or the store has no more to give.
 class OidRangeError : public Error {
  public:
   explicit OidRangeError(Oid oid)
       : Error("oid " + std::to_string(oid.value) + " is not in 1.." + std::to_string(kMaxOid.value)), oid(oid) {}
   Oid oid;
+};
+
+/// Something of which there is a bounded number is used up. Nothing was changed; what has it may end, and give it back.
+class LimitError : public Error {
+ public:
+  LimitError(std::string_view what, std::uint64_t most)
+      : Error("no more than " + std::to_string(most) + " " + std::string(what)), most(most) {}
+  std::uint64_t most;
 };
 
 /// Stored bytes are not a valid record.
@@ -102,6 +129,23 @@ class BuildDepthError : public Error {
   Oid oid;
 };
 
+/// A value cannot be made into a record that could be read back: the commit was refused before anything was written.
+class UnstorableValueError : public Error {
+ public:
+  UnstorableValueError(Oid oid, std::string_view type, std::string_view why)
+      : Error("oid " + std::to_string(oid.value) + ", a '" + std::string(type) +
+              "', cannot be stored: " + std::string(why)),
+        oid(oid),
+        type(type) {}
+  Oid oid;
+  std::string type;
+};
+
+/// With COW_CACHE_CHECKED=1: a value's record was decoded, and what came back is not what was committed.
+class RoundTripError : public UnstorableValueError {
+  using UnstorableValueError::UnstorableValueError;
+};
+
 /// Another transaction committed first. Nothing of this transaction was kept; run it again.
 class ConflictError : public Error {
  public:
@@ -126,6 +170,30 @@ class ConflictError : public Error {
     }
     return text;
   }
+};
+
+/// A commit would store a reference to an object that was never committed: its transaction was aborted or has not committed
+/// yet, or the store has never given out its oid. Nothing of the commit was kept.
+class UncommittedReferenceError : public Error {
+ public:
+  UncommittedReferenceError(Oid from, Oid to)
+      : Error("oid " + std::to_string(from.value) + " refers to oid " + std::to_string(to.value) +
+              ", which was never committed"),
+        from(from),
+        to(to) {}
+  Oid from;
+  Oid to;
+};
+
+/// A transaction that runs inside of another one's `transact` has changed an object that the outer one has changed, or read
+/// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
+class NestedTransactionError : public Error {
+ public:
+  explicit NestedTransactionError(Oid oid)
+      : Error("oid " + std::to_string(oid.value) +
+              " is changed by a transaction that runs inside of another one, which changes it too or depends on it"),
+        oid(oid) {}
+  Oid oid;
 };
 
 /// A transaction was told to give up (cow_cache/async). It is aborted when the exception leaves its body.
@@ -166,7 +234,7 @@ class StoreExistsError : public StoreError {
   using StoreError::StoreError;
 };
 
-/// The directory is already open, in this process or another.
+/// The directory is already open, in this process or another; or the store object has a database already.
 class StoreLockedError : public StoreError {
   using StoreError::StoreError;
 };
@@ -202,3 +270,4 @@ class OutcomeUnknownError : public StoreError {
 };
 
 }  // namespace cow
+#pragma GCC visibility pop

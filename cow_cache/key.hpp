@@ -15,9 +15,14 @@
 
 #include <cstdint>
 #include <mutex>
-#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
+#include "detail/spelled_name.hpp"
+#include "detail/visibility.hpp"
+#include "errors.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -39,13 +44,20 @@ inline constexpr std::uint64_t kUnnumberedType = kTypeMask;
 
 namespace detail {
 
-/// Bits for one more type of the process.
-inline std::uint64_t number_a_type() {
+/// Bits for a type of the process: the same for all shared libraries that have it. They know it by its name, since each
+/// may have a `type_bits<T>` of its own.
+COW_CACHE_ONE_PER_PROCESS inline std::uint64_t number_of_type(std::string_view spelled) {
   static std::mutex mutex;
   static std::uint64_t last = 0;
+  static auto* const known = new std::unordered_map<std::string, std::uint64_t>;  // outlives every static
   std::scoped_lock lock(mutex);
-  if (last != kUnnumberedType) last += std::uint64_t{1} << kOidBits;
-  return last;
+  const bool shared = names_one_type(spelled);
+  if (shared) {
+    if (auto found = known->find(std::string(spelled)); found != known->end()) return found->second;
+  }
+  const std::uint64_t bits = last == kUnnumberedType ? last : last + (std::uint64_t{1} << kOidBits);
+  if (shared) known->emplace(spelled, bits);
+  return last = bits;
 }
 
 }  // namespace detail
@@ -53,14 +65,14 @@ inline std::uint64_t number_a_type() {
 /// The type's bits in keys. They differ from run to run: never store them. T may be incomplete.
 template <class T>
 std::uint64_t type_bits() {
-  static const std::uint64_t bits = detail::number_a_type();
+  static const std::uint64_t bits = detail::number_of_type(detail::spelled_type_name<T>());
   return bits;
 }
 
 /// The cache's bits in keys, held for as long as the cache lives.
-class CacheTag {
+class COW_CACHE_ONE_PER_PROCESS CacheTag {
  public:
-  /// Throws std::length_error when there are 4,094 of them.
+  /// Throws LimitError when there are 4,094 of them.
   CacheTag() {
     std::scoped_lock lock(pool().mutex);
     if (!pool().returned.empty()) {
@@ -68,7 +80,7 @@ class CacheTag {
       pool().returned.pop_back();
       return;
     }
-    if (pool().used == kMost) throw std::length_error("more than 4094 caches in one process");
+    if (pool().used == kMost) throw LimitError("caches in one process", kMost);
     pool().returned.reserve(pool().used + 1);  // so that giving back cannot fail
     bits_ = ++pool().used << (kOidBits + kTypeBits);
   }

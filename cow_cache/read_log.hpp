@@ -185,9 +185,11 @@ class ReadLog {
   }
 
   /// A hash table's entries would make a bitmap worth while.
-  static bool lies_close_together(LogTable& hash_table) {
+  static bool lies_close_together(LogTable& hash_table) noexcept {
     if (hash_table.lanes < kFewestLanesForBitmap) return false;
-    auto seen = std::make_unique<std::bitset<detail::LogBitmap::kPages>>();
+    std::unique_ptr<std::bitset<detail::LogBitmap::kPages>> seen(new (std::nothrow)
+                                                                     std::bitset<detail::LogBitmap::kPages>);
+    if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
     for_each_entry(hash_table, [&](std::uint32_t entry) {
       auto page = (*seen)[entry >> detail::LogBitmap::kPageShift];

@@ -49,7 +49,7 @@ class SharedCache::Reader {
  public:
   Reader() noexcept = default;
   Reader(SharedCache& cache, Session&)
-      : cache_(&cache), slot_(&cache.registry_.begin()), cache_bits_(cache.tag_.bits()) {
+      : cache_(&cache), slot_(&cache.own_registry().begin()), cache_bits_(cache.tag_.bits()) {
     snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
     log_.open(*slot_);
   }
@@ -71,7 +71,7 @@ class SharedCache::Reader {
   void park() noexcept {
     if ((slow_ & kAsleep) != 0) return;
     cache_->registry_.fall_asleep(*slot_);
-    slow_ |= kAsleep;
+    goes_slowly(kAsleep, true);
   }
 
   bool active() const noexcept { return slot_ != nullptr; }
@@ -88,8 +88,11 @@ class SharedCache::Reader {
     cache_->registry_.end(*std::exchange(slot_, nullptr));
   }
 
-  /// Frees the private states of a transaction that does not commit.
-  void discard(WriteSet& writes) noexcept { cache_->discard(writes); }
+  /// Ends without committing, and frees the private states.
+  void end_and_discard(WriteSet& writes) noexcept {
+    end();
+    cache_->discard(writes);
+  }
 
   /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
   template <class T>
@@ -129,10 +132,12 @@ class SharedCache::Reader {
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
+    writes.require_open();
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
+    cache_->require_one_memory();
     StateHeader& base = read_first(reference, type_operations<T>, writes);
-    StateHeader& clone = clone_of<T>(base, reference.oid());
+    StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
     Tid revision{base.begin.load(std::memory_order_relaxed)};
     add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
     mark_diverted(base, reference.oid());
@@ -143,7 +148,9 @@ class SharedCache::Reader {
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
-    StateHeader& state = new_state(std::forward<T>(value));
+    writes.require_open();
+    cache_->require_one_memory();
+    StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
     add_write(writes, {.oid = oid, .state = &state, .created = true});
     return Ref<T>(oid, state);
   }
@@ -154,7 +161,7 @@ class SharedCache::Reader {
     divert(reference, writes);
     wake();
     log_.reserve_one();
-    StateHeader& tombstone = new_tombstone();
+    StateHeader& tombstone = with_room(new_tombstone);
     WriteSetEntry& entry = *writes.find(reference.oid());
     StateHeader& clone = *std::exchange(entry.state, &tombstone);
     entry.erased = true;
@@ -240,7 +247,7 @@ class SharedCache::Reader {
     if ((slow_ & kAsleep) == 0) [[likely]]
       return;
     cache_->registry_.wake(*slot_);
-    slow_ &= ~kAsleep;
+    goes_slowly(kAsleep, false);
   }
 
   enum class Look { visible, dead, too_new, too_old };
@@ -314,6 +321,7 @@ class SharedCache::Reader {
 
   /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
   StateHeader* find(Oid oid, const TypeOperations& operations, Miss& miss) {
+    cache_->require_one_memory();
     for (int attempt = 0;;) {
       Resident resident = attempt < kSpins ? look_in_table(oid) : look_under_lock(oid);
       if (resident.look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon
@@ -359,7 +367,7 @@ class SharedCache::Reader {
     if (dead < size / 8) return;
     try {
       log_.make_index();
-      slow_ |= kIndexed;
+      goes_slowly(kIndexed, true);
     } catch (const std::bad_alloc&) {
       // Then copies pile up until the log has doubled again.
     }
@@ -367,7 +375,19 @@ class SharedCache::Reader {
 
   /// REQUIRES: the log has the state, which is visible.
   void note_logged(const StateHeader& state) noexcept {
-    if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) slow_ &= ~kIndexed;
+    if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) goes_slowly(kIndexed, false);
+  }
+
+  /// The state that `build` makes. Where there are no addresses for it (detail/state_range.hpp) the cache's states of that
+  /// size make room; LimitError then says that transactions hold them all, or other caches.
+  template <class Build>
+  StateHeader& with_room(Build&& build) {
+    try {
+      return build();
+    } catch (const LimitError&) {  // thrown before anything was built
+    }
+    cache_->evict_all();
+    return build();
   }
 
   /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that
@@ -404,6 +424,7 @@ class SharedCache::Reader {
   StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss);
   StateHeader& load_old(Oid oid, const TypeOperations& operations);
   StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
+  StateHeader* newest_state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
   void note_absent(Oid oid);
   void keep_private(StateHeader& state, Oid oid) noexcept;
 
@@ -424,12 +445,15 @@ class SharedCache::Reader {
   std::uint64_t snapshot_ = 0;
 
   // Why first reads take the slow path; none is the normal case.
-  static constexpr std::uint32_t kAsleep = 1;   ///< it has said that it sleeps
-  static constexpr std::uint32_t kIndexed = 2;  ///< the log has an index, which must be asked
+  static constexpr std::uint8_t kAsleep = 1;   ///< it has said that it sleeps
+  static constexpr std::uint8_t kIndexed = 2;  ///< the log has an index, which must be asked
+  void goes_slowly(std::uint8_t reason, bool does) noexcept {
+    slow_ = static_cast<std::uint8_t>(does ? slow_ | reason : slow_ & ~reason);
+  }
 
   static constexpr std::uint32_t kFirstCheck = 16;
 
-  std::uint32_t slow_ = 0;
+  std::uint8_t slow_ = 0;                 ///< a byte, which the compiler compares in place
   std::uint32_t check_at_ = kFirstCheck;  ///< the log's size at which it is looked through
   std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
 };

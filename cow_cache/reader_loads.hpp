@@ -39,6 +39,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
   OidTable& table = cache_->table_;
   std::mutex& mutex = table.mutex_of(oid);
   LoadTickets& tickets = cache_->tickets_of(oid);
+  Evictor::Place place(cache_->evictor_);
   auto ticket = std::make_shared<LoadTicket>(oid, cache_->ticket_bytes_);
   {
     std::unique_lock lock(mutex);
@@ -64,7 +65,9 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     TicketHolder holder(ticket, tickets, mutex);
     std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-    owned.reset(&state_of(revision, oid, operations));
+    StateHeader* newest = newest_state_of(revision, oid, operations);
+    if (newest == nullptr) return &load_old(oid, operations);
+    owned.reset(newest);
     visible = revision->begin.value <= snapshot_;
     log_.reserve_one();  // so that what follows cannot fail
     std::scoped_lock lock(mutex);
@@ -79,7 +82,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
   }
   if (has_room) {
     StateHeader* state = owned.release();
-    cache_->evictor_.admit({&oid, 1});
+    place.admit(oid);
     cache_->make_room();
     // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
     return visible ? state : &load_old(oid, operations);
@@ -134,13 +137,28 @@ inline StateHeader& SharedCache::Reader::state_of(const std::optional<Revision>&
   try {
     if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
     detail::BuildScope scope(detail::BuildScope::What::decoding, cache_bits_, oid);
-    detail::OwnedState state(&decode_state(*revision, oid, operations));
+    detail::OwnedState state(&with_room([&]() -> StateHeader& { return decode_state(*revision, oid, operations); }));
     require_active();
     return *state.release();
   } catch (...) {
     if (active()) note_absent(oid);
     throw;
   }
+}
+
+/// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
+/// it says nothing about what this transaction sees.
+inline StateHeader* SharedCache::Reader::newest_state_of(const std::optional<Revision>& revision, Oid oid,
+                                                         const TypeOperations& operations) {
+  bool visible = !revision || revision->begin.value <= snapshot_;
+  try {
+    return &state_of(revision, oid, operations);
+  } catch (const TypeMismatchError&) {
+    if (visible) throw;
+  } catch (const CorruptRecordError&) {
+    if (visible) throw;
+  }
+  return nullptr;
 }
 
 /// Throws std::bad_alloc.

@@ -89,12 +89,24 @@ class RecentWrites {
   /// A group begins: what is noted from now on may be rolled back.
   void begin_group() noexcept { undo_.clear(); }
 
+  /// Notes of this group so far.
+  std::size_t noted_by_group() const noexcept { return undo_.size(); }
+
+  /// Throws std::bad_alloc, and has changed nothing then.
   void note(Oid oid, Tid tid) {
-    auto [found, fresh] = recent_.try_emplace(oid, tid);
-    undo_.push_back({oid, fresh ? Tid{} : found->second});
-    found.value() = tid;
-    if (std::size_t place = noted_ % kOrdered; place == ordered_.size()) {
-      ordered_.push_back({oid, tid});
+    std::size_t place = noted_ % kOrdered;
+    if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kFewestOrdered, 2 * place), kOrdered));
+    undo_.emplace_back(oid, Tid{});
+    try {
+      auto [found, fresh] = recent_.try_emplace(oid, tid);
+      undo_.back().second = fresh ? Tid{} : found->second;
+      found.value() = tid;
+    } catch (...) {
+      undo_.pop_back();
+      throw;
+    }
+    if (place == ordered_.size()) {
+      ordered_.push_back({oid, tid});  // there is room
     } else {
       ordered_since_ = std::max(ordered_since_, ordered_[place].tid);
       ordered_[place] = {oid, tid};
@@ -102,8 +114,9 @@ class RecentWrites {
     ++noted_;
   }
 
-  void roll_back() {
-    for (; !undo_.empty(); undo_.pop_back()) {
+  /// Takes back the notes of this group but for the first `left`. Needs no memory.
+  void roll_back(std::size_t left = 0) noexcept {
+    for (; undo_.size() > left; undo_.pop_back()) {
       auto [oid, tid] = undo_.back();
       if (tid == Tid{}) {
         recent_.erase(oid);
@@ -127,7 +140,7 @@ class RecentWrites {
 
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
-  static constexpr std::size_t kObjects = 1 << 15, kOrdered = 1 << 12;
+  static constexpr std::size_t kObjects = 1 << 15, kOrdered = 1 << 12, kFewestOrdered = 64;
 
  private:
   struct Write {

@@ -13,21 +13,31 @@
 #define XXH_INLINE_ALL  // header-only use: no library to link
 #include <xxhash.h>
 
+#include <cxxabi.h>
+
+#include <concepts>
 #include <cstring>
 #include <exception>
 #include <limits>
 #include <msgpack.hpp>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "codec.hpp"
-#include "detail/thread_scratch.hpp"
+#include "detail/message_check.hpp"
+#include "detail/round_trip.hpp"
+#include "detail/unpacking.hpp"
 #include "errors.hpp"
 #include "heap_bytes.hpp"
 #include "state.hpp"
 
 namespace cow {
+
+/// The largest record that is written. Stores keep lengths in 32 bits, and add to a record.
+inline constexpr std::size_t kMostRecordBytes = std::size_t{1} << 31;
 
 /// The type name and schema number in a record, and where the value starts.
 struct RecordHeader {
@@ -53,33 +63,58 @@ inline std::uint32_t load_big_endian(const char* in) noexcept {
   return value;
 }
 
-/// Memory for unpacked objects while one record is read. The zone is used again, because its first chunk is an allocation
-/// that every decode would pay, and cleared at the end, so that what it grew by is not taken for heap members of the value.
-/// A codec that decodes another record meanwhile gets another zone.
-class ScratchZone {
+/// Reads the two fields in front of the value, without allocating for what they claim.
+class HeaderReader {
  public:
-  ScratchZone() = default;
-  ScratchZone(const ScratchZone&) = delete;
-  ScratchZone& operator=(const ScratchZone&) = delete;
-  ~ScratchZone() { zone_->clear(); }
+  explicit HeaderReader(std::string_view record) noexcept : record_(record) {}
 
-  /// Makes a zone for the thread, if it has none: before allocations are counted.
-  static void prepare() { ThreadScratch<msgpack::zone> zone; }
+  std::size_t offset() const noexcept { return at_; }
 
-  /// The MessagePack value at `offset`, which moves behind it. It refers to the bytes of `record`.
-  msgpack::object unpack(std::string_view record, std::size_t& offset) {
-    const std::size_t most = record.size();  // no container has more elements than its record has bytes
-    bool referenced = false;
-    return msgpack::unpack(
-        *zone_, record.data(), record.size(), offset, referenced,
-        [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
-        msgpack::unpack_limit(most, most, most, most, most, kDeepest));
+  std::string_view read_string() {
+    const unsigned head = static_cast<unsigned>(read_integer(1));
+    std::uint64_t size = 0;
+    if ((head & 0xe0) == 0xa0) {
+      size = head & 0x1f;
+    } else if (head >= 0xd9 && head <= 0xdb) {
+      size = read_integer(std::size_t{1} << (head - 0xd9));
+    } else {
+      throw std::runtime_error("the type name is no string");
+    }
+    require(size);
+    at_ += size;
+    return record_.substr(at_ - size, size);
+  }
+
+  /// Any integer that fits: other programs may choose another form than the shortest.
+  std::uint32_t read_number() {
+    const unsigned head = static_cast<unsigned>(read_integer(1));
+    std::uint64_t value = head;
+    if (head >= 0xcc && head <= 0xcf) {
+      value = read_integer(std::size_t{1} << (head - 0xcc));
+    } else if (head >= 0xd0 && head <= 0xd3) {
+      const std::size_t bytes = std::size_t{1} << (head - 0xd0);
+      value = read_integer(bytes);
+      if (value >> (8 * bytes - 1) != 0) throw std::runtime_error("the schema is negative");
+    } else if (head > 0x7f) {
+      throw std::runtime_error("the schema is no number");
+    }
+    if (value > std::numeric_limits<std::uint32_t>::max()) throw std::runtime_error("the schema is too large");
+    return static_cast<std::uint32_t>(value);
   }
 
  private:
-  static constexpr std::size_t kDeepest = 1024;
+  void require(std::uint64_t bytes) const {
+    if (bytes > record_.size() - at_) throw std::runtime_error("cut off");
+  }
+  std::uint64_t read_integer(std::size_t bytes) {
+    require(bytes);
+    std::uint64_t value = 0;
+    for (; bytes > 0; --bytes) value = value << 8 | static_cast<unsigned char>(record_[at_++]);
+    return value;
+  }
 
-  ThreadScratch<msgpack::zone> zone_;
+  std::string_view record_;
+  std::size_t at_ = kChecksumEnd;
 };
 
 }  // namespace detail
@@ -94,34 +129,119 @@ inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid
   }
   try {
     RecordHeader header;
-    std::size_t offset = detail::kChecksumEnd;
-    detail::ScratchZone scratch;
-    scratch.unpack(record, offset).convert(header.type_name);
-    scratch.unpack(record, offset).convert(header.schema);
-    header.value_offset = offset;
+    detail::HeaderReader reader(record);
+    header.type_name = reader.read_string();
+    header.schema = reader.read_number();
+    header.value_offset = reader.offset();
     return header;
-  } catch (const std::exception& error) {
+  } catch (const std::runtime_error& error) {
     throw CorruptRecordError(oid, tid, std::string("unreadable header: ") + error.what());
   }
 }
 
-/// Appends the record of a value. Throws what the codec throws.
-template <class T>
-void encode_record(const T& value, std::string& out) {
-  std::size_t start = out.size();
-  out.append("\x94\xce\0\0\0\0", detail::kChecksumEnd);
-  detail::StringSink sink{out};
-  msgpack::packer<detail::StringSink> packer(sink);
-  constexpr std::string_view name = type_name<T>();
-  packer.pack_str(static_cast<std::uint32_t>(name.size()));
-  packer.pack_str_body(name.data(), static_cast<std::uint32_t>(name.size()));
-  packer.pack_uint32(schema_of<T>());
-  Codec<T>::encode(value, out);
-  std::string_view record(out.data() + start, out.size() - start);
-  detail::store_big_endian(out.data() + start + 2, detail::record_checksum(record));
+namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse(Oid oid, std::string_view type, std::string_view why) {
+  throw UnstorableValueError(oid, type, why);
 }
 
-/// Reads the value of a record. Throws CorruptRecordError, or TypeMismatchError when the record is of another type.
+/// Throws if decoding would not accept the bytes of a value.
+[[gnu::noinline]] inline void check_message(std::string_view message, Oid oid, std::string_view type) {
+  if (const char* fault = fault_of(message)) refuse(oid, type, fault);
+}
+
+inline void check_record_size(std::size_t bytes, Oid oid, std::string_view type) {
+  if (bytes > kMostRecordBytes) [[unlikely]]
+    refuse(oid, type, "its record would have " + std::to_string(bytes) + " bytes, more than 2^31");
+}
+
+/// What stands in front of the value: the same in all records of a type, but for the checksum.
+template <std::size_t kNameSize>
+struct RecordPrefix {
+  char bytes[kChecksumEnd + 5 + kNameSize + 5] = {'\x94', '\xce'};
+  std::size_t size = kChecksumEnd;
+
+  constexpr void add(unsigned byte) noexcept { bytes[size++] = static_cast<char>(byte); }
+  constexpr void add_number(std::uint32_t number, int in_bytes) noexcept {
+    for (int i = in_bytes - 1; i >= 0; --i) add(number >> (8 * i) & 0xff);
+  }
+  /// The shortest form, as msgpack-cxx writes it: `heads` are the first bytes of those with 1, 2 and 4 bytes of length.
+  constexpr void add_head(std::uint32_t number, std::uint32_t most_in_one, unsigned in_one,
+                          const unsigned (&heads)[3]) {
+    if (number <= most_in_one) return add(in_one | number);
+    const int form = number < 256 ? 0 : number < 65536 ? 1 : 2;
+    add(heads[form]);
+    add_number(number, 1 << form);
+  }
+};
+
+template <class T>
+inline constexpr auto record_prefix = [] {
+  constexpr std::string_view kName = type_name<T>();
+  RecordPrefix<kName.size()> prefix;
+  prefix.add_head(static_cast<std::uint32_t>(kName.size()), 31, 0xa0, {0xd9, 0xda, 0xdb});
+  for (char letter : kName) prefix.add(static_cast<unsigned char>(letter));
+  prefix.add_head(schema_of<T>(), 127, 0, {0xcc, 0xcd, 0xce});
+  return prefix;
+}();
+
+/// Whether T is written as its members say, and not by a Codec of its own.
+template <class T>
+concept WritesMembers = requires {
+  requires std::is_same_v<typename Codec<T>::WritesMembersOf, T>;
+};
+
+/// Appends the value part of a record.
+template <class T>
+void encode_value(const T& value, std::string& out, Oid oid) {
+  const std::size_t start = out.size();
+  bool doubtful = true;
+  if constexpr (WritesMembers<T>) {
+    (void)&check_storable<T>;  // by the compiler
+    StringSink sink{out};
+    try {
+      msgpack::pack(sink, value);
+    } catch (const std::length_error& error) {
+      refuse(oid, type_name<T>(), error.what());
+    } catch (const msgpack::container_size_overflow&) {
+      refuse(oid, type_name<T>(), "a container or a string has more than 2^32 - 1 elements");
+    }
+    doubtful = sink.doubtful;
+  } else {
+    Codec<T>::encode(value, out);
+  }
+  if (doubtful) check_message(std::string_view(out).substr(start), oid, type_name<T>());
+}
+
+template <class T>
+void check_round_trip(const T& value, std::string_view record, Oid oid);
+
+}  // namespace detail
+
+/// Appends the record of a value. Throws UnstorableValueError, which names `oid`, and what the codec throws.
+template <class T>
+void encode_record(const T& value, std::string& out, Oid oid = {}) {
+  std::size_t start = out.size();
+  constexpr std::string_view name = type_name<T>();
+  out.append(detail::record_prefix<T>.bytes, detail::record_prefix<T>.size);
+  detail::encode_value(value, out, oid);
+  std::string_view record(out.data() + start, out.size() - start);
+  detail::check_record_size(record.size(), oid, name);
+  detail::store_big_endian(out.data() + start + 2, detail::record_checksum(record));
+  if constexpr (detail::kChecked) detail::check_round_trip(value, record, oid);
+}
+
+namespace detail {
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_value(const RecordHeader& header, Oid oid, Tid tid,
+                                                                std::string_view why) {
+  throw CorruptRecordError(oid, tid, "value does not fit '" + header.type_name + "': " + std::string(why));
+}
+
+}  // namespace detail
+
+/// Reads the value of a record. Throws CorruptRecordError, or TypeMismatchError when the record is of another type, or
+/// std::bad_alloc where memory lacks for a record that is right.
 template <class T>
 T decode_record(std::string_view record, Oid oid, Tid tid) {
   RecordHeader header = read_record_header(record, oid, tid);
@@ -141,12 +261,73 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
     throw CorruptRecordError(oid, tid, std::string("value does not fit '") + header.type_name + "': " + error.what());
   } catch (const Error&) {  // of this record, or of what the codec has read besides
     throw;
+  } catch (const std::bad_array_new_length& error) {  // a length in the data, not a lack of memory
+    detail::refuse_value(header, oid, tid, error.what());
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    throw CorruptRecordError(oid, tid, std::string("value does not fit '") + header.type_name + "': " + error.what());
+    detail::refuse_value(header, oid, tid, error.what());
+  } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
+    throw;
+  } catch (...) {
+    detail::refuse_value(header, oid, tid, "the codec threw something that is no std::exception");
   }
 }
+
+namespace detail {
+
+/// What two equal values have in common, and no others as far as they are written (round_trip.hpp).
+template <class T>
+std::string fingerprint_of(const T& value) {
+  std::string fingerprint;
+  if constexpr (WritesMembers<T>) {
+    FingerprintSink sink{fingerprint};
+    msgpack::packer<FingerprintSink>(sink).pack(value);
+  } else {
+    Codec<T>::encode(value, fingerprint);
+  }
+  return fingerprint;
+}
+
+/// Types that say themselves what is equal. (A standard container has an operator== whatever its elements have.)
+template <class T>
+concept HasEquality = requires(const T& a) {
+  { a == a } -> std::convertible_to<bool>;
+};
+template <class T>
+constexpr bool is_comparable() {
+  if constexpr (!std::is_class_v<T> || StandardShape<T>::kShape != Shape::foreign) {
+    return false;
+  } else {
+    return HasEquality<T>;
+  }
+}
+
+/// Throws RoundTripError unless the record is read as the value that it was made from.
+template <class T>
+void check_round_trip(const T& value, std::string_view record, Oid oid) {
+  auto decoded = [&] {
+    try {
+      return decode_record<T>(record, oid, Tid{});
+    } catch (const CorruptRecordError& error) {  // another error is one of what the codec has read besides
+      throw RoundTripError(oid, type_name<T>(), std::string("it could not be read back: ") + error.what());
+    }
+  };
+  const T copy = decoded();
+  const bool same_fingerprint = fingerprint_of(value) == fingerprint_of(copy);
+  bool same = same_fingerprint;
+  if constexpr (is_comparable<T>()) {
+    const bool equal = value == copy;
+    if (!WritesMembers<T>) same = same || equal;
+    if (!equal && value == value) same = false;
+  }
+  if (same) return;
+  throw RoundTripError(oid, type_name<T>(),
+                       same_fingerprint ? "its operator== tells it from what would be read back"
+                                        : "what would be read back is something else");
+}
+
+}  // namespace detail
 
 namespace detail {
 
@@ -157,30 +338,32 @@ inline std::uint32_t charge_of(std::size_t slot_bytes, std::size_t heap_bytes) n
 
 }  // namespace detail
 
-/// The operations of T, one table for the whole program.
+/// The operations of T: one table, or one for each shared library (`same_type`).
 template <class T>
 inline constexpr TypeOperations type_operations{
     .name = type_name<T>(),
+    .spelled = detail::spelled_type_name<T>(),
     .schema = schema_of<T>(),
     .state_bytes = sizeof(State<T>),
     .type_bits = type_bits<T>,
     .destroy = [](StateHeader& state) noexcept { value_of<T>(state).~T(); },
     .copy = [](StateHeader& target, const StateHeader& source) { ::new (&value_of<T>(target)) T(value_of<T>(source)); },
-    .encode = [](const StateHeader& state, std::string& out) { encode_record(value_of<T>(state), out); },
+    .encode = [](const StateHeader& state, Oid oid, std::string& out) { encode_record(value_of<T>(state), out, oid); },
     .decode = [](StateHeader& target, std::string_view record, Oid oid,
                  Tid tid) { ::new (&value_of<T>(target)) T(decode_record<T>(record, oid, tid)); },
     .add_heap_bytes = [](const StateHeader& state, HeapSum& sum) { sum.add(value_of<T>(state)); },
 };
 
 /// The operations of a tombstone: a state without a value, for an object that was erased.
-inline constexpr TypeOperations erased_operations{
+COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations erased_operations{
     .name = "(erased)",
+    .spelled = {},
     .schema = 0,
     .state_bytes = sizeof(StateHeader),
     .type_bits = type_bits<void>,
     .destroy = [](StateHeader&) noexcept {},
     .copy = [](StateHeader&, const StateHeader&) {},
-    .encode = [](const StateHeader&, std::string&) {},
+    .encode = [](const StateHeader&, Oid, std::string&) {},
     .decode = [](StateHeader&, std::string_view, Oid, Tid) {},
     .add_heap_bytes = [](const StateHeader&, HeapSum&) {},
 };

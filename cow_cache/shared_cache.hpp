@@ -99,7 +99,23 @@ class SharedCache {
     }
   }
 
-  /// Makes the private states of a write set the newest shared ones. Called by one committer at a time, after the store
+  /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
+  void prepare(WriteSet& writes) {
+    std::size_t places = 0;
+    for (WriteSetEntry& entry : writes) {
+      entry.has_place = entry.created || table_.find(entry.oid) == nullptr;
+      places += entry.has_place;
+    }
+    if (places == 0) return;
+    try {
+      evictor_.reserve(places);
+    } catch (...) {
+      for (WriteSetEntry& entry : writes) entry.has_place = false;
+      throw;
+    }
+  }
+
+  /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time, after the store
   /// has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done later is left to
   /// `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
@@ -107,7 +123,9 @@ class SharedCache {
       StateHeader& fresh = *std::exchange(entry.state, nullptr);
       unsigned in_queue = 0, prune_after = 0;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
-      if (StateHeader* head = table_.find(entry.oid)) {
+      StateHeader* head = table_.find(entry.oid);
+      bool is_resident = head != nullptr;
+      if (is_resident) {
         fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
         if (head->begin.load(std::memory_order_relaxed) == tid.value) {
           // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
@@ -122,13 +140,15 @@ class SharedCache {
         prune_after = head->prune_after - (head->prune_after > 0);
         entry.prunes = prune_after == 0;
       } else {
-        entry.was_absent = table_.has_room_for(entry.oid);
+        entry.was_absent = entry.has_place && table_.has_room_for(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
       fresh.in_queue = in_queue & 1;
       fresh.prune_after = prune_after & kMostPruneAfter;
-      if (!table_.set(entry.oid, fresh)) {  // as if it were evicted at once: the store has it
+      if (is_resident || entry.was_absent) {
+        table_.set(entry.oid, fresh);
+      } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
         forget(fresh);
         entry.state = &fresh;
       }
@@ -141,13 +161,16 @@ class SharedCache {
     StateChain retired;
     std::array<Oid, 64> admitted;
     std::size_t count = 0;
+    std::size_t unused = 0;
     for (const WriteSetEntry& entry : writes) {
       if (entry.state != nullptr) retired.add(*entry.state);
+      unused += entry.has_place && !entry.was_absent;
       if (!entry.was_absent) continue;
       admitted[count++] = entry.oid;
       if (count == admitted.size()) evictor_.admit({admitted.data(), std::exchange(count, 0)});
     }
     evictor_.admit({admitted.data(), count});
+    if (unused > 0) evictor_.give_back(unused);
     prune(writes, retired);
     reclaimer_->retire(std::move(retired));
     writes.clear();
@@ -156,7 +179,12 @@ class SharedCache {
 
   /// Frees the private states of a transaction that does not commit.
   void discard(WriteSet& writes) noexcept {
-    for (WriteSetEntry& entry : writes) destroy_state(*entry.state);  // never published, so nobody else knows them
+    std::size_t places = 0;
+    for (WriteSetEntry& entry : writes) {
+      destroy_state(*entry.state);  // never published, so nobody else knows it
+      places += entry.has_place;
+    }
+    if (places > 0) evictor_.give_back(places);
     writes.clear();
   }
 
@@ -186,10 +214,21 @@ class SharedCache {
     statistics.deep_scans += reclaimer_->deep_scans();
   }
 
+  /// Throws SeparateMemoryError where the caller is code of a shared library that has a state memory of its own.
+  void require_one_memory() const {
+    if (!StateMemory::is_ours(memory_)) [[unlikely]]
+      throw SeparateMemoryError();
+  }
+
   std::size_t active_transactions() const noexcept { return registry_.active_count(); }
   Reclaimer& reclaimer() noexcept { return *reclaimer_; }
 
  private:
+  TransactionRegistry& own_registry() {
+    require_one_memory();
+    return registry_;
+  }
+
   /// REQUIRES, to be used: the stripe's lock.
   LoadTickets& tickets_of(Oid oid) noexcept { return tickets_[OidTable::stripe_of(oid)]; }
 
@@ -261,28 +300,68 @@ class SharedCache {
   /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again. True if
   /// there were any. REQUIRES: old_revisions_.mutex.
   bool prune(Oid oid, OldRevisions::Source source, StateChain& retired) noexcept {
-    std::scoped_lock lock(table_.mutex_of(oid));
-    StateHeader* head = table_.find(oid);
-    if (head == nullptr) return false;  // evicted since, with all its revisions
-    if (source != OldRevisions::Source::commit) head->in_queue = 0;
-    if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
-    std::size_t dropped = 0, kept = 1;  // as long as they are not counted
-    if (head->prune_after == 0 && source != OldRevisions::Source::queue_and_commit) {
-      kept = 0;
-      SnapshotsInUse::Descent in_use = old_revisions_.snapshots(registry_, frontier_);
-      for (StateHeader *newer = head, *state; (state = newer->older.load(std::memory_order_relaxed)) != nullptr;) {
-        if (in_use.sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
-          newer = state;
-          ++kept;
-        } else {
-          drop_older(*newer, retired);
-          ++dropped;
+    Walk walk;
+    do {
+      std::scoped_lock lock(table_.mutex_of(oid));  // for a part of a long chain at a time: a leader may wait for it
+      StateHeader* head = table_.find(oid);
+      if (head == nullptr) break;  // evicted since, with all its revisions
+      if (!walk.in_use) {
+        if (source != OldRevisions::Source::commit) head->in_queue = 0;
+        if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
+        if (head->prune_after > 0 || source == OldRevisions::Source::queue_and_commit) {
+          if (!head->in_queue) head->in_queue = old_revisions_.push(oid);
+          break;
         }
+        walk.in_use.emplace(old_revisions_.snapshots(registry_, frontier_));
+        walk.stay_at(*head);
       }
-      head->prune_after = std::min<std::size_t>(kept / 2, kMostPruneAfter) & kMostPruneAfter;
+      walk_on(walk, retired);
+      if (walk.at != nullptr) continue;
+      head->prune_after = std::min<std::size_t>(walk.kept / 2, kMostPruneAfter) & kMostPruneAfter;
+      if (walk.kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+    } while (walk.at != nullptr);
+    return walk.dropped > 0;
+  }
+
+  /// A walk down the chain of an object, which gives up the stripe's lock on its way.
+  struct Walk {
+    std::optional<SnapshotsInUse::Descent> in_use;
+    StateHeader* at = nullptr;         ///< the last state that stays; null: the walk has ended
+    std::uint64_t key = 0, begin = 0;  ///< of that
+    std::size_t kept = 0, dropped = 0;
+
+    void stay_at(StateHeader& state) noexcept {
+      at = &state;
+      key = state.key.load(std::memory_order_relaxed);  // relaxed: under the lock, as all here
+      begin = state.begin.load(std::memory_order_relaxed);
     }
-    if (kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
-    return dropped > 0;
+    /// Whether the state is in the chain still, or again: every state that is alive is, whenever the lock is free, and
+    /// key and begin say which object's and which revision it is.
+    bool is_there() const noexcept {
+      return at->key.load(std::memory_order_relaxed) == key && at->begin.load(std::memory_order_relaxed) == begin;
+    }
+  };
+
+  /// REQUIRES: the stripe's lock; the walk has not ended.
+  void walk_on(Walk& walk, StateChain& retired) noexcept {
+    StateHeader* newer = walk.is_there() ? walk.at : nullptr;
+    walk.at = nullptr;
+    if (newer == nullptr) {
+      ++walk.kept;  // at least; the rest is left to the next walk
+      return;
+    }
+    for (std::size_t steps = 0; steps < OldRevisions::kStatesAtOnce; ++steps) {
+      StateHeader* state = newer->older.load(std::memory_order_relaxed);
+      if (state == nullptr) return;
+      if (walk.in_use->sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
+        newer = state;
+        ++walk.kept;
+      } else {
+        drop_older(*newer, retired);
+        ++walk.dropped;
+      }
+    }
+    walk.stay_at(*newer);
   }
 
   /// A transaction has loaded an old revision.
@@ -399,6 +478,7 @@ class SharedCache {
   static constexpr int kMostClosingRounds = 1000;
 
   const CacheTag tag_;
+  const StateMemory* const memory_ = &StateMemory::instance();
   Store& store_;
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_, limbo_budget_;

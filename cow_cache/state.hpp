@@ -20,6 +20,8 @@
 #include <string>
 #include <string_view>
 
+#include "detail/spelled_name.hpp"
+#include "detail/visibility.hpp"
 #include "key.hpp"
 #include "types.hpp"
 
@@ -31,19 +33,27 @@ class HeapSum;
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
   std::string_view name;         ///< as written into records
+  std::string_view spelled;      ///< as the compiler spells it
   std::uint32_t schema;          ///< schema number, as written into records
   std::uint32_t state_bytes;     ///< sizeof(State<T>)
   std::uint64_t (*type_bits)();  ///< in keys
   void (*destroy)(StateHeader& state) noexcept;
   /// Copy-constructs the value of `source` into `target`, whose value is raw memory.
   void (*copy)(StateHeader& target, const StateHeader& source);
-  /// Appends the record of `state` to `out`.
-  void (*encode)(const StateHeader& state, std::string& out);
+  /// Appends the record of `state` to `out`. Throws UnstorableValueError, which names `oid`, and what the codec throws.
+  void (*encode)(const StateHeader& state, Oid oid, std::string& out);
   /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
   void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
   /// Adds up what belongs to the value of `state` on the heap (heap_bytes.hpp).
   void (*add_heap_bytes)(const StateHeader& state, HeapSum& sum);
 };
+
+/// Whether two tables are those of one type: each shared library may have a table of its own.
+inline bool same_type(const TypeOperations& a, const TypeOperations& b) noexcept {
+  if (&a == &b) return true;
+  return a.name == b.name && a.schema == b.schema && a.state_bytes == b.state_bytes && a.spelled == b.spelled &&
+         detail::names_one_type(a.spelled);
+}
 
 inline constexpr std::size_t kStateAlignment = 64;
 
@@ -99,7 +109,7 @@ struct alignas(kStateAlignment) Nowhere {
   StateHeader header;
   std::byte value[16] = {};
 };
-inline constinit Nowhere nowhere{};
+COW_CACHE_ONE_PER_PROCESS inline constinit Nowhere nowhere{};
 }  // namespace detail
 
 }  // namespace cow

@@ -26,9 +26,11 @@
 #include <span>
 #include <utility>
 
+#include "detail/magazines.hpp"
 #include "detail/sanitizers.hpp"
 #include "detail/state_depot.hpp"
 #include "detail/state_range.hpp"
+#include "detail/visibility.hpp"
 #include "size_classes.hpp"
 #include "state.hpp"
 
@@ -48,11 +50,18 @@ struct StateHandleHash {
 };
 
 /// The process-wide memory of states. One instance, never destroyed: hints may outlive every database.
-class StateMemory {
+class COW_CACHE_ONE_PER_PROCESS StateMemory {
  public:
   static StateMemory& instance() {
-    static StateMemory* const memory = new StateMemory;
-    return *memory;
+    // Acquire: pairs with the release in `make`.
+    StateMemory* memory = of_process_.load(std::memory_order_acquire);
+    return memory != nullptr ? *memory : make();
+  }
+
+  /// Whether `memory` is what the calling code means by the process's memory. Not so where the code is that of a shared
+  /// library which was opened by a program that exports none of its symbols: the linker then leaves it a memory of its own.
+  static bool is_ours(const StateMemory* memory) noexcept {
+    return memory == of_process_.load(std::memory_order_relaxed);  // only compared
   }
 
   /// The state that a handle stands for. REQUIRES: there is one.
@@ -63,9 +72,9 @@ class StateMemory {
     return reinterpret_cast<StateHeader*>(window | std::uintptr_t{handle - 1} << 5);
   }
 
-  /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc.
+  /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc, LimitError.
   StateHeader* allocate(std::uint8_t size_class) {
-    Magazine& magazine = magazine_of(size_class);
+    Magazine& magazine = magazines_.of_class[size_class];
     std::uint32_t count = magazine.count.load(std::memory_order_relaxed);  // this thread's; others read it as a figure
     if (count == 0) [[unlikely]]
       count = refill(size_class, magazine);
@@ -87,10 +96,12 @@ class StateMemory {
     std::uint8_t size_class = state->size_class;
     state->key.store(0, std::memory_order_relaxed);  // it was dead to everybody already
     detail::poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
-    Magazine& magazine = magazine_of(size_class);
+    Magazine& magazine = magazines_.of_class[size_class];
     std::uint32_t count = magazine.count.load(std::memory_order_relaxed);
-    if (count == magazine.capacity) [[unlikely]]
-      count = spill(size_class, magazine);
+    if (count == magazine.capacity) [[unlikely]] {
+      if (!spill(size_class, magazine)) return depots_[size_class].put(range_, {&state, 1});
+      count = magazine.count.load(std::memory_order_relaxed);
+    }
     magazine.count.store(count + 1, std::memory_order_relaxed);
     magazine.slots[count] = state;
   }
@@ -155,64 +166,71 @@ class StateMemory {
   }
 
  private:
-  static constexpr std::size_t kMagazineSlots = 32;
+  using Magazine = detail::Magazine;
+  using Magazines = detail::Magazines;
 
-  struct Magazine {
-    std::array<StateHeader*, kMagazineSlots> slots;
-    std::atomic<std::uint32_t> count{0};
-    std::uint32_t capacity;
-  };
-
-  /// A thread's free slots. They go back to the depots when the thread ends.
-  struct Magazines {
-    std::array<Magazine, size_classes::kCount> of_class;
-    Magazines *previous = nullptr, *next = nullptr;
-
-    [[gnu::noinline]] Magazines() {
-      for (std::size_t i = 0; i < size_classes::kCount; ++i) {
-        // Fewer slots of the large classes: a thread should not sit on megabytes.
-        std::size_t slots = std::clamp<std::size_t>((32 << 10) / size_classes::bytes_of(i), 2, kMagazineSlots);
-        of_class[i].capacity = static_cast<std::uint32_t>(slots);
-      }
-      std::scoped_lock lock(instance().threads_mutex_);
-      next = std::exchange(instance().threads_, this);
-      if (next != nullptr) next->previous = this;
-    }
-    [[gnu::noinline]] ~Magazines() {
-      for (std::size_t i = 0; i < size_classes::kCount; ++i) {
-        Magazine& magazine = of_class[i];
-        std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);
-        instance().depots_[i].put(instance().range_, std::span(magazine.slots).first(count));
-      }
-      std::scoped_lock lock(instance().threads_mutex_);
-      (previous != nullptr ? previous->next : instance().threads_) = next;
-      if (next != nullptr) next->previous = previous;
-    }
+  /// Closes a thread's magazines when it ends.
+  struct Closing {
+    ~Closing() { instance().close(magazines_); }
   };
 
   StateMemory() = default;
 
+  [[gnu::cold, gnu::noinline]] static StateMemory& make() {
+    static StateMemory* const memory = new StateMemory;
+    of_process_.store(memory, std::memory_order_release);
+    return *memory;
+  }
+
+  /// Lets the thread keep slots (detail/magazines.hpp). False: the thread is ending.
+  [[gnu::noinline]] bool open(Magazines& magazines) noexcept {
+    if (magazines.has_ended) return false;
+    thread_local Closing closing;
+    (void)&closing;
+    magazines.set_capacities();
+    std::scoped_lock lock(threads_mutex_);
+    magazines.next = std::exchange(threads_, &magazines);
+    if (magazines.next != nullptr) magazines.next->previous = &magazines;
+    return true;
+  }
+
+  [[gnu::noinline]] void close(Magazines& magazines) noexcept {
+    magazines.has_ended = true;
+    for (std::size_t i = 0; i < size_classes::kCount; ++i) {
+      Magazine& magazine = magazines.of_class[i];
+      magazine.capacity = 0;
+      std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);
+      depots_[i].put(range_, std::span(magazine.slots).first(count));
+    }
+    std::scoped_lock lock(threads_mutex_);
+    (magazines.previous != nullptr ? magazines.previous->next : threads_) = magazines.next;
+    if (magazines.next != nullptr) magazines.next->previous = magazines.previous;
+  }
+
   /// Fills half of an empty magazine; returns its count.
   [[gnu::noinline]] std::uint32_t refill(std::uint8_t size_class, Magazine& magazine) {
-    std::span<StateHeader*> half = std::span(magazine.slots).first((magazine.capacity + 1) / 2);
+    std::uint32_t wanted = magazine.capacity > 0 || open(magazines_) ? (magazine.capacity + 1) / 2 : 1;
+    std::span<StateHeader*> half = std::span(magazine.slots).first(wanted);
     std::size_t taken = depots_[size_class].take(range_, size_class, half);
     std::reverse(half.begin(), half.begin() + static_cast<std::ptrdiff_t>(taken));  // the lowest address goes out first
     return static_cast<std::uint32_t>(taken);
   }
 
-  /// Empties half of a full magazine; returns its count. The slots released last stay: they are in the processor's cache.
-  [[gnu::noinline]] std::uint32_t spill(std::uint8_t size_class, Magazine& magazine) noexcept {
+  /// Empties half of a full magazine. The slots released last stay: they are in the processor's cache. False: the thread is
+  /// ending, and has no magazine.
+  [[gnu::noinline]] bool spill(std::uint8_t size_class, Magazine& magazine) noexcept {
     std::uint32_t count = magazine.capacity, half = (count + 1) / 2;
+    if (count == 0) return open(magazines_);
     depots_[size_class].put(range_, std::span(magazine.slots).first(half));
     std::copy(magazine.slots.begin() + half, magazine.slots.begin() + count, magazine.slots.begin());
-    return count - half;
+    magazine.count.store(count - half, std::memory_order_relaxed);
+    return true;
   }
 
-  /// Used only inside allocate and release, which never suspend: safe under fibers and coroutines.
-  static Magazine& magazine_of(std::uint8_t size_class) noexcept {
-    thread_local Magazines magazines;
-    return magazines.of_class[size_class];
-  }
+  // Used only inside allocate and release, which never suspend: safe under fibers and coroutines.
+  static inline constinit thread_local Magazines magazines_;
+
+  static inline constinit std::atomic<StateMemory*> of_process_{nullptr};
 
   detail::StateRange range_;
   std::array<detail::Depot, size_classes::kCount> depots_;

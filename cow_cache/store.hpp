@@ -11,6 +11,7 @@
 //  4. `allocate_oids` never returns an oid twice, not even after a crash.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -20,6 +21,10 @@
 #include "types.hpp"
 
 namespace cow {
+
+namespace detail {
+class StoreLatch;
+}
 
 /// One revision of one object: visible to the snapshots in [begin, end).
 struct Revision {
@@ -51,6 +56,7 @@ struct OidBlock {
 /// A transactional store of revisions.
 class Store {
  public:
+  Store() = default;
   virtual ~Store() = default;
 
   /// The newest revision with `begin <= at` (a tombstone included), or nothing if the object did not exist by then.
@@ -67,6 +73,15 @@ class Store {
   /// `last_tid()`; the caller has checked for conflicts. When it throws, nothing of the group is visible now;
   /// `OutcomeUnknownError` says that a part may appear after reopening, any other exception that nothing will.
   virtual void commit(std::span<const TransactionWrite> group) = 0;
+
+ protected:
+  // A copy is another store: nobody has opened it yet.
+  Store(const Store&) noexcept {}
+  Store& operator=(const Store&) noexcept { return *this; }
+
+ private:
+  friend class detail::StoreLatch;
+  std::atomic<bool> has_database_{false};
 };
 
 }  // namespace cow

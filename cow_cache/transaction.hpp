@@ -6,17 +6,22 @@
 // Invariants:
 //  1. It sees exactly the commits up to its snapshot, plus its own writes; never a mix.
 //  2. References from `read` and `write` stay valid until it ends, whatever others evict or commit. After that they are
-//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed.)
+//     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed,
+//     and for some megabytes of further states after that: detail/quarantine.hpp.)
 //  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
 #pragma once
 
 #include <cstddef>
+#include <cstdio>
+#include <exception>
 #include <utility>
 
 #include "committer.hpp"
+#include "detail/transact_frame.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "load_ticket.hpp"
+#include "oid_pool.hpp"
 #include "ref.hpp"
 #include "root.hpp"
 #include "write_set.hpp"
@@ -48,6 +53,7 @@ class BasicTransaction {
     abort();
     database_ = other.database_;
     isolation_ = other.isolation_;
+    frame_ = nullptr;
     reader_ = std::move(other.reader_);
     writes_ = std::move(other.writes_);
     return *this;
@@ -101,11 +107,14 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), what the codecs and the store throw otherwise. A
+  /// read), NestedTransactionError, UncommittedReferenceError, what the codecs and the store throw otherwise. A
   /// transaction that wrote nothing always succeeds, and costs nothing but its end.
   void commit() {
     if (!active()) throw TransactionEndedError();
-    if (!writes_.empty()) commit_writes();
+    if (!writes_.empty()) {
+      writes_.require_open();
+      commit_writes();
+    }
     reader_.end();
     // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
     if (!writes_.empty()) database_->cache_.settle(writes_);
@@ -114,8 +123,8 @@ class BasicTransaction {
   /// Ends the transaction without its changes. Harmless when it has ended.
   void abort() noexcept {
     if (!active()) return;
-    if (!writes_.empty()) reader_.discard(writes_);
-    reader_.end();
+    if (writes_.empty()) return reader_.end();
+    abort_writes();
   }
 
   /// Tells the cache that this transaction is about to sleep, in a call to somebody else, say. While thousands sleep, giving
@@ -136,6 +145,12 @@ class BasicTransaction {
     return reader_.snapshot();
   }
 
+  /// For `transact` in all its forms: this is the frame's transaction from now on. REQUIRES: it stays where it is.
+  void enter(detail::TransactFrame& frame) noexcept {
+    frame.enter(database_, this, &meets);
+    frame_ = &frame;
+  }
+
   /// Number of objects this transaction has changed, created or erased.
   std::size_t writes() const noexcept { return writes_.size(); }
 
@@ -147,12 +162,39 @@ class BasicTransaction {
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
   void commit_writes() {
+    // Not within `try`: to abort means to give states back, to the memory that they are from.
+    if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
+    detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
     try {
-      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate());
-      database_->committer_.commit(request, database_->cache_);
+      if (outer != nullptr) [[unlikely]]
+        outer->require_apart(database_, this, writes_);
+      OidPool& oids = database_->oids_;
+      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
+      if (!request.unsure_references().empty()) [[unlikely]]
+        oids.require_committed(request.unsure_references());
+      if constexpr (requires { database_->cache_.prepare(writes_); }) database_->cache_.prepare(writes_);
+      Tid tid = database_->committer_.commit(request, database_->cache_);
+      oids.mark_committed(request.objects());
+      if (outer != nullptr) [[unlikely]]
+        outer->note_commit(database_, this, tid);
     } catch (...) {
       abort();
       throw;
+    }
+  }
+
+  /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
+  /// to them. Baselines change shared states, which they must restore before they end.
+  void abort_writes() noexcept {
+    if (writes_.frozen()) {
+      std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
+      std::terminate();
+    }
+    if constexpr (requires { reader_.end_and_discard(writes_); }) {
+      reader_.end_and_discard(writes_);
+    } else {
+      reader_.discard(writes_);
+      reader_.end();
     }
   }
 
@@ -163,8 +205,31 @@ class BasicTransaction {
     return {};
   }
 
+  /// See TransactFrame::Meets.
+  static Oid meets(void* transaction, WriteSet& inner) {
+    auto& self = *static_cast<BasicTransaction*>(transaction);
+    if (!self.active()) return {};  // moved away
+    for (const WriteSetEntry& entry : inner) {
+      if (self.writes_.find(entry.oid) != nullptr) return entry.oid;
+    }
+    Oid met{};
+    if (ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
+      reads.log->for_each([&](StateHandle handle) {
+        Oid oid = StateMemory::instance().state_of(handle)->oid();
+        if (oid && inner.find(oid) != nullptr) met = oid;
+      });
+      if (reads.absent != nullptr) {
+        reads.absent->for_each([&](Oid oid) {
+          if (inner.find(oid) != nullptr) met = oid;
+        });
+      }
+    }
+    return met;
+  }
+
   BasicDatabase<Cache>* database_;
   Isolation isolation_;
+  detail::TransactFrame* frame_ = nullptr;  // of the call of `transact` that it is the transaction of, if it is
   typename Cache::Reader reader_;
   WriteSet writes_;
 };

@@ -35,6 +35,8 @@
 //     What is added is let go. The reclaimer sets T's flag, fences, and under the lock of the log reads the announcement
 //     again: if T has announced its end, nothing is added. T announces its end (release_before_look), then reads the flag.
 //     So if something was added, T reads the flag as set (asymmetric_fence.hpp, invariant 1), takes the lock and finds it.
+//     (T has cleared its log before, so the announcement is the second of two safeguards; a flag that was read before the log
+//     is cleared would be none.)
 //     The next transaction in the slot may find the flag of the one before it; it then finds nothing held, at some cost.
 
 #pragma once
@@ -54,6 +56,8 @@
 #include <vector>
 
 #include "detail/asymmetric_fence.hpp"
+#include "detail/visibility.hpp"
+#include "errors.hpp"
 #include "held_states.hpp"
 #include "read_log.hpp"
 #include "state_chain.hpp"
@@ -71,12 +75,12 @@ class Heir {
   ~Heir() = default;
 };
 
-class TransactionRegistry {
+class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
  public:
   /// `frontier`: the tid of the last published commit, as the committer maintains it.
   explicit TransactionRegistry(const std::atomic<std::uint64_t>& frontier) : frontier_(frontier) {
-    void* range = ::mmap(nullptr, kMostSlots * sizeof(TransactionSlot), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* range =
+        ::mmap(nullptr, kRangeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) throw std::bad_alloc();
     slots_ = static_cast<TransactionSlot*>(range);
     std::scoped_lock lock(living_mutex());
@@ -94,13 +98,14 @@ class TransactionRegistry {
     }
     std::uint32_t count = slot_count();
     for (std::uint32_t i = 0; i < count; ++i) LogTable::destroy(slots_[i].log.load(std::memory_order_relaxed));
-    ::munmap(slots_, kMostSlots * sizeof(TransactionSlot));
+    for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) detail::remove_leak_root(slots_ + i, kRootBytes);
+    ::munmap(slots_, kRangeBytes);
   }
 
   /// Who frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
   void set_heir(Heir* heir) noexcept { heir_ = heir; }
 
-  /// Announces a transaction; its snapshot is in the slot. Throws std::bad_alloc when kMostSlots are in use.
+  /// Announces a transaction; its snapshot is in the slot. Throws LimitError when kMostSlots are in use, std::bad_alloc.
   TransactionSlot& begin() {
     TransactionSlot& slot = idle_slot();
     // Acquire: pairs with the committer's release of the frontier, so all that it published is seen.
@@ -247,7 +252,11 @@ class TransactionRegistry {
   /// The most transactions that were active at once so far: what one look at all announcements costs.
   std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
 
+#if defined(COW_CACHE_MOST_TRANSACTIONS)  // tests want a registry that is full soon
+  static constexpr std::uint32_t kMostSlots = COW_CACHE_MOST_TRANSACTIONS;
+#else
   static constexpr std::uint32_t kMostSlots = 1u << 20;
+#endif
 
  private:
   /// Begins or goes on at the present epoch: what the transaction logs from here on is protected by it.
@@ -334,18 +343,18 @@ class TransactionRegistry {
     return fresh;
   }
 
-  /// A thread keeps a slot for its next transaction, for the few registries that it used last.
-  struct ThreadSlots {
+  /// A thread keeps a slot for its next transaction, for the few registries that it used last. Without a destructor, so that
+  /// transactions may begin until the thread is gone: in destructors of static and thread_local objects, which get a slot that
+  /// no thread keeps.
+  struct ThreadSlots {  // begins as zeros: there is no registry 0
     struct Entry {
-      std::uint64_t registry = 0;
-      TransactionSlot* slot = nullptr;
+      std::uint64_t registry;
+      TransactionSlot* slot;
     };
     Entry entries[4];
-    unsigned next_victim = 0;
+    unsigned next_victim;
+    bool has_ended;
 
-    ~ThreadSlots() {
-      for (Entry& entry : entries) give_back(entry);
-    }
     static void give_back(Entry& entry) {
       if (entry.slot == nullptr) return;
       std::scoped_lock lock(living_mutex());
@@ -353,21 +362,28 @@ class TransactionRegistry {
       entry = {};
     }
   };
+  struct AtThreadEnd {
+    AtThreadEnd() noexcept {}
+    ~AtThreadEnd() {
+      for (ThreadSlots::Entry& entry : thread_slots_.entries) ThreadSlots::give_back(entry);
+      thread_slots_.has_ended = true;
+    }
+  };
 
   /// Used only inside `begin`, which never suspends: safe under fibers and coroutines.
-  static ThreadSlots& thread_slots() noexcept {
-    thread_local ThreadSlots slots;
-    return slots;
-  }
+  static inline constinit thread_local ThreadSlots thread_slots_{};
 
   TransactionSlot& idle_slot() {
-    ThreadSlots& mine = thread_slots();
+    ThreadSlots& mine = thread_slots_;
     for (ThreadSlots::Entry& entry : mine.entries) {
       if (entry.registry != id_) continue;
       // Acquire: pairs with the release in `end`, which may have run on another thread.
       if (entry.slot->announced.load(std::memory_order_acquire) == TransactionSlot::kIdle) return *entry.slot;
       return free_slot();
     }
+    if (mine.has_ended) return free_slot();
+    static thread_local const AtThreadEnd at_thread_end;
+    (void)&at_thread_end;  // makes it: its destructor runs when the thread ends
     ThreadSlots::Entry& entry = mine.entries[mine.next_victim++ % std::size(mine.entries)];
     ThreadSlots::give_back(entry);
     TransactionSlot& slot = free_slot();
@@ -391,10 +407,13 @@ class TransactionRegistry {
       return *slot;
     }
     std::uint32_t index = slot_count_.load(std::memory_order_relaxed);  // written only under this mutex
-    if (index == kMostSlots) throw std::bad_alloc();
-    free_.reserve(index + 1);  // so that `end` cannot fail
+    if (index == kMostSlots) throw LimitError("transactions of a database at a time", kMostSlots);
+    for (auto* list : {&free_, &orphans_}) {  // so that neither `end` nor the end of a thread can fail
+      if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, 2 * index));
+    }
     LogTable* log = LogTable::make(LogTable::kFewestLanes);
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
+    if (index % kSlotsPerRoot == 0) detail::add_leak_root(slot, kRootBytes);  // slots own logs on the heap
     slot->log.store(log, std::memory_order_relaxed);
     slot->log_bytes = &bytes_;
     bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a mere figure
@@ -422,6 +441,10 @@ class TransactionRegistry {
     static auto* const registries = new std::unordered_map<std::uint64_t, TransactionRegistry*>;
     return *registries;
   }
+
+  static constexpr std::uint32_t kSlotsPerRoot = 1024;
+  static constexpr std::size_t kRootBytes = kSlotsPerRoot * sizeof(TransactionSlot);
+  static constexpr std::size_t kRangeBytes = (kMostSlots + kSlotsPerRoot - 1) / kSlotsPerRoot * kRootBytes;
 
   static inline std::atomic<std::uint64_t> next_id_{1};
 

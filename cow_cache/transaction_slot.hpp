@@ -63,11 +63,11 @@ struct alignas(128) TransactionSlot {
   std::atomic<LogTable*> log{nullptr};
   LogLock log_lock;
   std::atomic<bool> asleep{false};
-  std::atomic<bool> waited_for{false};            ///< invariant 5
-  std::vector<std::uint32_t> held;                ///< what it holds in TransactionRegistry::held(), with repetitions
+  std::atomic<bool> waited_for{false};  ///< invariant 5
+  bool owned_by_thread = false;         ///< waits for its thread's next transaction, rather than in the free list
+  bool leaves_more = false;             ///< the owner's: since it began it has slept, or found something absent
+  std::vector<std::uint32_t> held;      ///< what it holds in TransactionRegistry::held(), with repetitions
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
-  bool owned_by_thread = false;            ///< waits for its thread's next transaction, rather than in the free list
-  bool leaves_more = false;                ///< the owner's: since it began it has slept, or found something absent
   std::unique_ptr<detail::OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
 };
 static_assert(sizeof(TransactionSlot) == 128);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "errors.hpp"
 #include "state.hpp"
 #include "types.hpp"
 
@@ -24,6 +25,7 @@ struct WriteSetEntry {
   bool erased = false;
   // What publishing leaves to do, for the cache's `settle`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
+  bool has_place = false;   ///< in the cache, should it not be resident when it is published
   bool was_absent = false;  ///< the object is resident now, and was not before
   bool prunes = false;      ///< old revisions of it may be of no use any more
 };
@@ -42,8 +44,28 @@ class WriteSet {
     return found == index_->end() ? nullptr : &entries_[found->second];
   }
 
-  /// REQUIRES: the oid is not in the set. Throws std::bad_alloc, and is then unchanged.
+  /// While it lives, the set may not be changed: it is being encoded, and codecs are user code.
+  class Frozen {
+   public:
+    explicit Frozen(WriteSet& writes) noexcept : writes_(writes) { writes_.frozen_ = true; }
+    Frozen(const Frozen&) = delete;
+    Frozen& operator=(const Frozen&) = delete;
+    ~Frozen() { writes_.frozen_ = false; }
+
+   private:
+    WriteSet& writes_;
+  };
+  bool frozen() const noexcept { return frozen_; }
+
+  /// Throws TransactionCommittingError where what was encoded, or will be, might become another value.
+  void require_open() const {
+    if (frozen_) [[unlikely]]
+      throw TransactionCommittingError();
+  }
+
+  /// REQUIRES: the oid is not in the set. Throws std::bad_alloc and what `require_open` throws, and is then unchanged.
   WriteSetEntry& add(WriteSetEntry entry) {
+    require_open();
     auto position = static_cast<std::uint32_t>(entries_.size());
     if (position == kLinear && index_ == nullptr) make_index();
     entries_.push_back(entry);
@@ -82,6 +104,7 @@ class WriteSet {
   std::vector<WriteSetEntry> entries_;
   std::unique_ptr<Index>
       index_;  // none for few entries: most transactions write nothing, and begin and end all the time
+  bool frozen_ = false;
 };
 
 }  // namespace cow

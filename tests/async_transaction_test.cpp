@@ -76,6 +76,54 @@ TEST_F(AsyncTransact, ConflictsEndAfterTheLastAttempt) {
   expect_all_free();
 }
 
+TEST_F(AsyncTransact, ANestedCommitOfWhatTheOuterOneHasChangedIsRefused) {
+  int attempts = 0;
+  auto body = [&](AsyncTransaction& txn) -> Task<> {
+    ++attempts;
+    (co_await async_write(txn, accounts[4]))->balance = 0;
+    co_await async_sleep(txn, 1ms);  // it goes on from the loop, not from its caller
+    co_await add(4, 10);
+  };
+  EXPECT_THROW(run(async_transact(async, executor(), body)), NestedTransactionError);
+  EXPECT_EQ(attempts, 1);
+  EXPECT_EQ(balance(4), 4);
+  expect_all_free();
+}
+
+TEST_F(AsyncTransact, AnOuterChangeOfWhatANestedOneHasCommittedIsRefused) {
+  int attempts = 0;
+  auto deeper = [&]() -> Task<> { (void)co_await add(4, 10); };
+  auto body = [&](AsyncTransaction& txn) -> Task<> {
+    ++attempts;
+    co_await deeper();
+    (co_await async_write(txn, accounts[4]))->balance = 0;
+  };
+  EXPECT_THROW(run(async_transact(async, executor(), body)), NestedTransactionError);
+  EXPECT_EQ(attempts, 1);
+  EXPECT_EQ(balance(4), 14);
+  expect_all_free();
+}
+
+// On the same thread, one begun while the other is in the middle: not nested, whichever begins first.
+TEST_F(AsyncTransact, CoroutinesBesideEachOtherAreNotNested) {
+  int done = 0;
+  auto slow = [&](AsyncTransaction& txn) -> Task<> {
+    (co_await async_write(txn, accounts[4]))->balance += 1;
+    (void)co_await add(5, 1);  // apart from the outer one
+    co_await async_sleep(txn, 5ms);
+  };
+  for (int i = 0; i < 4; ++i) {
+    spawn(executor(), async_transact(async, executor(), slow, Cancellation(), kPatient), [&](std::exception_ptr error) {
+      EXPECT_FALSE(error);
+      ++done;
+    });
+  }
+  run_loop();
+  EXPECT_EQ(done, 4);
+  EXPECT_EQ(balance(4), 8);
+  expect_all_free();
+}
+
 TEST_F(AsyncTransact, WhatTheBodyThrowsAborts) {
   auto body = [&](AsyncTransaction& txn) -> Task<int> {
     (co_await async_write(txn, accounts[4]))->balance = 1000;

@@ -80,6 +80,48 @@ TEST_F(Fibers, CommitConflictsAreTriedAgainAndErrorsThrown) {
   expect_all_free();
 }
 
+TEST_F(Fibers, NestedCommitsAreRefusedThoseOfOtherFibersAreNot) {
+  std::atomic<int> refused = 0, done = 0;
+  {
+    FiberThreads fibers(1);
+    fibers.spawn([&] {
+      try {
+        fiber_transact(async, executor(), [&](AsyncTransaction& txn) {
+          (void)fiber_read(txn, accounts[3]);
+          txn->write(accounts[3]).balance = 0;
+          fiber_transact(async, executor(), [&](AsyncTransaction& nested) {
+            (void)fiber_read(nested, accounts[3]);
+            nested->write(accounts[3]).balance = 1;
+          });
+        });
+      } catch (const NestedTransactionError&) {
+        ++refused;
+      }
+    });
+    for (int i = 0; i < 3; ++i) {
+      fibers.spawn([&] {
+        fiber_transact(async, executor(), [&](AsyncTransaction& txn) {
+          std::int64_t seen = fiber_read(txn, accounts[4]).balance;
+          txn->write(accounts[4]).balance = seen + 1;
+          boost::this_fiber::sleep_for(std::chrono::milliseconds(2));
+        });
+        // A plain one in a fiber: what other fibers of the thread are in the middle of is not around it.
+        database.transact([&](Transaction& txn) {
+          txn.write(accounts[5]).balance += 1;
+          boost::this_fiber::sleep_for(std::chrono::milliseconds(2));
+        });
+        ++done;
+      });
+    }
+  }
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(done, 3);
+  EXPECT_EQ(database.begin().read(accounts[3]).balance, 3);
+  EXPECT_EQ(database.begin().read(accounts[4]).balance, 7);
+  EXPECT_EQ(database.begin().read(accounts[5]).balance, 8);
+  expect_all_free();
+}
+
 TEST_F(Fibers, ThousandsAsleep) {
   constexpr int kFibers = 5'000;
   std::atomic<int> asleep = 0, woken = 0;

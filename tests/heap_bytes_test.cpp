@@ -174,7 +174,7 @@ double charge_error(T base, Change&& change) {
   StateHeader& clone = clone_state(first);
   change(value_of<T>(clone));
   std::string record;
-  clone.operations->encode(clone, record);
+  clone.operations->encode(clone, Oid{1}, record);
   weigh(clone, record.size());
   double charged = clone.charge.load() - static_cast<double>(size_classes::bytes_of(clone.size_class));
   detail::HeapMeter meter;

@@ -295,5 +295,55 @@ TEST_F(NestedReads, AnEncoderReadsOtherObjects) {
   EXPECT_EQ(seen, "bb");
 }
 
+TEST_F(NestedReads, AnEncoderMayNotChangeOrEndItsTransaction) {
+  Ref<Node> b = make("b"), a = make("a", {b});
+  std::vector<std::function<void(Transaction&)>> misuses{
+      [&](Transaction& txn) { (void)txn.write(b); }, [&](Transaction& txn) { (void)txn.write(a); },
+      [&](Transaction& txn) { txn.erase(b); },       [&](Transaction& txn) { (void)txn.create(Node("c", {})); },
+      [&](Transaction& txn) { txn.commit(); },
+  };
+  for (const auto& misuse : misuses) {
+    Transaction txn = db_.begin();
+    txn.write(a).name = "A";
+    txn.write(b).name = "B";
+    Node::on_encode = [&](const Node&) { misuse(txn); };
+    EXPECT_THROW(txn.commit(), TransactionCommittingError);
+    Node::on_encode = nullptr;
+    EXPECT_FALSE(txn.active());
+    EXPECT_EQ(db_.begin().read(a).name + db_.begin().read(b).name, "ab") << "nothing of it";
+  }
+}
+
+TEST_F(NestedReads, DestructorsOfPrivateValuesFindTheirTransactionEnded) {
+  Ref<Node> b = make("b"), a = make("a", {b});
+  Transaction txn = db_.begin();
+  txn.write(a).name = "A";
+  bool ended = false;
+  std::string seen;
+  Node::on_destroy = [&](const Node& node) {
+    if (node.name != "A") return;
+    ended = !txn.active();
+    seen = db_.begin().read(b).name;
+  };
+  txn.abort();
+  Node::on_destroy = nullptr;
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(seen, "b");
+}
+
+using NestedReadsDeath = NestedReads;
+
+TEST_F(NestedReadsDeath, AnEncoderThatAbortsItsTransactionEndsTheProgram) {
+  Ref<Node> a = make("a");
+  EXPECT_DEATH(
+      {
+        Transaction txn = db_.begin();
+        txn.write(a).name = "A";
+        Node::on_encode = [&](const Node&) { txn.abort(); };
+        txn.commit();
+      },
+      "aborted or destroyed by a codec");
+}
+
 }  // namespace
 }  // namespace cow

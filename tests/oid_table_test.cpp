@@ -36,7 +36,7 @@ class States {
 
 void set(OidTable& table, Oid oid, StateHeader& state) {
   std::scoped_lock lock(table.mutex_of(oid));
-  table.set(oid, state);
+  EXPECT_TRUE(table.set(oid, state));
 }
 void remove(OidTable& table, Oid oid) {
   std::scoped_lock lock(table.mutex_of(oid));

@@ -3,13 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
+#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
 
 namespace cow {
@@ -20,6 +23,47 @@ struct Note {
   std::string text = std::string(200, 'x');
   MSGPACK_DEFINE_MAP(number, text);
 };
+
+struct Other {
+  std::int64_t number = 0;
+  MSGPACK_DEFINE_MAP(number);
+};
+
+/// The newest revisions cannot be decoded; older ones can.
+class CorruptNewestStore : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    std::optional<Revision> revision = inner_.load(oid, at);
+    if (corrupt && revision && revision->end == kInfinity) revision->record.resize(revision->record.size() / 2);
+    return revision;
+  }
+  bool corrupt = false;
+};
+
+// What a later transaction has made of an object is nothing to an older snapshot, not even as an error.
+TEST(NewerRevisions, AReferenceOfTheWrongTypeFindsNothingWhereNothingWas) {
+  MemoryStore store;
+  Database db(store);
+  Transaction early = db.begin();
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  db.cache().evict_all();
+  EXPECT_THROW(early.read(Ref<Other>(note.oid())), DanglingReferenceError);
+  EXPECT_THROW(db.begin().read(Ref<Other>(note.oid())), TypeMismatchError);
+}
+
+TEST(NewerRevisions, AnOlderOneIsReadThoughTheNewestIsCorrupt) {
+  MemoryStore memory;
+  CorruptNewestStore store(memory);
+  Database db(store);
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  Transaction early = db.begin();
+  db.transact([&](Transaction& txn) { txn.write(note).number = 1; });
+  db.cache().evict_all();
+  store.corrupt = true;
+  EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
+  EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError);
+}
 
 class OldRevisionsTest : public ::testing::Test {
  protected:
@@ -124,6 +168,40 @@ TEST_F(OldRevisionsTest, AnObjectThatManySnapshotsSeeKeepsLittleMore) {
   for (int i = 0; i < 8 * sleepers; ++i) change(other);
   // The list of snapshots is made less often when there are many slots.
   EXPECT_LE(resident(), (static_cast<std::uint64_t>(sleepers) / 16 + 10) * one);
+}
+
+// A long walk gives up the lock on its way. Meanwhile the object is changed, evicted and loaded again, and old revisions are
+// read; each snapshot goes on seeing its own.
+TEST_F(OldRevisionsTest, AWalkMayBeInterruptedByEverything) {
+  const int sleepers = detail::kSmallBatches ? 300 : 1000, rounds = detail::kSmallBatches ? 300 : 3000;
+  Ref<Note> hot = make(1).front();
+  std::vector<Transaction> asleep;
+  for (int i = 0; i < sleepers; ++i) {
+    change(hot);
+    asleep.push_back(db_.begin());
+  }
+  std::atomic<int> working = 2, wrong = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 2; ++thread) {
+    threads.emplace_back([&] {
+      RetryPolicy patient;
+      patient.most_attempts = 1000;
+      for (int i = 0; i < rounds; ++i) {
+        db_.transact([&](Transaction& txn) { ++txn.write(Ref<Note>(hot.oid())).number; }, patient);
+      }
+      --working;
+    });
+  }
+  threads.emplace_back([&] {
+    for (int i = 0; working > 0; ++i) {
+      auto sleeper = static_cast<std::size_t>(i * 31 % sleepers);
+      wrong += asleep[sleeper].read(Ref<Note>(hot.oid())).number != static_cast<std::int64_t>(sleeper) + 1;
+      if (i % 500 == 0) db_.cache().evict_all();
+    }
+  });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong.load(), 0);
+  EXPECT_EQ(db_.begin().read(hot).number, sleepers + 2 * rounds);
 }
 
 // Every commit of many threads prunes, and all of them queue.

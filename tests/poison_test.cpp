@@ -1,9 +1,10 @@
 // A reference that outlives its transaction dangles. A build with AddressSanitizer catches its use, from the moment at
-// which the memory behind it was reclaimed.
+// which the memory behind it was reclaimed, and for some megabytes of other states after that.
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <string>
+#include <thread>
 
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
@@ -78,6 +79,63 @@ TEST_F(PoisonTest, AndOneToARevisionThatWasSupersededAndPruned) {
         (void)number;
       },
       "use-after-poison");
+}
+
+// The slots of the states that were reclaimed would be those of the next ones.
+TEST_F(PoisonTest, AndOneWhoseSlotWouldBeUsedAgainByNow) {
+  EXPECT_DEATH(
+      {
+        Transaction txn = db_.begin();
+        const Note& seen = txn.read(note_);
+        txn.commit();
+        db_.cache().evict_all();
+        for (int i = 0; i < 1'000; ++i) {
+          db_.transact([&](Transaction& other) { other.create(Note{i, "another"}); });
+        }
+        volatile std::int64_t number = seen.number;
+        (void)number;
+      },
+      "use-after-poison");
+}
+
+TEST_F(PoisonTest, AndAClonesWhoseSlotWouldBeTheNextClones) {
+  EXPECT_DEATH(
+      {
+        Transaction txn = db_.begin();
+        Note& mine = txn.write(note_);
+        txn.abort();
+        Transaction next = db_.begin();
+        next.write(note_).number = 2;
+        mine.number = 1;
+      },
+      "use-after-poison");
+}
+
+TEST_F(PoisonTest, AndOneThatIsUsedWhileOtherThreadsChangeTheObject) {
+  EXPECT_DEATH(
+      {
+        Transaction txn = db_.begin();
+        const Note& seen = txn.read(note_);
+        txn.abort();
+        std::thread([&] {
+          for (int i = 0; i < 1'000; ++i) db_.transact([&](Transaction& other) { other.write(note_).number++; });
+        }).join();
+        db_.cache().reclaimer().reclaim_all();
+        volatile std::int64_t number = seen.number;
+        (void)number;
+      },
+      "use-after-poison");
+}
+
+// It holds slots back, not more and more of them.
+TEST_F(PoisonTest, TheQuarantineHasABound) {
+  const std::size_t before = StateMemory::instance().usage().resident;
+  for (int i = 0; i < 100'000; ++i) {
+    Transaction txn = db_.begin();
+    txn.write(note_).number++;
+    txn.abort();
+  }
+  EXPECT_LE(StateMemory::instance().usage().resident, before + 3 * detail::Quarantine::kBytes);
 }
 
 }  // namespace

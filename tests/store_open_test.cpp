@@ -388,6 +388,7 @@ void split_revisions(const fs::path& directory) {
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::Options options;
   options.target_file_size_base = 2000;
+  options.level_compaction_dynamic_level_bytes = true;  // as a store has it: no compaction moves them when it is opened
   options.compression = rocksdb::kNoCompression;
   ASSERT_TRUE(rocksdb::DB::Open(options, directory.string(),
                                 {{"default", options}, {"transactions", options}, {"revisions", options}}, &handles,

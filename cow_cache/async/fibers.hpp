@@ -26,6 +26,7 @@
 #include <boost/fiber/condition_variable.hpp>
 #include <boost/fiber/fiber.hpp>
 #include <boost/fiber/fixedsize_stack.hpp>
+#include <boost/fiber/fss.hpp>
 #include <boost/fiber/future/promise.hpp>
 #include <boost/fiber/mutex.hpp>
 #include <boost/fiber/operations.hpp>
@@ -134,6 +135,22 @@ class boost::asio::async_result<cow::UseFiber, void(std::exception_ptr, Results.
 };
 
 namespace cow {
+namespace detail {
+
+/// The frame of a fiber's `fiber_transact`, for as long as it lives. It may go on in another thread: not thread_local.
+class FiberTransactFrame : public TransactFrame {
+ public:
+  FiberTransactFrame() : TransactFrame(innermost().get()) { innermost().reset(this); }
+  ~FiberTransactFrame() { innermost().reset(outer()); }
+
+ private:
+  static boost::fibers::fiber_specific_ptr<TransactFrame>& innermost() {
+    static auto* const frames = new boost::fibers::fiber_specific_ptr<TransactFrame>([](TransactFrame*) {});
+    return *frames;
+  }
+};
+
+}  // namespace detail
 
 /// async_transact for fibers: returns what `body(AsyncTransaction&)` returns. `executor`: of a loop that another thread
 /// runs.
@@ -151,7 +168,9 @@ auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& e
       txn->commit();
     }
   };
+  detail::FiberTransactFrame frame;
   for (int attempt = 1;; ++attempt) {
+    txn->enter(frame);
     try {
       if constexpr (std::is_void_v<std::invoke_result_t<Body&, BasicAsyncTransaction<Database>&>>) {
         body(txn);
@@ -162,7 +181,8 @@ auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& e
         commit();
         return result;
       }
-    } catch (const ConflictError&) {
+    } catch (const ConflictError& error) {
+      frame.require_others(error);
       if (attempt >= retry.most_attempts) throw;
     }
     txn->abort();

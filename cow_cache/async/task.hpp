@@ -28,7 +28,9 @@ class Task;
 
 namespace detail {
 
-/// What tasks of all types have: who is to be resumed at the end.
+class TransactFrame;
+
+/// What tasks of all types have: who is to be resumed at the end, and the innermost transaction that they run inside of.
 struct TaskPromiseBase {
   struct ReturnToCaller {
     bool await_ready() const noexcept { return false; }
@@ -43,6 +45,23 @@ struct TaskPromiseBase {
   ReturnToCaller final_suspend() const noexcept { return {}; }
 
   std::coroutine_handle<> continuation;
+  TransactFrame* frame = nullptr;  // passed on to the tasks that it awaits
+};
+
+/// `co_await InnermostFrame()`: the frame that a task passes on, to be changed. No suspension.
+class InnermostFrame {
+ public:
+  InnermostFrame() noexcept {}
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {
+    frame_ = &coroutine.promise().frame;
+    return false;
+  }
+  TransactFrame*& await_resume() const noexcept { return *frame_; }
+
+ private:
+  TransactFrame** frame_ = nullptr;
 };
 
 template <class T>
@@ -94,8 +113,10 @@ class [[nodiscard]] Task {
   ~Task() { destroy(); }
 
   bool await_ready() const noexcept { return false; }
-  std::coroutine_handle<> await_suspend(std::coroutine_handle<> caller) const noexcept {
+  template <class Promise>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> caller) const noexcept {
     handle_.promise().continuation = caller;
+    if constexpr (std::is_base_of_v<detail::TaskPromiseBase, Promise>) handle_.promise().frame = caller.promise().frame;
     return handle_;
   }
   T await_resume() const { return handle_.promise().take(); }

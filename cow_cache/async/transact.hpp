@@ -14,14 +14,19 @@ namespace cow {
 /// Awaits `body(AsyncTransaction&)`, a Task, and commits; again from the start, a bounded number of times and after a
 /// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
 /// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
-/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free.
+/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free. The body may
+/// await further transactions, as in Session::transact; a task that is spawned is not inside of anything.
 template <class Database, class Body>
 auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body body,
                     Cancellation cancellation = Cancellation(), RetryPolicy retry = RetryPolicy())
     -> Task<TaskResult<Body&, BasicAsyncTransaction<Database>&>> {
   using Result = TaskResult<Body&, BasicAsyncTransaction<Database>&>;
   auto txn = co_await async_begin(database, executor, cancellation);
+  detail::TransactFrame*& innermost = co_await detail::InnermostFrame();
+  detail::TransactFrame frame(innermost);
+  innermost = &frame;  // for what the body awaits
   for (int attempt = 1;; ++attempt) {
+    txn->enter(frame);
     try {
       if constexpr (std::is_void_v<Result>) {
         co_await body(txn);
@@ -32,7 +37,8 @@ auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor
         co_await async_commit(txn);
         co_return result;
       }
-    } catch (const ConflictError&) {
+    } catch (const ConflictError& error) {
+      frame.require_others(error);
       if (attempt >= retry.most_attempts) throw;
     }
     txn->abort();  // holds nothing while it pauses

@@ -7,7 +7,23 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+// Weak: there only in programs built with LeakSanitizer, which AddressSanitizer brings along.
+extern "C" {
+[[gnu::weak]] void __lsan_register_root_region(const void* start, std::size_t bytes);
+[[gnu::weak]] void __lsan_unregister_root_region(const void* start, std::size_t bytes);
+}
+
 namespace cow::detail {
+
+/// Lets LeakSanitizer find what only mapped memory points at. It takes memory of the heap for lost otherwise, where a
+/// program ends with a database that is still open.
+inline void add_leak_root(const void* start, std::size_t bytes) noexcept {
+  if (__lsan_register_root_region != nullptr) __lsan_register_root_region(start, bytes);
+}
+/// REQUIRES: it was added, as it is.
+inline void remove_leak_root(const void* start, std::size_t bytes) noexcept {
+  if (__lsan_unregister_root_region != nullptr) __lsan_unregister_root_region(start, bytes);
+}
 
 #if defined(__SANITIZE_THREAD__)
 inline constexpr bool kThreadSanitizer = true;

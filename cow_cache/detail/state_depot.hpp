@@ -26,7 +26,7 @@ namespace cow::detail {
 
 class alignas(64) Depot {
  public:
-  /// Fills `slots` with free slots, at least one, and returns how many there were. Throws std::bad_alloc.
+  /// Fills `slots` with free slots, at least one, and returns how many there were. Throws LimitError, std::bad_alloc.
   std::size_t take(StateRange& range, std::uint8_t size_class, std::span<StateHeader*> slots) {
     std::scoped_lock lock(mutex_);
     std::size_t taken = 0;

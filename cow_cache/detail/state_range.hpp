@@ -4,19 +4,27 @@
 //
 // Invariants:
 //  1. The range is reserved once and never unmapped; addresses become chunks from the bottom up and stay so.
-//  2. It lies between two neighbouring multiples of 2^37, both excluded: handles of states (state_memory.hpp) count on it.
+//  2. A chunk keeps its size class for ever, so a class cannot use what another one has given back: of the addresses a quarter
+//     is set aside, an equal share for each class, and goes to that class only. So every size can be had at any time,
+//     whatever sizes were in use before.
+//  3. It lies between two neighbouring multiples of 2^37, both excluded: handles of states (state_memory.hpp) count on it.
 #pragma once
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <new>
+#include <string>
 
+#include "../errors.hpp"
 #include "../size_classes.hpp"
+#include "sanitizers.hpp"
 #include "state_chunk.hpp"
 
 namespace cow::detail {
@@ -33,6 +41,7 @@ class StateRange {
       (void)::munmap(aligned + bytes, static_cast<std::size_t>(range + bytes - aligned));
       base_ = aligned + kHugePage;
       bytes_ = bytes - kHugePage;
+      set_aside_ = share() * size_classes::kCount + kHugePage;  // and what small chunks have begun and not filled
       // A random walk over many objects pays a TLB miss per step with 4 KiB pages. Failure only costs speed.
       (void)::madvise(base_, bytes_, MADV_HUGEPAGE);
       (void)::madvise(base_, bytes_, MADV_DONTDUMP);
@@ -62,14 +71,19 @@ class StateRange {
     return *chunk_at(static_cast<std::size_t>(reinterpret_cast<const std::byte*>(slot) - base_));
   }
 
-  /// A chunk of a class, of a whole number of units. Throws std::bad_alloc.
+  /// A chunk of a class, of a whole number of units. Throws LimitError when the addresses that the class may have are used,
+  /// std::bad_alloc.
   Chunk& new_chunk(std::uint8_t size_class, std::size_t bytes) {
     std::scoped_lock lock(mutex_);
     bool small = bytes < kHugePage;
     std::size_t end = used_.load(std::memory_order_relaxed);  // written only under this mutex
     std::size_t offset = small && small_ < small_end_ ? small_ : end;
-    if (offset + bytes > bytes_) throw std::bad_alloc();
+    // What is set aside for this class shrinks by what it takes (invariant 2).
+    std::size_t& of_class = bytes_of_class_[size_class];
+    std::size_t from_share = std::min(bytes, share() - std::min(share(), of_class));
+    if (offset + bytes > bytes_ - (set_aside_ - from_share)) throw_limit(size_class);
     chunks_.emplace_back(base_ + offset, bytes, size_class);
+    add_leak_root(base_ + offset, bytes);  // states own memory on the heap
     for (std::size_t at = offset; at < offset + bytes; at += kHugePage) {
       units_[at / kUnit].store(&chunks_.back(), std::memory_order_release);
     }
@@ -79,6 +93,8 @@ class StateRange {
       if (offset == end) small_end_ = end + kHugePage;
     }
     if (offset == end) used_.store(small ? small_end_ : end + bytes, std::memory_order_release);
+    of_class += bytes;
+    set_aside_ -= from_share;
     return chunks_.back();
   }
 
@@ -90,7 +106,20 @@ class StateRange {
 
  private:
   static constexpr std::size_t kUnit = size_classes::kUnit, kHugePage = size_classes::kHugePage;
+#if defined(COW_CACHE_STATE_ADDRESSES)  // tests want a range that is used up soon
+  static constexpr std::size_t kMostBytes = COW_CACHE_STATE_ADDRESSES, kLeastBytes = COW_CACHE_STATE_ADDRESSES;
+#else
   static constexpr std::size_t kMostBytes = std::size_t{1} << 37, kLeastBytes = std::size_t{1} << 30;
+#endif
+
+  /// What is set aside for each class.
+  std::size_t share() const noexcept { return bytes_ / 4 / size_classes::kCount / kUnit * kUnit; }
+
+  [[noreturn]] void throw_limit(std::uint8_t size_class) const {
+    throw LimitError("bytes of addresses for states, of which those for states of up to " +
+                         std::to_string(size_classes::bytes_of(size_class)) + " bytes are used",
+                     bytes_);
+  }
 
   static std::byte* reserve(std::size_t bytes) noexcept {
     void* range = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -102,6 +131,8 @@ class StateRange {
   std::atomic<Chunk*>* units_ =
       nullptr;  // the chunk at each, of large ones per huge page; zeros, where nothing was stored, are null pointers
   std::mutex mutex_;
+  std::array<std::size_t, size_classes::kCount> bytes_of_class_{};
+  std::size_t set_aside_ = 0;  // of invariant 2, and not taken yet
   std::deque<Chunk> chunks_;
   std::size_t small_ = 0, small_end_ = 0;  // offsets: where the next small chunks go
   std::atomic<std::size_t> used_{0};

@@ -29,14 +29,12 @@ namespace cow {
 class AdaptivePolicy final : public ReplacementPolicy {
  public:
   void admit(Oid oid) override {
+    bool has_ghost = probation_ghosts_.has(oid) || main_ghosts_.has(oid);
+    (has_ghost ? main_ : window_).push_back({oid.value, 0});  // first: it may fail
     if (probation_ghosts_.take(oid)) {
       share_ = std::min(kMostShare, share_ + step(main_ghosts_, probation_ghosts_));
-      main_.push_back({oid.value, 0});
     } else if (main_ghosts_.take(oid)) {
       share_ = std::max(kWindowShare, share_ - step(probation_ghosts_, main_ghosts_));
-      main_.push_back({oid.value, 0});
-    } else {
-      window_.push_back({oid.value, 0});
     }
   }
 
@@ -59,8 +57,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
         } else if (from_main && entry.rounds < kMostRounds) {
           ++entry.rounds;
         }
-        main_.push_back(entry);
-        continue;
+        if (append(main_, entry)) continue;
       }
       (from_main ? main_ghosts_ : probation_ghosts_).add(oid, entries() / kGhostPart);
       return oid;
@@ -102,10 +99,10 @@ class AdaptivePolicy final : public ReplacementPolicy {
   double early() const noexcept { return static_cast<double>(window_.size() + probation_.size()); }
   std::size_t entries() const noexcept { return window_.size() + probation_.size() + main_.size(); }
 
-  /// A ghost of the rarer kind says more.
+  /// A ghost of the rarer kind says more. REQUIRES: its object has an entry by now.
   double step(const Ghosts& others, const Ghosts& own) const noexcept {
     double rarity = static_cast<double>(others.size()) / static_cast<double>(own.size() + 1);
-    return kPace * std::max(1.0, rarity) / static_cast<double>(entries() + 1);
+    return kPace * std::max(1.0, rarity) / static_cast<double>(entries());
   }
 
   /// Moves on what has been in the window for long enough; in steps, if that is much.
@@ -114,7 +111,8 @@ class AdaptivePolicy final : public ReplacementPolicy {
     for (int moves = kMostSecondChances; window_.size() > most && moves > 0; --moves) {
       // In a cache that has just filled up the window holds everything, and most marks are of later reads: they stay.
       bool marked_late = window_.size() > 2 * most + 1;
-      if (marked_late || ask(Oid{window_.front().oid}) != Residency::gone) probation_.push_back(window_.front());
+      bool stays = marked_late || ask(Oid{window_.front().oid}) != Residency::gone;
+      if (stays && !append(probation_, window_.front())) break;  // it stays where it is
       window_.pop_front();
     }
   }

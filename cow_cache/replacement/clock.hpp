@@ -20,8 +20,7 @@ class ClockPolicy final : public ReplacementPolicy {
       queue_.pop_front();
       Residency residency = ask(oid);
       if (residency == Residency::gone) continue;
-      if (residency == Residency::unread || chances-- == 0) return oid;
-      queue_.push_back(oid);
+      if (residency == Residency::unread || chances-- == 0 || !append(queue_, oid)) return oid;
     }
     return std::nullopt;
   }

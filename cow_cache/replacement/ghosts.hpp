@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -23,20 +24,24 @@ namespace cow {
 
 class Ghosts {
  public:
-  /// Remembers an object, and from now on the latest `limit` ones only. Throws std::bad_alloc.
-  void add(Oid oid, std::size_t limit) {
+  /// Remembers an object, and from now on the latest `limit` ones only. Without memory for it, some are forgotten.
+  void add(Oid oid, std::size_t limit) noexcept {
     limit_ = std::clamp<std::size_t>(limit, 1, kMost);
     fit();
+    if (cells_.empty()) return;
     insert(oid.value << kStampBits | (++count_ & kStampMask));
+  }
+
+  /// Whether an object is remembered.
+  bool has(Oid oid) noexcept {
+    std::uint64_t* cell = cell_of(oid);
+    return cell != nullptr && age_of(*cell) < limit_;
   }
 
   /// Whether an object is remembered; it is not any longer.
   bool take(Oid oid) noexcept {
-    if (cells_.empty()) return false;
-    std::uint64_t* bucket = bucket_of(oid);
-    std::uint64_t* cell =
-        std::find_if(bucket, bucket + kBucket, [&](auto one) { return one >> kStampBits == oid.value; });
-    if (cell == bucket + kBucket) return false;
+    std::uint64_t* cell = cell_of(oid);
+    if (cell == nullptr) return false;
     --occupied_;
     return age_of(std::exchange(*cell, 0)) < limit_;
   }
@@ -62,6 +67,15 @@ class Ghosts {
     return &cells_[(std::hash<Oid>{}(oid) >> 32 & (buckets - 1)) * kBucket];
   }
 
+  /// Null: there is none.
+  std::uint64_t* cell_of(Oid oid) noexcept {
+    if (cells_.empty()) return nullptr;
+    std::uint64_t* bucket = bucket_of(oid);
+    std::uint64_t* cell =
+        std::find_if(bucket, bucket + kBucket, [&](auto one) { return one >> kStampBits == oid.value; });
+    return cell == bucket + kBucket ? nullptr : cell;
+  }
+
   void insert(std::uint64_t cell) noexcept {
     std::uint64_t* bucket = bucket_of(Oid{cell >> kStampBits});
     auto rank = [&](std::uint64_t one) { return one == 0 ? kStampMask + 1 : age_of(one); };
@@ -72,10 +86,15 @@ class Ghosts {
   }
 
   /// Keeps four to eight cells for five ghosts, a little less when the limit shrinks.
-  void fit() {
+  void fit() noexcept {
     std::size_t wanted = std::bit_ceil(std::max(kBucket, limit_ + limit_ / 4));
     if (wanted <= cells_.size() && cells_.size() <= 4 * wanted) return;
-    std::vector<std::uint64_t> old(wanted);
+    std::vector<std::uint64_t> old;
+    try {
+      old.resize(wanted);
+    } catch (const std::bad_alloc&) {
+      return;  // then with what cells there are
+    }
     old.swap(cells_);
     occupied_ = 0;
     for (std::uint64_t cell : old) {

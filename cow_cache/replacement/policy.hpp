@@ -10,10 +10,13 @@
 //     bounded amount of work however many objects were read, and threads that set marks as fast as they are cleared
 //     cannot keep the evictor going. (RocksDB #12141 is a cache that went in circles; its cure was such a cap.)
 //  3. Ghosts, the oids of objects that left, are fewer than the objects that stay.
+//  4. Only `admit` fails for want of memory. Where `victim` has none to keep an object in a queue, that object leaves; where
+//     it has none for a ghost, the ghost is forgotten.
 #pragma once
 
 #include <cstddef>
 #include <functional>
+#include <new>
 #include <optional>
 
 #include "../types.hpp"
@@ -37,11 +40,11 @@ class ReplacementPolicy {
 
   virtual ~ReplacementPolicy() = default;
 
-  /// An object has become resident. REQUIRES: it has no entry. Throws std::bad_alloc.
+  /// An object has become resident. REQUIRES: it has no entry. Throws std::bad_alloc, and has changed nothing then.
   virtual void admit(Oid oid) = 0;
 
-  /// Takes the entry of the object to evict next; nothing if no entry is of a resident object. Throws std::bad_alloc and
-  /// what `ask` throws; entries are not lost but for the one that was being asked about.
+  /// Takes the entry of the object to evict next; nothing if no entry is of a resident object. Throws what `ask` throws;
+  /// entries are not lost but for the one that was being asked about.
   virtual std::optional<Oid> victim(const Ask& ask) = 0;
 
   /// Forgets all entries and ghosts.
@@ -49,6 +52,18 @@ class ReplacementPolicy {
 
   /// Bytes of queues and ghosts.
   virtual std::size_t bytes() const noexcept = 0;
+
+ protected:
+  /// Appends an entry. False: there is no memory for it (invariant 4).
+  template <class Queue>
+  static bool append(Queue& queue, const typename Queue::value_type& entry) noexcept {
+    try {
+      queue.push_back(entry);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
 };
 
 }  // namespace cow

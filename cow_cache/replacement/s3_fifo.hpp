@@ -15,7 +15,10 @@ namespace cow {
 
 class S3FifoPolicy final : public ReplacementPolicy {
  public:
-  void admit(Oid oid) override { (ghosts_.take(oid) ? main_ : small_).push_back(oid); }
+  void admit(Oid oid) override {
+    (ghosts_.has(oid) ? main_ : small_).push_back(oid);
+    (void)ghosts_.take(oid);
+  }
 
   std::optional<Oid> victim(const Ask& ask) override {
     for (int chances = kMostSecondChances;;) {
@@ -27,10 +30,7 @@ class S3FifoPolicy final : public ReplacementPolicy {
       queue.pop_front();
       Residency residency = ask(oid);
       if (residency == Residency::gone) continue;
-      if (residency == Residency::read && chances-- > 0) {
-        main_.push_back(oid);
-        continue;
-      }
+      if (residency == Residency::read && chances-- > 0 && append(main_, oid)) continue;
       if (from_small) ghosts_.add(oid, entries - entries / kSmallPart);
       return oid;
     }

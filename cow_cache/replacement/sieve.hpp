@@ -22,8 +22,7 @@ class SievePolicy final : public ReplacementPolicy {
       Oid oid = ahead_.front();
       ahead_.pop_front();
       Residency residency = ask(oid);
-      bool stays = residency == Residency::read && chances-- > 0;
-      if (stays) passed_.push_back(oid);
+      bool stays = residency == Residency::read && chances-- > 0 && append(passed_, oid);
       if (ahead_.empty()) ahead_.swap(passed_);  // from the newest on to the oldest
       if (!stays && residency != Residency::gone) return oid;
     }

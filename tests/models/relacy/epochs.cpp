@@ -1,9 +1,10 @@
-// Epochs and parking under the C++ memory model: a transcription of TransactionRegistry::begin and end, of falling asleep,
-// being parked and waking, and of the reclaimer's tier 0, with their memory orders (the classes themselves need the machine's atomics).
+// Epochs, parking and handing over under the C++ memory model: a transcription of TransactionRegistry::begin and end, of
+// falling asleep, being parked and waking, of hold_logged, and of the reclaimer's tier 0, with their memory orders (the
+// classes themselves need the machine's atomics).
 //
-// A transaction reads a state that a writer retires; whoever is allowed to frees it and uses the slot again. The value is
-// no atomic: to use it while it is freed or built is a data race, which relacy reports. A look is an acquire load, as in
-// the asymmetric mode: epochs do not rely on the heavy fence.
+// A transaction reads a state that a writer retires; the thread that is allowed to frees it and uses the slot again. The
+// value is no atomic: to use it while it is freed or built is a data race, which relacy reports. A look is an acquire load,
+// as in the asymmetric mode: epochs do not rely on the heavy fence. Handing over does: its suite has the symmetric mode.
 //
 // Not to be seen here: that the limit must be read with seq_cst. relacy takes the order of execution for the total order of
 // the seq_cst operations, so a relaxed load is as good.
@@ -12,17 +13,20 @@
 namespace {
 
 constexpr unsigned kKey = 1, kDead = 2;
-constexpr unsigned kIdle = 1000, kParked = 999;
+constexpr unsigned kIdle = 1000, kEnding = 999, kParked = 998;
 
 /// The steps as the cache takes them; a variant replaces one.
 struct Steps {
   static constexpr rl::memory_order kAnnounce = rl::mo_seq_cst, kSecondLoad = rl::mo_seq_cst, kEnd = rl::mo_release,
                                     kMark = rl::mo_seq_cst, kStamp = rl::mo_seq_cst, kScan = rl::mo_seq_cst,
-                                    kCache = rl::mo_release, kCached = rl::mo_acquire, kFallAsleep = rl::mo_release;
+                                    kCache = rl::mo_release, kCached = rl::mo_acquire, kFallAsleep = rl::mo_release,
+                                    kEnding = rl::mo_seq_cst, kClear = rl::mo_release, kReadFlag = rl::mo_seq_cst,
+                                    kSetFlag = rl::mo_seq_cst, kReadLog = rl::mo_seq_cst;
   static constexpr bool kLoadsTwice = true, kStampsFirst = false, kLimitLast = false, kHasLimit = true,
                         kFreesAtStamp = false;
   static constexpr bool kParksFirst = false, kUnholdsAtWake = false, kIgnoresMultiset = false, kMultisetFirst = false,
                         kParksTheAwake = false;
+  static constexpr bool kReadsFlagFirst = false, kFlagsLast = false, kLeavesInTwoSteps = false;
 };
 
 struct AnnouncesReleased : Steps {
@@ -73,6 +77,30 @@ struct ParksTheAwake : Steps {
 struct FallsAsleepRelaxed : Steps {
   static constexpr rl::memory_order kFallAsleep = rl::mo_relaxed;
 };
+struct EndingReleased : Steps {
+  static constexpr rl::memory_order kEnding = rl::mo_release;
+};
+struct ClearsRelaxed : Steps {
+  static constexpr rl::memory_order kClear = rl::mo_relaxed, kEnding = rl::mo_relaxed;
+};
+struct ReadsFlagRelaxed : Steps {
+  static constexpr rl::memory_order kReadFlag = rl::mo_relaxed;
+};
+struct SetsFlagRelaxed : Steps {
+  static constexpr rl::memory_order kSetFlag = rl::mo_relaxed;
+};
+struct ReadsLogRelaxed : Steps {
+  static constexpr rl::memory_order kReadLog = rl::mo_relaxed;
+};
+struct ReadsFlagFirst : Steps {
+  static constexpr bool kReadsFlagFirst = true;
+};
+struct FlagsLast : Steps {
+  static constexpr bool kFlagsLast = true;
+};
+struct LeavesInTwoSteps : Steps {
+  static constexpr bool kLeavesInTwoSteps = true;
+};
 struct IgnoresMultiset : Steps {
   static constexpr bool kIgnoresMultiset = true;
 };
@@ -88,7 +116,11 @@ struct Protocol {
     announced.store(kIdle, rl::mo_relaxed, $);
     safe_below.store(0, rl::mo_relaxed, $);
     asleep.store(0, rl::mo_relaxed, $);
+    waited_for.store(0, rl::mo_relaxed, $);
+    log.store(0, rl::mo_relaxed, $);
     held($) = 0;
+    waiting($) = 0;
+    times_freed = 0;
     handed_over($) = 0;
     logged($) = 0;
     value($) = 1;
@@ -133,13 +165,66 @@ struct Protocol {
     if (Variant::kUnholdsAtWake) let_go();
     logged($) = 1;  // logs more
   }
-  void let_go() {
+  void stop_sleeping() {
     log_lock.lock($);
     asleep.store(0, rl::mo_relaxed, $);
+    log_lock.unlock($);
+  }
+  /// What was added comes back; the last holder frees what waits (HeldStates::remove).
+  void let_go() {
+    log_lock.lock($);
+    waited_for.store(0, rl::mo_relaxed, $);
     int held_so_far = handed_over($);
     handed_over($) = 0;
     log_lock.unlock($);
-    if (held_so_far > 0) hold(-held_so_far);
+    if (held_so_far == 0) return;
+    multiset.lock($);
+    held($) = held($) - held_so_far;
+    bool released = held($) == 0 && waiting($) == 1;
+    if (released) waiting($) = 0;
+    multiset.unlock($);
+    if (released) free_state();
+  }
+  /// HeldStates::leave.
+  bool leave() {
+    if (Variant::kIgnoresMultiset) return false;
+    multiset.lock($);
+    bool is_held = held($) > 0;
+    if (Variant::kLeavesInTwoSteps) {
+      multiset.unlock($);
+      multiset.lock($);
+    }
+    if (is_held) waiting($) = 1;
+    multiset.unlock($);
+    return is_held;
+  }
+  /// TransactionRegistry::end.
+  void end() {
+    bool flag = Variant::kReadsFlagFirst && waited_for.load(rl::mo_seq_cst, $) == 1;
+    log.store(0, Variant::kClear, $);  // ReadLog::close
+    announced.store(kEnding, Variant::kEnding, $);
+    if (!Variant::kReadsFlagFirst) flag = waited_for.load(Variant::kReadFlag, $) == 1;
+    if (flag) let_go();
+    announced.store(kIdle, Variant::kEnd, $);
+  }
+  /// TransactionRegistry::hold_logged, of one slot.
+  void hold_logged(unsigned up_to) {
+    bool is_waited_for = announced.load(rl::mo_seq_cst, $) <= up_to;
+    if (is_waited_for && !Variant::kFlagsLast) waited_for.store(1, Variant::kSetFlag, $);
+    if (!is_waited_for) return;
+    log_lock.lock($);
+    if (announced.load(rl::mo_seq_cst, $) <= up_to && log.load(Variant::kReadLog, $) == 1) {
+      hold(1);
+      handed_over($) = handed_over($) + 1;
+    }
+    if (Variant::kFlagsLast) waited_for.store(1, Variant::kSetFlag, $);
+    log_lock.unlock($);
+  }
+  void free_state() {
+    ++times_freed;
+    value($) = 0;  // freed
+    value($) = 2;  // and used again
+    key.store(kKey, rl::mo_release, $);
   }
   /// What a reclaimer does to who is asleep.
   void park_sleeper() {
@@ -151,6 +236,7 @@ struct Protocol {
       if (Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
       hold(1);
       handed_over($) = 1;
+      waited_for.store(1, rl::mo_relaxed, $);
       if (!Variant::kParksFirst) announced.store(kParked, rl::mo_release, $);
     }
     log_lock.unlock($);
@@ -173,15 +259,14 @@ struct Protocol {
 
   void free_below(unsigned below, bool is_held) {
     if (!(Variant::kFreesAtStamp ? stamp <= below : stamp < below) || is_held) return;
-    value($) = 0;  // freed
-    value($) = 2;  // and used again
-    key.store(kKey, rl::mo_release, $);
+    free_state();
   }
 
-  rl::atomic<unsigned> epoch, announced, key, safe_below, asleep;
+  rl::atomic<unsigned> epoch, announced, key, safe_below, asleep, waited_for, log;
   rl::mutex multiset, log_lock;
-  rl::var<int> held, value, handed_over, logged;
+  rl::var<int> held, value, handed_over, logged, waiting;
   unsigned stamp = kIdle;  // the writer's own
+  int times_freed = 0;     // what the test itself counts
 };
 
 /// A transaction against a writer that frees by its own look at the announcements.
@@ -247,18 +332,42 @@ class Parking : public rl::test_suite<Parking<Variant>, 3> {
       protocol_.use();
       protocol_.wake();
       protocol_.use();
-      protocol_.let_go();
+      protocol_.stop_sleeping();
     }
-    protocol_.announced.store(kIdle, Variant::kEnd, $);
+    protocol_.end();
   }
   void reclaim() {
     protocol_.retire();
     for (int attempt = 0; attempt < 3; ++attempt) {
       bool held = Variant::kMultisetFirst && protocol_.is_held();
       unsigned below = protocol_.read_announcements();
-      if (!Variant::kMultisetFirst) held = protocol_.is_held();
-      if (protocol_.stamp < below && !held) return protocol_.free_below(below, held);
+      if (protocol_.stamp >= below) continue;
+      if (!Variant::kMultisetFirst) held = protocol_.leave();
+      return protocol_.free_below(below, held);
     }
+  }
+  Protocol<Variant> protocol_;
+};
+
+/// A transaction that logs, looks and ends against a writer that retires and makes it hold: the state is freed, once.
+template <class Variant>
+class HandingOver : public rl::test_suite<HandingOver<Variant>, 2> {
+ public:
+  void before() { protocol_.set_up(); }
+  void thread(unsigned index) { index == 0 ? read() : reclaim(); }
+  void after() { RL_ASSERT(protocol_.times_freed == 1); }
+
+ private:
+  void read() {
+    protocol_.announce();
+    protocol_.log.store(1, rl::mo_seq_cst, $);
+    if (protocol_.key.load(rl::mo_seq_cst, $) == kKey) protocol_.use();
+    protocol_.end();
+  }
+  void reclaim() {
+    protocol_.retire();
+    protocol_.hold_logged(protocol_.epoch.load(rl::mo_seq_cst, $));
+    if (!protocol_.leave()) protocol_.free_state();
   }
   Protocol<Variant> protocol_;
 };
@@ -288,5 +397,14 @@ int main() {
   checker.broken<Parking<FallsAsleepRelaxed>>("fall asleep relaxed");
   checker.broken<Parking<IgnoresMultiset>>("tier 0 without the multiset");
   checker.broken<Parking<MultisetFirst>>("read the multiset before the announcements");
+  checker.right<HandingOver<Steps>>("handing over");
+  checker.broken<HandingOver<EndingReleased>>("the end announced with release only");
+  checker.broken<HandingOver<ClearsRelaxed>>("the log cleared relaxed");
+  checker.broken<HandingOver<ReadsFlagRelaxed>>("the flag read relaxed");
+  checker.broken<HandingOver<SetsFlagRelaxed>>("the flag set relaxed");
+  checker.broken<HandingOver<ReadsLogRelaxed>>("the log read relaxed");
+  checker.broken<HandingOver<ReadsFlagFirst>>("the flag read before the log is cleared");
+  checker.broken<HandingOver<FlagsLast>>("the flag set after the log is read");
+  checker.broken<HandingOver<LeavesInTwoSteps>>("a state left in two steps");
   return checker.finish();
 }

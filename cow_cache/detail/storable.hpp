@@ -1,0 +1,258 @@
+// Which members a stored type may have: checked by the compiler, before anything is written.
+//
+// Thread safety: nothing here runs.
+//
+// A type that describes itself with MSGPACK_DEFINE, MSGPACK_DEFINE_ARRAY or MSGPACK_DEFINE_MAP is looked into, member by
+// member, and so are the standard containers. Refused are
+//
+//  - members that borrow their bytes: what was loaded would point into a record that is gone;
+//  - an optional (or a smart pointer) around something that can itself be nil, as a null Ref is: nil would mean both;
+//  - containers of elements above kMostElementBytes, for which one byte of a damaged record could ask for that much;
+//  - time points of units that msgpack-cxx cannot write exactly (time_points.hpp).
+//
+// A type that writes `msgpack_pack` by hand, has an adaptor of its own, or specialises Codec answers for itself.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <forward_list>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <msgpack.hpp>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "../ref.hpp"
+#include "time_points.hpp"
+
+namespace cow {
+
+/// The largest element that a container in a stored value may have, unless `kMayBeElement` says otherwise.
+inline constexpr std::size_t kMostElementBytes = 1024;
+
+/// Specialise it with `true` for a type that is larger and shall be an element all the same: a damaged record may then
+/// ask for sizeof(T) bytes of memory for each of its own.
+template <class T>
+inline constexpr bool kMayBeElement = sizeof(T) <= kMostElementBytes;
+
+/// Specialise it with `true` for a container that comes back in another order, as hash tables do. Such containers are
+/// compared as sets (detail/round_trip.hpp).
+template <class T>
+inline constexpr bool kUnordered = false;
+template <class... A>
+inline constexpr bool kUnordered<std::unordered_map<A...>> = true;
+template <class... A>
+inline constexpr bool kUnordered<std::unordered_multimap<A...>> = true;
+template <class... A>
+inline constexpr bool kUnordered<std::unordered_set<A...>> = true;
+template <class... A>
+inline constexpr bool kUnordered<std::unordered_multiset<A...>> = true;
+
+namespace detail {
+
+/// How a type is written, as far as the compiler can know.
+enum class Shape {
+  scalar,     ///< one value without anything in it
+  container,  ///< a standard container, written as one array or one map
+  holder,     ///< a standard type around at most one value, which it is written as, or as nil
+  product,    ///< pair, tuple: one array
+  described,  ///< by one of msgpack-cxx's macros
+  foreign,    ///< an adaptor or functions by hand: it may write anything
+};
+
+template <class T>
+struct StandardShape {
+  static constexpr Shape kShape = Shape::foreign;
+};
+template <Shape kOfIt>
+struct HasShape {
+  static constexpr Shape kShape = kOfIt;
+};
+
+// clang-format off
+template <class... A> struct StandardShape<std::basic_string<A...>> : HasShape<Shape::scalar> {};
+template <class T> struct StandardShape<Ref<T>> : HasShape<Shape::scalar> {};
+template <std::size_t kSize> struct StandardShape<char[kSize]> : HasShape<Shape::scalar> {};
+template <class C, class D> struct StandardShape<std::chrono::time_point<C, D>> : HasShape<Shape::scalar> {};
+template <class... A> struct StandardShape<std::vector<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::deque<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::list<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::forward_list<A...>> : HasShape<Shape::container> {};
+template <class T, std::size_t kSize> struct StandardShape<std::array<T, kSize>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::map<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::multimap<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::set<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::multiset<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::unordered_map<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::unordered_multimap<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::unordered_set<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::unordered_multiset<A...>> : HasShape<Shape::container> {};
+template <class... A> struct StandardShape<std::optional<A...>> : HasShape<Shape::holder> {};
+template <class... A> struct StandardShape<std::shared_ptr<A...>> : HasShape<Shape::holder> {};
+template <class... A> struct StandardShape<std::unique_ptr<A...>> : HasShape<Shape::holder> {};
+template <class... A> struct StandardShape<std::pair<A...>> : HasShape<Shape::product> {};
+template <class... A> struct StandardShape<std::tuple<A...>> : HasShape<Shape::product> {};
+// clang-format on
+
+struct Discarding {
+  void write(const char*, std::size_t) noexcept {}
+};
+
+/// msgpack-cxx's macros write this template; functions by hand are none, as a rule.
+template <class T>
+concept Described = requires(const T& value, msgpack::object* object, msgpack::zone& zone,
+                             msgpack::packer<Discarding>& packer) {
+  value.template msgpack_object<msgpack::object>(object, zone);
+  value.msgpack_pack(packer);
+};
+
+template <class T>
+constexpr Shape shape_of() {
+  if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+    return Shape::scalar;
+  } else if constexpr (StandardShape<T>::kShape != Shape::foreign) {
+    return StandardShape<T>::kShape;
+  } else if constexpr (Described<T>) {
+    return Shape::described;
+  } else {
+    return Shape::foreign;
+  }
+}
+
+template <class T>
+inline constexpr bool kBorrows =
+    std::is_pointer_v<T> || std::is_same_v<T, msgpack::object> || std::is_same_v<T, msgpack::object_kv> ||
+    std::is_same_v<T, msgpack::type::raw_ref> || std::is_same_v<T, msgpack::type::v4raw_ref> ||
+    std::is_same_v<T, msgpack::type::ext_ref>;
+template <class... A>
+inline constexpr bool kBorrows<std::basic_string_view<A...>> = true;
+template <class T, std::size_t kExtent>
+inline constexpr bool kBorrows<std::span<T, kExtent>> = true;
+template <class T>
+inline constexpr bool kBorrows<std::reference_wrapper<T>> = true;
+template <class T>
+inline constexpr bool kBorrows<msgpack::type::array_ref<T>> = true;
+#if defined(MSGPACK_USE_BOOST)
+template <>
+inline constexpr bool kBorrows<msgpack::type::variant_ref> = true;
+template <class... A>
+inline constexpr bool kBorrows<boost::basic_string_ref<A...>> = true;
+#if (BOOST_VERSION / 100) >= 1061
+template <class... A>
+inline constexpr bool kBorrows<boost::basic_string_view<A...>> = true;
+#endif
+#endif
+
+/// Whether a value of the type may be written as nil.
+template <class T>
+inline constexpr bool kMayBeNil = StandardShape<T>::kShape == Shape::holder || std::is_same_v<T, msgpack::type::nil_t>;
+template <class T>
+inline constexpr bool kMayBeNil<Ref<T>> = true;
+#if defined(MSGPACK_USE_BOOST)
+template <>
+inline constexpr bool kMayBeNil<msgpack::type::variant> = true;
+template <class T>
+inline constexpr bool kMayBeNil<boost::optional<T>> = true;
+#endif
+
+template <class T>
+concept MapLike = requires {
+  typename T::mapped_type;
+};
+
+template <class T>
+inline constexpr bool kIsOtherTime = false;
+template <class Clock, class Duration>
+inline constexpr bool kIsOtherTime<std::chrono::time_point<Clock, Duration>> = !StorableTime<Duration>;
+
+/// Instantiated, never called: the static_asserts are what it is for.
+template <class T>
+void check_storable();
+
+/// Poses as a packer of msgpack-cxx, to be instantiated with the types of the members.
+class MemberCheck : public msgpack::packer<Discarding> {
+ public:
+  using packer::packer;
+  template <class T>
+  MemberCheck& pack(const T&) {
+    check_storable<T>();
+    return *this;
+  }
+  MemberCheck& pack_array(std::uint32_t) { return *this; }
+  MemberCheck& pack_map(std::uint32_t) { return *this; }
+};
+
+template <class T>
+void check_element() {
+  check_storable<T>();
+  static_assert(kMayBeElement<T>,
+                "cow: a container in a stored type has elements of more than kMostElementBytes, so that one byte of a "
+                "damaged record could ask for as much memory. Hold them in a std::unique_ptr or a vector, or say that "
+                "it is wanted: template <> inline constexpr bool cow::kMayBeElement<T> = true;");
+}
+
+template <class... T>
+void check_all() {
+  (check_storable<std::remove_const_t<T>>(), ...);
+}
+
+template <class T>
+struct ProductCheck;
+template <class... T>
+struct ProductCheck<std::tuple<T...>> {
+  static void check() { check_all<T...>(); }
+};
+template <class A, class B>
+struct ProductCheck<std::pair<A, B>> {
+  static void check() { check_all<A, B>(); }
+};
+
+template <class T>
+void check_storable() {
+  static_assert(!kBorrows<T>,
+                "cow: a member of a stored type borrows its bytes (a string_view, span, raw_ref, msgpack::object, "
+                "pointer ...). After loading it would point into a record that is gone. Use a type that owns them, as "
+                "std::string, std::vector, or a Ref for another object.");
+  static_assert(!kIsOtherTime<T>,
+                "cow: a time point in a stored type has a unit in which it could not be written exactly. Use whole "
+                "seconds, milli-, micro- or nanoseconds, of a signed integer.");
+  constexpr Shape shape = shape_of<T>();
+  if constexpr (shape == Shape::container) {
+    if constexpr (MapLike<T>) {
+      check_element<typename T::key_type>();
+      check_element<typename T::mapped_type>();
+    } else {
+      check_element<typename T::value_type>();
+    }
+  } else if constexpr (shape == Shape::holder) {
+    using Held = std::remove_cvref_t<decltype(*std::declval<T&>())>;
+    static_assert(!kMayBeNil<Held>,
+                  "cow: an optional (or a smart pointer) in a stored type holds what may itself be nil (a Ref, another "
+                  "optional ...). Nil would mean both, so it would come back empty. A Ref can be null by itself.");
+    check_storable<Held>();
+  } else if constexpr (shape == Shape::product) {
+    ProductCheck<T>::check();
+  } else if constexpr (std::is_array_v<T>) {
+    check_storable<std::remove_cv_t<std::remove_extent_t<T>>>();
+  } else if constexpr (shape == Shape::described) {
+    // Naming the function instantiates it with the check in the place of the packer.
+    (void)static_cast<void (T::*)(MemberCheck&) const>(&T::template msgpack_pack<MemberCheck>);
+  }
+}
+
+}  // namespace detail
+}  // namespace cow

@@ -1,0 +1,299 @@
+// What one transaction does to objects, in the database and in the model.
+//
+// Thread safety: none; one thread, several interleaved transactions.
+//
+// Invariants:
+//  1. An object is met by references whose hints differ: new ones, old ones, and none. The answer is the same.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "cow_cache/cow_cache.hpp"
+#include "model_database.hpp"
+#include "model_objects.hpp"
+#include "model_session.hpp"
+
+namespace cow::testing {
+
+class ModelOperations : protected ModelSession {
+ protected:
+  using ModelSession::ModelSession;
+
+  void begin(std::uint32_t what, std::uint32_t) {
+    if (live_.size() >= plan_.most_transactions) return;
+    Isolation isolation = what % 2 == 0 ? Isolation::snapshot : Isolation::serializable;
+    live_.push_back({++begun_, db_->begin(isolation), ModelTransaction(model_, isolation), {}, {}});
+    note([&] {
+      return name(live_.back()) + " begins at " + std::to_string(model_.last_tid().value) +
+             (isolation == Isolation::snapshot ? ", snapshot" : ", serializable");
+    });
+    require(live_.back().txn.snapshot() == model_.last_tid(), [&] {
+      return "snapshot is " + std::to_string(live_.back().txn.snapshot().value) + ", not the last commit";
+    });
+  }
+
+  void read(Live& live, AnyRef& any, const char* how) {
+    std::visit([&](auto& typed) { read_typed(live, typed, how); }, any);
+  }
+
+  template <class T>
+  void read_typed(Live& live, const Ref<T>& reference, const char* how) {
+    ImagePointer expected = live.model.see(reference.oid());
+    note([&] { return name(live) + " " + how + " " + name(reference.oid()) + ": " + describe(expected); });
+    live.model.note_read(reference.oid());
+    try {
+      hold(live, reference.oid(), live.txn.read(reference), expected);
+    } catch (const DanglingReferenceError& error) {
+      require_absent(expected, error, reference.oid());
+    }
+  }
+
+  /// By every reference of one object: all must say the same.
+  void read_by_all(Live& live, std::uint32_t what) {
+    if (objects_.empty()) return;
+    Object& target = pick(what);
+    for (AnyRef& each : target.references) read(live, each, "reads by one of three");
+  }
+
+  void try_read(Live& live, AnyRef& any) {
+    std::visit(
+        [&](auto& typed) {
+          ImagePointer expected = live.model.see(typed.oid());
+          note([&] { return name(live) + " tries to read " + name(typed.oid()) + ": " + describe(expected); });
+          try {
+            auto* value = live.txn.try_read(typed);
+            if (value == nullptr) return;  // it would have to wait for the store: nothing was read
+            live.model.note_read(typed.oid());
+            hold(live, typed.oid(), *value, expected);
+          } catch (const DanglingReferenceError& error) {
+            live.model.note_read(typed.oid());
+            require_absent(expected, error, typed.oid());
+          }
+        },
+        any);
+  }
+
+  /// Along a reference in a value that it holds: the hint there is everybody's.
+  void follow(Live& live, std::uint32_t what, std::uint32_t how) {
+    for (std::size_t i = 0; i < live.held.size(); ++i) {
+      const Held& held = live.held[(what + i) % live.held.size()];
+      if (held.image->kind != Kind::node || held.holds != &holds<Node>) continue;
+      const Node& node = *static_cast<const Node*>(held.value);
+      if (how % 2 == 0 && node.next) return read_typed(live, node.next, "follows next to");
+      if (node.text) return read_typed(live, node.text, "follows text to");
+    }
+  }
+
+  void write(Live& live, AnyRef& any, std::uint32_t how) {
+    std::visit(
+        [&](auto& typed) {
+          ImagePointer expected = live.model.see(typed.oid());
+          note([&] {
+            return name(live) + " writes " + name(typed.oid()) + " (" + describe(expected) +
+                   ") = " + std::to_string(how);
+          });
+          try {
+            auto& value = live.txn.write(typed);
+            require(expected != nullptr, [&] { return name(typed.oid()) + " does not exist, but was changed"; });
+            require(value.holds(*expected), [&] { return "the clone to write is not " + describe(expected); });
+            ImagePointer image = live.model.divert(typed.oid());
+            image->number = how;
+            value.set(how);
+            link(live, value, *image, how);
+            hold(live, typed.oid(), value, image);
+          } catch (const DanglingReferenceError& error) {
+            live.model.note_read(typed.oid());
+            require_absent(expected, error, typed.oid());
+          }
+        },
+        any);
+  }
+
+  void erase(Live& live, AnyRef& any) {
+    std::visit(
+        [&](auto& typed) {
+          if (live.stored.contains(typed.oid())) return;  // who stores a reference to nothing is told so at the commit
+          ImagePointer expected = live.model.see(typed.oid());
+          note([&] { return name(live) + " erases " + name(typed.oid()) + " (" + describe(expected) + ")"; });
+          try {
+            live.txn.erase(typed);
+            require(expected != nullptr, [&] { return name(typed.oid()) + " does not exist, but was changed"; });
+            live.model.erase(typed.oid());
+          } catch (const DanglingReferenceError& error) {
+            live.model.note_read(typed.oid());
+            require_absent(expected, error, typed.oid());
+          }
+        },
+        any);
+  }
+
+  void create(Live& live, std::uint32_t what, std::uint32_t how) {
+    switch (what % 8) {
+      case 0:
+      case 1:
+      case 2:
+        return create_typed<Small>(live, how);
+      case 3:
+      case 4:
+        return create_typed<Text>(live, how);
+      case 5:
+        return create_typed<Large>(live, how);
+      default:
+        return create_typed<Node>(live, how);
+    }
+  }
+
+  template <class T>
+  void create_typed(Live& live, std::uint32_t how) {
+    T value;
+    Image image;
+    image.kind = T::kKind;
+    image.number = how;
+    value.set(how);
+    link(live, value, image, how);
+    Ref<T> reference = live.txn.create(std::move(value));
+    note([&] {
+      return name(live) + " creates " + name(reference.oid()) + ", " + name_of(T::kKind) + " " + std::to_string(how);
+    });
+    live.model.create(reference.oid(), image);
+    objects_.push_back({reference.oid(), T::kKind, {reference, reference, Ref<T>(reference.oid())}});
+  }
+
+  /// References in nodes: to something that the writer sees, so that the commit has nothing to object to.
+  template <class T>
+  void link(Live&, T&, Image&, std::uint32_t) {}
+  void link(Live& live, Node& node, Image& image, std::uint32_t how) {
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      if (objects_.empty() || (how >> i) % 2 != 0) continue;
+      Object& target = objects_[(how + i) % objects_.size()];
+      if (!live.model.see(target.oid)) continue;
+      AnyRef& reference = target.references[how / 4 % 3];
+      if (auto* next = std::get_if<Ref<Node>>(&reference)) {
+        node.next = *next;
+        image.next = target.oid;
+      } else if (auto* text = std::get_if<Ref<Text>>(&reference)) {
+        node.text = *text;
+        image.text = target.oid;
+      } else {
+        continue;
+      }
+      if (live.model.has_created(target.oid)) live.stored.insert(target.oid);
+    }
+  }
+
+  void refresh_reference(std::uint32_t what, std::uint32_t how) {
+    if (objects_.empty()) return;
+    Object& target = pick(what);
+    AnyRef& one = target.references[how % 3];
+    if (how / 3 % 2 == 0) {
+      one = without_hint(target.kind, target.oid);
+    } else {
+      one = AnyRef(target.references[(how + 1) % 3]);
+    }
+  }
+
+  void read_wrong_type(Live& live, std::uint32_t what, std::uint32_t how) {
+    if (objects_.empty()) return;
+    Object& target = pick(what);
+    Kind wrong = static_cast<Kind>((static_cast<std::uint32_t>(target.kind) + 1 + how % 3) % 4);
+    AnyRef any = without_hint(wrong, target.oid);
+    ImagePointer expected = live.model.see(target.oid);
+    note([&] {
+      return name(live) + " reads " + name(target.oid) + " (" + describe(expected) + ") as " + name_of(wrong);
+    });
+    if (expected) {
+      live.model.note_probe(target.oid);
+    } else {
+      live.model.note_read(target.oid);
+    }
+    try {
+      std::visit([&](auto& typed) { live.txn.read(typed); }, any);
+      throw Mismatch("a reference of the wrong type was followed");
+    } catch (const TypeMismatchError& error) {
+      require(expected != nullptr && error.oid == target.oid, [&] { return "wrong type of an absent object"; });
+    } catch (const DanglingReferenceError& error) {
+      require_absent(expected, error, target.oid);
+    }
+  }
+
+  void park(Live& live) {
+    note([&] { return name(live) + " is about to sleep"; });
+    live.txn.park();
+  }
+
+  /// The store fails once: the transaction goes on, with the same snapshot.
+  void failed_load(Live& live, AnyRef& any) {
+    store_->loads_to_fail = 1;
+    try {
+      read(live, any, "reads, and the store fails,");
+    } catch (const StoreError&) {
+      // Asked whether it has read the object, the model says yes; so it is asked to.
+      store_->loads_to_fail = 0;
+      read(live, any, "reads again");
+    }
+    store_->loads_to_fail = 0;
+  }
+
+  void use_after_end(std::size_t index, std::uint32_t what) {
+    if (objects_.empty()) return;
+    AnyRef any = reference(what, what / 2);
+    Transaction txn = std::move(live_[index].txn);
+    note([&] { return name(live_[index]) + " ends, and is used again"; });
+    auto refuses = [&](Transaction& ended) {
+      try {
+        std::visit([&](auto& typed) { ended.read(typed); }, any);
+      } catch (const TransactionEndedError&) {
+        return true;
+      }
+      return false;
+    };
+    require(refuses(live_[index].txn), [] { return "a transaction that was moved from was read"; });
+    txn.abort();
+    require(refuses(txn), [] { return "an ended transaction was read"; });
+    ended(index);
+  }
+
+  // --- what is chosen ---
+
+  Object& pick(std::uint32_t what) {
+    std::size_t hot = std::min(plan_.hot_objects, objects_.size());
+    std::size_t back = what % 8 != 0 ? what / 8 % hot : what / 8 % objects_.size();
+    return objects_[objects_.size() - 1 - back];
+  }
+
+  Object& object(Oid oid) {
+    return *std::find_if(objects_.begin(), objects_.end(), [&](const Object& each) { return each.oid == oid; });
+  }
+
+  /// One of the object's references, which is repaired by its use; or a new one, with its hint or without.
+  AnyRef& reference(std::uint32_t what, std::uint32_t how) {
+    if (objects_.empty()) return passing_ = Ref<Node>(Oid{1'000'000'000});  // was never given out
+    Object& target = pick(what);
+    switch (how % 8) {
+      case 0:
+      case 1:
+      case 2:
+        return target.references[how % 8];
+      case 3:
+      case 4:
+      case 5:
+        return target.references[how % 3] = without_hint(target.kind, target.oid);
+      case 6:
+        return passing_ = without_hint(target.kind, target.oid);
+      default:
+        return passing_ = AnyRef(target.references[how / 8 % 3]);
+    }
+  }
+
+  std::uint64_t begun_ = 0;
+  AnyRef passing_;
+};
+
+}  // namespace cow::testing
