@@ -57,28 +57,25 @@ class KnownStore {
     options_.create_if_missing = true;
   }
 
-  /// Opens the store, commits up to `last`, and calls `step(files)` after each commit and `quiet(files)` before it closes,
-  /// with the directory's content: what a kill would leave at this time.
-  template <class Step, class Quiet>
-  void work(std::uint64_t last, Step&& step, Quiet&& quiet) {
+  /// Opens the store, commits up to `last`, and calls `step(files)` after each commit with the directory's content: what a
+  /// kill would leave at this time.
+  template <class Step>
+  void work_in_steps(std::uint64_t last, Step&& step) {
     RocksDbStore store(directory_, options_);
-    const std::uint64_t fresh = store.last_tid() == Tid{} ? kObjects : 1;
-    given_ = store.allocate_oids(fresh).first.value + fresh - 1;
+    begin(store);
     for (std::uint64_t tid = store.last_tid().value + 1; tid <= last; ++tid) {
       write(store, tid);
-      step(read_files(directory_));
+      step(store_files());
     }
-    Files files = read_files(directory_);
-    for (Files before; files != before; files = read_files(directory_)) {  // until no flush is under way
-      before = std::move(files);
-      std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    }
-    quiet(files);
   }
+
+  /// The same with one call before the store is closed.
   template <class Quiet>
   void work(std::uint64_t last, Quiet&& quiet) {
-    work(
-        last, [](const Files&) {}, quiet);
+    RocksDbStore store(directory_, options_);
+    begin(store);
+    for (std::uint64_t tid = store.last_tid().value + 1; tid <= last; ++tid) write(store, tid);
+    quiet(store_files());
   }
   void work(std::uint64_t last) {
     work(last, [](const Files&) {});
@@ -118,6 +115,21 @@ class KnownStore {
   static Action action_of(std::uint64_t n, std::uint64_t tid) {
     const std::uint64_t dice = (n * 7919 + tid * 104729) % 7;
     return dice == 0 ? Action::erase : dice < 4 ? Action::write : Action::nothing;
+  }
+
+  void begin(RocksDbStore& store) {
+    const std::uint64_t fresh = store.last_tid() == Tid{} ? kObjects : 1;
+    given_ = store.allocate_oids(fresh).first.value + fresh - 1;
+  }
+
+  // The files while the store is open, once no flush or compaction is under way.
+  Files store_files() const {
+    Files files = read_files(directory_);
+    for (Files before; files != before; files = read_files(directory_)) {
+      before = std::move(files);
+      std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    }
+    return files;
   }
 
   void write(RocksDbStore& store, std::uint64_t tid) const {

@@ -250,8 +250,7 @@ TEST_F(StoreWitness, CleanIsWithdrawnWhileTheStoreIsOpen) {
 TEST_F(StoreWitness, AnOlderWitnessOfTheSameSessionContradictsNothing) {
   known_.work(10);
   std::vector<Files> crashes;
-  known_.work(
-      kLast, [&](const Files& now) { crashes.push_back(now); }, [](const Files&) {});
+  known_.work_in_steps(kLast, [&](const Files& now) { crashes.push_back(now); });
   WitnessRecord at_open = *detail::newest_record(crashes[0].at("WITNESS"));
   at_open.end = {};
   at_open.next_oid = at_open.oid_limit = 0;

@@ -17,9 +17,6 @@
 namespace cow::detail {
 namespace {
 
-constexpr std::string_view kMagic = "witness of cow\r\n";
-static_assert(kMagic.size() == 16);
-constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kNotes = 2;  // the block of what is not synced
 
 [[noreturn]] void throw_system(const std::filesystem::path& directory, const char* operation) {
@@ -77,60 +74,7 @@ std::optional<std::string> read_file(int fd) {
   return content;
 }
 
-std::optional<WitnessRecord> record_in_block(std::string_view file, std::size_t block) noexcept {
-  if (file.size() <= block * kWitnessBlock) return std::nullopt;
-  return WitnessRecord::decode(file.substr(block * kWitnessBlock));
-}
-
 }  // namespace
-
-void WitnessRecord::encode(char* out) const noexcept {
-  char* next = std::copy(kMagic.begin(), kMagic.end(), out);
-  store_int(next, kVersion);
-  store_int(next + 4, static_cast<std::uint32_t>(state));
-  next += 8;
-  for (std::uint64_t value : {store_id, sequence, end.tid.value, end.checksum, next_oid, oid_limit, manifest.number,
-                              manifest.size, manifest.hash, log}) {
-    store_int(next, value);
-    next += 8;
-  }
-  store_int(next, hash_bytes({out, kSize - 8}, 0));
-}
-
-std::string WitnessRecord::encode() const {
-  std::string bytes(kSize, '\0');
-  encode(bytes.data());
-  return bytes;
-}
-
-std::optional<WitnessRecord> WitnessRecord::decode(std::string_view bytes) noexcept {
-  if (bytes.size() < kSize || !bytes.starts_with(kMagic)) return std::nullopt;
-  const char* next = bytes.data() + kMagic.size();
-  if (fetch_int<std::uint64_t>(bytes.data() + kSize - 8) != hash_bytes(bytes.substr(0, kSize - 8), 0)) {
-    return std::nullopt;
-  }
-  const auto state = fetch_int<std::uint32_t>(next + 4);
-  if (fetch_int<std::uint32_t>(next) != kVersion || state < 1 || state > 3) return std::nullopt;
-  WitnessRecord record;
-  record.state = static_cast<State>(state);
-  next += 8;
-  for (std::uint64_t* value :
-       {&record.store_id, &record.sequence, &record.end.tid.value, &record.end.checksum, &record.next_oid,
-        &record.oid_limit, &record.manifest.number, &record.manifest.size, &record.manifest.hash, &record.log}) {
-    *value = fetch_int<std::uint64_t>(next);
-    next += 8;
-  }
-  return record;
-}
-
-std::optional<WitnessRecord> newest_record(std::string_view file) noexcept {
-  std::optional<WitnessRecord> newest;
-  for (std::size_t block = 0; block < kWitnessBlocks; ++block) {
-    const std::optional<WitnessRecord> record = record_in_block(file, block);
-    if (record && (!newest || record->sequence > newest->sequence)) newest = record;
-  }
-  return newest;
-}
 
 std::optional<WitnessRecord> read_witness(const std::filesystem::path& directory) {
   constexpr const char* kOperation = "read the witness";
@@ -142,12 +86,12 @@ std::optional<WitnessRecord> read_witness(const std::filesystem::path& directory
   std::optional<WitnessRecord> record = newest_record(*content);
   if (record) return record;
   // The version comes first, so that any later one can say at least that.
-  if (content->size() >= WitnessRecord::kSize && content->starts_with(kMagic)) {
-    const auto version = fetch_int<std::uint32_t>(content->data() + kMagic.size());
-    if (version > kVersion && version < 1000) {
+  if (content->size() >= WitnessRecord::kSize && content->starts_with(WitnessRecord::kMagic)) {
+    const auto version = fetch_int<std::uint32_t>(content->data() + WitnessRecord::kMagic.size());
+    if (version > WitnessRecord::kVersion && version < 1000) {
       throw StoreFormatError(store_message(directory, kOperation,
                                            "it is of version " + std::to_string(version) +
-                                               "; this build knows version " + std::to_string(kVersion) +
+                                               "; this build knows version " + std::to_string(WitnessRecord::kVersion) +
                                                ", or it is damaged"));
     }
   }

@@ -30,49 +30,15 @@
 #include <filesystem>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <string_view>
 
-#include "manifest_claim.hpp"
 #include "transaction_record.hpp"
+#include "witness_record.hpp"
 
 namespace cow::detail {
 
 inline constexpr std::string_view kWitnessName = "WITNESS";
 inline constexpr std::string_view kTemporaryWitness = "WITNESS.dbtmp";
-
-/// What a store is known to hold.
-struct WitnessRecord {
-  enum class State : std::uint32_t {
-    creating = 1,  ///< no transaction was ever accepted; the database may not be there yet
-    open = 2,      ///< at least what it says is there
-    clean = 3,     ///< exactly what it says is there, and nobody writes
-  };
-
-  std::uint64_t store_id = 0;
-  std::uint64_t sequence = 0;
-  State state = State::creating;
-  ChainEnd end;                 ///< the last transaction that is known to be on the device
-  std::uint64_t next_oid = 0;   ///< clean: the first oid that was not given away
-  std::uint64_t oid_limit = 0;  ///< all oids below are reserved
-  ManifestClaim manifest;       ///< the beginning of RocksDB's MANIFEST; all of it if clean
-  std::uint64_t log = 0;        ///< the number of a log file that is there unless it is obsolete; 0: nothing is known
-
-  static constexpr std::size_t kSize = 112;
-
-  void encode(char* out) const noexcept;
-  std::string encode() const;
-  /// The record that `bytes` begin with, or nothing if they are not what was written.
-  static std::optional<WitnessRecord> decode(std::string_view bytes) noexcept;
-
-  friend bool operator==(const WitnessRecord&, const WitnessRecord&) = default;
-};
-
-inline constexpr std::size_t kWitnessBlock = 4096;
-inline constexpr std::size_t kWitnessBlocks = 3;
-
-/// The record that counts, given the whole content of the file; nothing if no block has a sound one.
-std::optional<WitnessRecord> newest_record(std::string_view file) noexcept;
 
 /// Reads the witness in `directory`; nothing if there is none. Throws StoreCorruptError if it has no sound record,
 /// StoreFormatError if it is of a version that this build does not know, StoreError if it cannot be read.
