@@ -103,7 +103,11 @@ class SharedCache {
   void prepare(WriteSet& writes) {
     std::size_t places = 0;
     for (WriteSetEntry& entry : writes) {
-      entry.has_place = entry.created || table_.find(entry.oid) == nullptr;
+      // Relaxed: it may be evicted at any time, and then is not kept.
+      bool is_resident = entry.cloned != nullptr &&
+                         entry.cloned->end.load(std::memory_order_relaxed) == kInfinity.value &&
+                         (entry.cloned->key.load(std::memory_order_relaxed) & kDeadMark) == 0;
+      entry.has_place = !is_resident && (entry.created || table_.find(entry.oid) == nullptr);
       places += entry.has_place;
     }
     if (places == 0) return;
