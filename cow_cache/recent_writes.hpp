@@ -93,7 +93,7 @@ class RecentWrites {
   std::size_t noted_by_group() const noexcept { return undo_.size(); }
 
   /// Throws std::bad_alloc, and has changed nothing then.
-  void note(Oid oid, Tid tid) {
+  [[gnu::always_inline]] void note(Oid oid, Tid tid) {
     std::size_t place = noted_ % kOrdered;
     if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kFewestOrdered, 2 * place), kOrdered));
     if (undo_.size() == undo_.capacity()) undo_.reserve(std::max<std::size_t>(16, 2 * undo_.size()));
