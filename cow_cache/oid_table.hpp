@@ -175,7 +175,7 @@ class OidTable {
   };
 
   /// Exact under the lock; without it, see invariant 3. Bounded, for a table that is being moved may show no empty cell.
-  static Entry search(const Stripe& stripe, Oid oid) noexcept {
+  [[gnu::always_inline]] static Entry search(const Stripe& stripe, Oid oid) noexcept {
     // Acquire: pairs with the release in `resize`. An older capacity only makes the search miss.
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_acquire), capacity = 1u << bits;
     std::uint64_t tag = tag_of(oid);

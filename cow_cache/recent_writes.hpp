@@ -93,18 +93,13 @@ class RecentWrites {
   std::size_t noted_by_group() const noexcept { return undo_.size(); }
 
   /// Throws std::bad_alloc, and has changed nothing then.
-  void note(Oid oid, Tid tid) {
+  [[gnu::always_inline]] void note(Oid oid, Tid tid) {
     std::size_t place = noted_ % kOrdered;
     if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kFewestOrdered, 2 * place), kOrdered));
-    undo_.emplace_back(oid, Tid{});
-    try {
-      auto [found, fresh] = recent_.try_emplace(oid, tid);
-      undo_.back().second = fresh ? Tid{} : found->second;
-      found.value() = tid;
-    } catch (...) {
-      undo_.pop_back();
-      throw;
-    }
+    if (undo_.size() == undo_.capacity()) undo_.reserve(std::max<std::size_t>(16, 2 * undo_.size()));
+    auto [found, fresh] = recent_.try_emplace(oid, tid);  // the last thing that may fail
+    undo_.push_back({oid, fresh ? Tid{} : found->second});
+    found.value() = tid;
     if (place == ordered_.size()) {
       ordered_.push_back({oid, tid});  // there is room
     } else {

@@ -49,8 +49,9 @@ namespace cow {
 /// Sizes of a cache.
 struct CacheOptions {
   /// Budget of resident states with their heap members, oid table, read logs, tickets, queues of replacement, and limbo's own
-  /// budget. States get
-  /// half of it at least, whatever the others take.
+  /// budget. States get half of it at least, whatever the others take. States of a size keep their addresses for ever, so
+  /// the full budget can be used for each size of objects while sizes in use times budget is below 96 GiB (in all databases
+  /// of the process together); beyond that, a size that comes late has 630 MiB at least (docs/decisions/030).
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
   MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
@@ -103,7 +104,11 @@ class SharedCache {
   void prepare(WriteSet& writes) {
     std::size_t places = 0;
     for (WriteSetEntry& entry : writes) {
-      entry.has_place = entry.created || table_.find(entry.oid) == nullptr;
+      // Relaxed: it may be evicted at any time, and then is not kept.
+      bool is_resident = entry.cloned != nullptr &&
+                         entry.cloned->end.load(std::memory_order_relaxed) == kInfinity.value &&
+                         (entry.cloned->key.load(std::memory_order_relaxed) & kDeadMark) == 0;
+      entry.has_place = !is_resident && (entry.created || table_.find(entry.oid) == nullptr);
       places += entry.has_place;
     }
     if (places == 0) return;

@@ -14,6 +14,9 @@
 // itself and trades them with the class's depot in batches. The depot (detail/state_depot.hpp) knows of each chunk which
 // slots are free, so it sees when one is empty and gives it back to the system.
 //
+// The only allocation that may end the program is glibc's own, a few bytes when a thread first uses its magazines: without them
+// its destructor could not be registered, and glibc aborts (__cxa_thread_atexit).
+//
 // What a magazine holds keeps its chunk from being empty: an idle thread pins a chunk per slot at worst.
 #pragma once
 

@@ -244,7 +244,7 @@ TEST(AllocationFailure, TransactThatTriesAgain) {
                    world.db().transact(
                        [&](Transaction& txn) {
                          txn.write(world.plain(0)).value = 300;
-                         if (++attempts <= 3) world.change(0, 1, 200 + attempts);
+                         if (++attempts <= 3) std::thread([&] { world.change(0, 1, 200 + attempts); }).join();
                        },
                        {.first_pause = std::chrono::microseconds(1), .longest_pause = std::chrono::microseconds(1)});
                  });
