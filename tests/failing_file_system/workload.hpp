@@ -210,7 +210,7 @@ class Worker {
 /// Exit code of a child that does `action`.
 template <class Action>
 int exit_code_of(Action action) {
-  ::alarm(300);  // a hang is a death by SIGALRM
+  ::alarm(120);  // a hang is a death by SIGALRM, which the parent reports with the fault
   int code = kAllDone;
   try {
     action();
