@@ -31,6 +31,7 @@ struct Probe {
 
 inline constexpr TypeOperations kProbeOperations{
     .name = "Probe",
+    .spelled = {},
     .schema = 1,
     .state_bytes = sizeof(State<Probe>),
     .type_bits = nullptr,

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "../types.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
 /// While it lives, every reference that this thread encodes to an oid of `least` or above is noted. One inside of another
 /// one (an encoder that commits) notes for itself.
-class ReferenceWatch {
+class COW_CACHE_ONE_PER_PROCESS ReferenceWatch {
  public:
   explicit ReferenceWatch(Oid least) noexcept : least_(least), outer_(std::exchange(current_, this)) {}
   ~ReferenceWatch() { current_ = outer_; }
