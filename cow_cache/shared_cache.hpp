@@ -29,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "detail/visibility.hpp"
 #include "evictor.hpp"
 #include "hybrid_reclaimer.hpp"
 #include "load_ticket.hpp"
@@ -58,7 +59,7 @@ struct CacheOptions {
   Replacement replacement = Replacement::adaptive;  ///< which objects leave when the budget is used up
 };
 
-class SharedCache {
+class COW_CACHE_ONE_PER_PROCESS SharedCache {
  public:
   struct Pointers {
     template <class T>

@@ -14,10 +14,11 @@
 
 #include "../errors.hpp"
 #include "../types.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
-class BuildScope {
+class COW_CACHE_ONE_PER_PROCESS BuildScope {
  public:
   enum class What : bool { decoding, copying };
 

@@ -19,6 +19,7 @@
 #include <new>
 
 #include "sanitizers.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
@@ -34,7 +35,7 @@ inline constexpr std::uint32_t kLogLanes = 4;
 
 /// A bit for each possible entry: 512 MiB of addresses, and a page of memory for every MiB of state memory in which
 /// something was logged.
-struct LogBitmap {
+struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   static constexpr unsigned kWordShift = 5, kPageShift = 15;  // from an entry to its word, to its page
   static constexpr std::size_t kPageBytes = std::size_t{1} << kPageShift >> 3;
   static constexpr std::uint32_t kWordsPerPage = kPageBytes / sizeof(LogWord);

@@ -14,10 +14,11 @@
 
 #include "../size_classes.hpp"
 #include "../state.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
-class Quarantine {
+class COW_CACHE_ONE_PER_PROCESS Quarantine {
  public:
   static constexpr std::size_t kBytes = std::size_t{4} << 20;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../types.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
@@ -17,7 +18,7 @@ struct StoredReference {
 
 /// While it lives, every reference that this thread encodes to an oid of `least` or above is noted in `into`. One inside of
 /// another one (an encoder that commits) notes for itself.
-class ReferenceWatch {
+class COW_CACHE_ONE_PER_PROCESS ReferenceWatch {
  public:
   ReferenceWatch(Oid least, std::vector<StoredReference>& into) noexcept
       : least_(least), into_(into), outer_(std::exchange(current_, this)) {}

@@ -26,10 +26,11 @@
 #include "../errors.hpp"
 #include "../types.hpp"
 #include "../write_set.hpp"
+#include "visibility.hpp"
 
 namespace cow::detail {
 
-class TransactFrame {
+class COW_CACHE_ONE_PER_PROCESS TransactFrame {
  public:
   /// `meets(transaction, writes)`: an object among `writes` that the transaction has changed or, if it is serializable, read;
   /// Oid{0}: there is none.
