@@ -40,6 +40,12 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
     return true;
   }
 
+  /// Bytes of the slots in it.
+  std::size_t bytes() const noexcept {
+    std::scoped_lock lock(mutex_);
+    return bytes_;
+  }
+
   /// The slot that has been here longest, if there are too many; else null. Call it until then after a `put`.
   StateHeader* take_surplus() noexcept {
     std::scoped_lock lock(mutex_);
@@ -51,7 +57,7 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<StateHeader*> slots_;
   std::size_t bytes_ = 0;  // of slots_
 };
