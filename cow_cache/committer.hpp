@@ -6,8 +6,8 @@
 // Invariants:
 //  1. First committer wins: a transaction commits only if none of the objects that it changed has a revision above its
 //     snapshot; a serializable one only if none of those that it read has.
-//  2. Within a group: validate all, write all durably, publish all, then move the frontier once. Who begins sees a whole
-//     group or nothing of it.
+//  2. Within a group: validate all, write all durably, publish all, then move the frontier once. A transaction that begins
+//     sees a whole group or nothing of it.
 //  3. What the store refuses leaves no trace: the recent writes are rolled back, the frontier stays.
 //  4. [leader-never-reads] The leader asks the store for nothing. What a transaction read or wrote before the recent
 //     writes was checked by its own thread before it queued, up to a frontier (commit_request.hpp); the leader looks at
@@ -104,7 +104,7 @@ class Committer {
         return true;
       }
     }
-    // Acquire: pairs with the release of whoever finished the request or handed over to it.
+    // Acquire: pairs with the release in `signal`, of the leader that has finished the request or hands over to it.
     for (int spin = 0; spin < kSpins; ++spin) {
       if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::kWaiting) {
         return progress == CommitRequest::kLeading;
@@ -115,9 +115,9 @@ class Committer {
     return request.progress_.load(std::memory_order_acquire) == CommitRequest::kLeading;
   }
 
-  /// Commits groups, first the one that holds its own request, until nobody waits. Who waits may be asleep, and waking it
-  /// to lead would cost more than a short group: with more threads than cores every commit would then wait for the
-  /// scheduler. After kLongestLead, though, the next one leads: with a slow store a leader would never come back.
+  /// Commits groups, first the one that holds its own request, until the queue is empty. A waiting thread may be asleep, and
+  /// waking it to lead would cost more than a short group: with more threads than cores every commit would then wait for
+  /// the scheduler. After kLongestLead, though, the next one leads: with a slow store a leader would never come back.
   template <class Cache>
   void lead(CommitRequest& own, Cache& cache) {
     auto start = std::chrono::steady_clock::now();
@@ -179,7 +179,7 @@ class Committer {
     }
     last_tid_ = tid;
     for (CommitRequest* request : valid) cache.publish(request->writes_, request->tid_);
-    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SharedCache::refresh_snapshots.
+    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SnapshotsInUse::refresh.
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(valid.size(), std::memory_order_relaxed);
     recent_.rotate(tid);

@@ -1,4 +1,6 @@
-// Every exception that the library throws. Each says which object, which transaction and why.
+// Every exception that the library has a type for. Each says why, and of which object, transaction, name or file, where
+// there is one. Besides these: std::bad_alloc, where memory runs out; std::invalid_argument, std::out_of_range and
+// std::logic_error for arguments that no database could accept; and what codecs and the bodies of transactions throw.
 //
 // Thread safety: plain values.
 #pragma once
@@ -36,6 +38,14 @@ class DanglingReferenceError : public Error {
         snapshot(snapshot) {}
   Oid oid;
   Tid snapshot;
+};
+
+/// The root has no such name.
+class UnknownRootError : public Error {
+ public:
+  explicit UnknownRootError(std::string_view name)
+      : Error("the root has no name '" + std::string(name) + "'"), name(name) {}
+  std::string name;
 };
 
 /// The object of a reference is of another type than the reference says.
@@ -191,7 +201,8 @@ class NestedTransactionError : public Error {
  public:
   explicit NestedTransactionError(Oid oid)
       : Error("oid " + std::to_string(oid.value) +
-              " is changed by a transaction that runs inside of another one, which changes it too or depends on it"),
+              " is changed by a transaction that runs inside of another one, which changes it too or depends on it: "
+              "change it in the outer one"),
         oid(oid) {}
   Oid oid;
 };

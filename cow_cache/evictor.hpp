@@ -135,7 +135,7 @@ class Evictor {
     note_bytes();
   }
 
-  /// Relaxed: a mere figure.
+  /// Relaxed: a statistic.
   void note_bytes() noexcept { bytes_.store(policy_->bytes(), std::memory_order_relaxed); }
 
   std::mutex mutex_;  // of the policy

@@ -313,7 +313,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
 
   // ---- freeing
 
-  /// Frees some of what deep scans have cleared: more than as many batches as were retired, so that it gets less.
+  /// Frees at least twice as many cleared batches as were just retired, so the backlog shrinks.
   void free_cleared(std::size_t retired) noexcept {
     RetireBatches some;
     {

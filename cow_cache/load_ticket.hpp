@@ -40,7 +40,7 @@ class LoadTicket {
 
   /// Counts its bytes in `bytes` as long as anybody has it.
   LoadTicket(Oid of, std::atomic<std::size_t>& bytes) noexcept : oid(of), bytes_(bytes) {
-    bytes_.fetch_add(kBytes, std::memory_order_relaxed);  // a mere figure
+    bytes_.fetch_add(kBytes, std::memory_order_relaxed);  // a statistic
   }
   LoadTicket(const LoadTicket&) = delete;
   LoadTicket& operator=(const LoadTicket&) = delete;

@@ -227,7 +227,7 @@ class OidTable {
     give_back(scratch, moving * sizeof(Cell));
     if (std::uint32_t capacity = 1u << bits; capacity < old_capacity) {
       give_back(stripe.cells + capacity, (old_capacity - capacity) * sizeof(Cell));
-      bytes_.fetch_sub((old_capacity - capacity) * sizeof(Cell), std::memory_order_relaxed);  // a mere figure
+      bytes_.fetch_sub((old_capacity - capacity) * sizeof(Cell), std::memory_order_relaxed);  // a statistic
     } else {
       bytes_.fetch_add((capacity - old_capacity) * sizeof(Cell), std::memory_order_relaxed);
     }

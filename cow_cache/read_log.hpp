@@ -236,7 +236,7 @@ class ReadLog {
   }
 
   void count_bytes(std::size_t difference) noexcept {
-    // Relaxed: a mere figure.
+    // Relaxed: a statistic.
     if (slot_->log_bytes != nullptr) slot_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
   }
 

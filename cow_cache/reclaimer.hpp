@@ -1,4 +1,4 @@
-// Reclaimer: what the cache needs from whoever gives back the memory of retired states.
+// Reclaimer: what the cache needs of a scheme that gives back the memory of retired states.
 //
 // Thread safety: all functions may be called from any thread, the destructor apart.
 //

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,13 +14,6 @@
 #include "types.hpp"
 
 namespace cow {
-
-/// A root name that is not there.
-class UnknownRootError : public Error {
- public:
-  explicit UnknownRootError(std::string_view name) : Error("the root has no '" + std::string(name) + "'"), name(name) {}
-  std::string name;
-};
 
 /// The value of the root object. Names lead to oids; the type of each is checked when it is read.
 struct RootDirectory {

@@ -52,9 +52,10 @@ struct CacheOptions {
   /// Budget of resident states with their heap members, oid table, read logs, tickets, queues of replacement, and limbo's own
   /// budget. States get half of it at least, whatever the others take. States of a size keep their addresses for ever, so
   /// the full budget can be used for each size of objects while sizes in use times budget is below 96 GiB (in all databases
-  /// of the process together); beyond that, a size that comes late has 630 MiB at least (docs/decisions/007-addresses-of-states.md).
+  /// of the process together); beyond that, a size that comes late has 630 MiB at least
+  /// (docs/decisions/007-addresses-of-states.md).
   std::size_t cache_bytes = std::size_t{256} << 20;
-  std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may wait before logs are scanned
+  std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may accumulate before read logs are scanned
   MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
   Replacement replacement = Replacement::adaptive;  ///< which objects leave when the budget is used up
 };
@@ -121,9 +122,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     }
   }
 
-  /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time, after the store
-  /// has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done later is left to
-  /// `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
+  /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time,
+  /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
+  /// later is left to `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       StateHeader& fresh = *std::exchange(entry.state, nullptr);

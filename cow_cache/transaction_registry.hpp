@@ -305,7 +305,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       slot.held.resize(slot.held.size() - fresh.size());
       return false;
     }
-    bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
+    bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a statistic
     return true;
   }
 
@@ -326,7 +326,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       held.swap(slot.held);
     }
     if (held.empty()) return;
-    bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a mere figure
+    bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a statistic
     StateChain released = held_.remove(held);
     if (!released.empty()) heir_->take_over(std::move(released));  // outside of the lock: it frees them
   }
@@ -416,7 +416,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     if (index % kSlotsPerRoot == 0) detail::add_leak_root(slot, kRootBytes);  // slots own logs on the heap
     slot->log.store(log, std::memory_order_relaxed);
     slot->log_bytes = &bytes_;
-    bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a mere figure
+    bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a statistic
     slot_count_.store(index + 1, std::memory_order_seq_cst);  // a scan that misses the slot precedes its announcement
     return *slot;
   }

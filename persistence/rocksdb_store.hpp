@@ -60,15 +60,15 @@ struct RocksDbOptions {
   /// Oids reserved on the device in advance, so that allocating them is cheap. At most this many are lost in a crash.
   std::uint64_t oid_block = 4096;
 
-  /// Threads that flush and compact, at least 1.
+  /// Threads that flush and compact. Less than 1 counts as 1.
   int background_jobs = 2;
 
-  /// Database files that are kept open, at least 20; more are opened and closed as they are read. 0: half of the
-  /// descriptors that the process may have (the soft limit of RLIMIT_NOFILE) at the time of the open.
+  /// Database files that are kept open, 20 at least whatever it says; more are opened and closed as they are read.
+  /// 0: half of the descriptors that the process may have (the soft limit of RLIMIT_NOFILE) at the time of the open.
   int max_open_files = 0;
 
   /// How many entries of the history are read and checked at open, newest first: transactions and the records that they
-  /// wrote; 2 us for each that is in memory. At least 1. `verify()` checks all.
+  /// wrote; 2 us for each that is in memory. 0 counts as 1. `verify()` checks all.
   std::uint64_t verify_at_open = 1024;
 
   /// True: open a store although its witness (the file WITNESS) is missing or damaged, or although the witness or the log
@@ -113,8 +113,9 @@ class RocksDbStore final : public Store {
 
   /// Appends a group as one batch. Throws, with nothing written: std::invalid_argument (tids that do not ascend from
   /// `last_tid()`, an empty record, an oid twice in a transaction), StoreFullError (the store remains usable; when there
-  /// is room again, commits are accepted again) and StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of the group, if the write itself failed: the
-  /// group is invisible now, whole or absent after reopening, and the store is closed for writing while reads go on.
+  /// is room again, commits are accepted again) and StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of
+  /// the group, if the write itself failed: the group is invisible now, whole or absent after reopening, and the store is
+  /// closed for writing while reads go on.
   void commit(std::span<const TransactionWrite> group) override;
 
   /// Number of calls of `load` since the store was opened. Never throws.

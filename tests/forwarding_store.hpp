@@ -1,4 +1,4 @@
-// A store that passes everything on to another one, and one that misbehaves on demand.
+// A store that passes everything on to another one, one that counts commits, and one that misbehaves on demand.
 #pragma once
 
 #include <atomic>
@@ -24,6 +24,17 @@ class ForwardingStore : public Store {
 
  protected:
   Store& inner_;
+};
+
+/// Counts the groups that reach it.
+class CountingStore : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  void commit(std::span<const TransactionWrite> group) override {
+    ++commits;
+    inner_.commit(group);
+  }
+  int commits = 0;
 };
 
 /// Fails, counts and delays as told.

@@ -113,7 +113,6 @@ class HistoryChecker {
     struct Own {
       const List* found = nullptr;  ///< by the first read
       std::size_t length = 0;       ///< of it, what was there before
-      std::size_t appended_before = 0;
       List appended;
     };
     Map<std::uint32_t, Own> lists;

@@ -88,17 +88,6 @@ struct Codec<ByCodec> {
 
 namespace {
 
-/// A store that counts what reaches it.
-class CountingStore : public testing::ForwardingStore {
- public:
-  using ForwardingStore::ForwardingStore;
-  void commit(std::span<const TransactionWrite> group) override {
-    ++commits;
-    ForwardingStore::commit(group);
-  }
-  int commits = 0;
-};
-
 template <class T>
 std::string record_of(const T& value) {
   std::string record;
@@ -114,7 +103,7 @@ TYPED_TEST_SUITE(Nesting, NestingTypes);
 TYPED_TEST(Nesting, IsReadBackOrRefusedByName) {
   constexpr int kMostSteps = static_cast<int>(detail::kDeepestNesting) / TypeParam::kLevelsOfStep;
   MemoryStore memory;
-  CountingStore store(memory);
+  testing::CountingStore store(memory);
   Database db(store);
   for (int steps : {1, 2, kMostSteps - 1, kMostSteps, kMostSteps + 1, kMostSteps + 2, 2 * kMostSteps}) {
     SCOPED_TRACE(std::to_string(steps) + " steps");
@@ -200,7 +189,7 @@ TEST(RecordLimits, ACodecThatDoesNotWriteOneValueIsRefused) {
       {"an extension without its bytes", "\xd7\x4f\0\0"s},
   };
   MemoryStore memory;
-  CountingStore store(memory);
+  testing::CountingStore store(memory);
   Database db(store);
   auto bystander = db.transact([](Transaction& txn) { return txn.create(Tree{}); });
   for (const auto& [what, bytes] : cases) {

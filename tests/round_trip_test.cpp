@@ -20,16 +20,6 @@ static_assert(COW_CACHE_CHECKED, "the tests are built with it");
 namespace cow {
 namespace {
 
-class CountingStore : public testing::ForwardingStore {
- public:
-  using ForwardingStore::ForwardingStore;
-  void commit(std::span<const TransactionWrite> group) override {
-    ++commits;
-    ForwardingStore::commit(group);
-  }
-  int commits = 0;
-};
-
 class RoundTrip : public ::testing::Test {
  protected:
   template <class T>
@@ -52,7 +42,7 @@ class RoundTrip : public ::testing::Test {
   }
 
   MemoryStore memory;
-  CountingStore store{memory};
+  testing::CountingStore store{memory};
   Database db{store};
 };
 

@@ -17,10 +17,6 @@
 #include "persistence/rocksdb_store.hpp"
 #include "store_testing.hpp"
 
-#ifndef COW_CACHE_STORE_FIXTURES
-#define COW_CACHE_STORE_FIXTURES "tests/fixtures/stores"
-#endif
-
 namespace cow::testing {
 namespace {
 
@@ -30,7 +26,7 @@ using fixtures::Manifest;
 /// "format/name" of all fixtures.
 std::vector<std::string> all_fixtures() {
   std::vector<std::string> names;
-  for (const auto& format : fs::directory_iterator(COW_CACHE_STORE_FIXTURES)) {
+  for (const auto& format : fs::directory_iterator(kStoreFixtures)) {
     if (!format.is_directory()) continue;
     for (const auto& entry : fs::directory_iterator(format)) {
       if (entry.is_directory()) names.push_back(format.path().filename() / entry.path().filename());
@@ -43,7 +39,7 @@ std::vector<std::string> all_fixtures() {
 class StoreFixture : public ::testing::TestWithParam<std::string> {
  protected:
   StoreFixture() {
-    const fs::path fixture = fs::path(COW_CACHE_STORE_FIXTURES) / GetParam();
+    const fs::path fixture = fs::path(kStoreFixtures) / GetParam();
     fs::copy(fixture, directory(), fs::copy_options::recursive);
     manifest_ = Manifest::read(fixture.string() + ".txt");
   }
@@ -141,7 +137,7 @@ TEST(StoreFixtures, HaveEveryTypeAndErasures) {
   std::set<std::string> types;
   int erased = 0;
   for (const std::string& name : all_fixtures()) {
-    const Manifest manifest = Manifest::read(fs::path(COW_CACHE_STORE_FIXTURES) / (name + ".txt"));
+    const Manifest manifest = Manifest::read(fs::path(kStoreFixtures) / (name + ".txt"));
     for (const auto& [key, entry] : manifest.revisions) {
       if (entry.erased)
         ++erased;

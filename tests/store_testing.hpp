@@ -14,7 +14,14 @@
 #include "cow_cache/store.hpp"
 #include "persistence/rocksdb_store.hpp"
 
+#ifndef COW_CACHE_STORE_FIXTURES  // outside of Meson, from the top folder
+#define COW_CACHE_STORE_FIXTURES "tests/fixtures/stores"
+#endif
+
 namespace cow::testing {
+
+/// The directory of the stores that earlier versions have written (fixtures/README.md).
+inline constexpr const char* kStoreFixtures = COW_CACHE_STORE_FIXTURES;
 
 /// How often a test repeats itself: `times`, or a quarter of it under a sanitizer, where opening a database takes long.
 constexpr int repetitions(int times) {

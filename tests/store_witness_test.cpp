@@ -10,10 +10,6 @@
 
 #include "damage_testing.hpp"
 
-#ifndef COW_CACHE_STORE_FIXTURES
-#define COW_CACHE_STORE_FIXTURES "tests/fixtures/stores"
-#endif
-
 namespace cow::testing {
 namespace {
 
@@ -306,7 +302,7 @@ TEST_F(StoreWitness, AnInterruptedCreationIsTakenUpAgain) {
 
 // Stores of the first format have no witness. They get it once, when all of them was found to be in order.
 TEST_F(StoreWitness, AStoreOfTheFirstFormatIsVerifiedAndAdopted) {
-  const Files first = read_files(fs::path(COW_CACHE_STORE_FIXTURES) / "1" / "killed");
+  const Files first = read_files(fs::path(kStoreFixtures) / "1" / "killed");
   const auto last_of = [&](const Files& files) {
     write_files(files, copy());
     RocksDbStore store(copy(), options());

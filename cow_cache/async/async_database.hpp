@@ -34,8 +34,6 @@ struct AsyncOptions {
 template <class Database>
 class BasicAsyncDatabase {
  public:
-  using Underlying = Database;
-
   explicit BasicAsyncDatabase(Database& database, const AsyncOptions& options = {})
       : database_(database),
         sessions_(database),

@@ -156,7 +156,7 @@ struct alignas(64) LogTable {
  private:
   static constexpr std::size_t kBytesOfBitmap = 64 + detail::LogBitmap::kGroups * sizeof(std::uint32_t);
 
-  /// Release: whoever sees an entry gone sees all reads of its state done. Pairs with the scanners' loads.
+  /// Release: a scanner that sees an entry gone sees all reads of its state done. Pairs with the scanners' loads.
   static void clear(detail::LogWord* words, std::uint32_t count) noexcept {
     if constexpr (detail::kThreadSanitizer) {  // which knows no fences
       for (std::uint32_t i = 0; i < count; ++i) words[i].store(0, std::memory_order_release);

@@ -72,7 +72,7 @@ class alignas(64) Chunk {
  private:
   friend class ChunkList;
 
-  /// Relaxed: written under the mutex; who reads it without, does so about memory that it knows nothing of.
+  /// Relaxed: written under the mutex. A thread that reads it without knows nothing of the memory it asks about.
   void set_out(std::uint32_t out) noexcept { out_.store(out, std::memory_order_relaxed); }
 
   std::vector<std::uint64_t> free_;  // a bit per slot; below `lowest_word_` none is set

@@ -39,7 +39,7 @@ class alignas(64) Depot {
       taken += chunk->take(slots.subspan(taken));
       file(*chunk);
     }
-    out_bytes_.fetch_add(taken * size_classes::bytes_of(size_class), std::memory_order_relaxed);  // a mere figure
+    out_bytes_.fetch_add(taken * size_classes::bytes_of(size_class), std::memory_order_relaxed);  // a statistic
     return taken;
   }
 
@@ -105,7 +105,7 @@ class alignas(64) Depot {
       chunk = &range.new_chunk(size_class, size_classes::chunk_bytes(size_class, chunk_bytes_));
       chunk_bytes_ += chunk->bytes;
     }
-    // Relaxed: written under the mutex, and a mere figure to others.
+    // Relaxed: written under the mutex, and a statistic to others.
     resident_.fetch_add(chunk->bytes, std::memory_order_relaxed);
     return *chunk;
   }

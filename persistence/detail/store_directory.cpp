@@ -27,8 +27,7 @@ constexpr std::string_view kFormatMagic = "cow_cache store\n";
 
 constexpr std::string_view kHowToAccept =
     "; the files were left as they were. RocksDbOptions::accept_loss opens what can be read, and deletes the rest: "
-    "copy "
-    "the directory first";
+    "copy the directory first";
 
 // By default RocksDB writes its LOG even into a database that it opens for reading.
 class SilentLogger final : public rocksdb::Logger {
@@ -75,6 +74,10 @@ RocksDbHandle open_for_reading(const std::filesystem::path& directory, const std
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(rocks, directory.string(), descriptors, &handles, &db);
   if (status.IsInvalidArgument()) throw_format(directory, "another program's database: " + status.ToString());
+  if (status.IsCorruption()) {
+    throw StoreCorruptError(store_message(
+        directory, "open", "RocksDB cannot read it: " + status.ToString() + "; the files were left as they were"));
+  }
   require_ok(directory, "open", status);
   return {db, std::move(handles)};
 }

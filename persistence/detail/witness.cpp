@@ -95,7 +95,7 @@ std::optional<WitnessRecord> read_witness(const std::filesystem::path& directory
                                                ", or it is damaged"));
     }
   }
-  throw StoreCorruptError(store_message(directory, kOperation, "it is damaged"));
+  throw StoreCorruptError(store_message(directory, kOperation, std::string(kWitnessName) + " is damaged"));
 }
 
 void Witness::begin(const WitnessRecord& record) {
