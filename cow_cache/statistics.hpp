@@ -12,9 +12,9 @@ struct Statistics {
   std::uint64_t cache_bytes = 0;        ///< resident states: their slots and their heap members
   std::uint64_t heap_bytes = 0;         ///< of these, heap members, as the allocator rounds them up
   std::uint64_t limbo_bytes = 0;        ///< retired states that somebody may still read, likewise
-  std::uint64_t table_bytes = 0;        ///< the oid table
+  std::uint64_t table_bytes = 0;        ///< the oid table, the queue of objects with old revisions
   std::uint64_t replacement_bytes = 0;  ///< the replacement policy's queues and ghosts
-  std::uint64_t transaction_bytes = 0;  ///< slots of transactions and read logs, of idle ones too
+  std::uint64_t transaction_bytes = 0;  ///< their slots and read logs, of idle ones too; notes of what they hold
   std::uint64_t ticket_bytes = 0;       ///< loads under way
   std::uint64_t commit_bytes = 0;  ///< the committer's tables of recent writes; bounded, and not part of the budget
   /// Free slots of chunks that were not given back to the system: in magazines, in depots, and what is lost at the ends

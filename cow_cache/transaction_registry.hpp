@@ -4,8 +4,8 @@
 // threads.
 //
 // Invariants:
-//  1. Epoch rule. Whoever retires states marks them dead and unlinks them, then draws a stamp, which is the present epoch,
-//     and in the same atomic step moves the epoch on. A state stamped s is out of reach of every transaction that has
+//  1. Epoch rule. A thread that retires states marks them dead and unlinks them, then draws a stamp, which is the present
+//     epoch, and in the same atomic step moves the epoch on. A state stamped s is out of reach of every transaction that has
 //     announced an epoch above s, and so of all once `safe_below()` is above s.
 //     Proof: let a transaction T announce e > s. It read e from the step that drew s or from a later one; those steps are
 //     read-modify-writes, so T's acquire load synchronises with the one that drew s, and the dead mark happens before every
@@ -23,7 +23,7 @@
 //     states in `held()` only now.)
 //  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way (slot invariant 4). Until
 //     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `fall_asleep`
-//     (release; acquired by who parks it, who so finds the whole log) and `wake`, which waits for who is parking it.
+//     (release; acquired by the reclaimer that parks it, which so finds the whole log) and `wake`, which waits for that.
 //     If it ends meanwhile and its log is being cleared, some entries may be missed: of states that it uses no more.
 //  6. Holding. `hold_logged` makes the transactions hold which dead states stand in their logs; then every transaction that
 //     may use one of these states holds it, until its end, and no further one can come to hold it.

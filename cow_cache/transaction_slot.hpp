@@ -38,7 +38,8 @@ class LogLock {
       if (state_.compare_exchange_strong(free, kTaken, std::memory_order_acquire, std::memory_order_relaxed)) return;
       detail::pause();
     }
-    // From here on the thread that unlocks must wake one that waits. Acquire: as above; relaxed: only wakes up, the exchange decides.
+    // From here on the thread that unlocks must wake one that waits. Acquire: as above; relaxed: only wakes up, the
+    // exchange decides.
     while (state_.exchange(kAwaited, std::memory_order_acquire) != kFree)
       state_.wait(kAwaited, std::memory_order_relaxed);
   }

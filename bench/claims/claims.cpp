@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
   std::string json_path;
   bool list = false, verbose = false, quick = false;
   CLI::App app(
-      "Measures the project's claims. One line each: NAME measured bound holds|fails.\n"
+      "Measures the project's claims. One line each: NAME measured bound holds|fails; \"is not reached\" for a goal.\n"
       "What this machine lacks something for is NAME - bound \"not measurable: ...\", which is no failure.\n"
       "COW_CACHE_TRACE names the trace file of orm-misses.\n"
       "Exit code: 0 all that are required hold, 1 one fails, 2 bad usage or a measurement that went wrong.");
@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
   };
   if (list) {
     for (const Claim& claim : claims)
-      fmt::print("{:<14} {:<10} {}\n", claim.name, bound_text(claim), claim.description);
+      fmt::print("{:<18} {:<10} {}\n", claim.name, bound_text(claim), claim.description);
     return 0;
   }
   std::vector<Claim> chosen;
@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
       cow::bench::Measured measured = measure_alone(claim);
       bool holds = claim.holds(measured.value);
       all_hold = all_hold && (holds || !claim.required);
-      fmt::print("{:<14} {:>9.3f}{:<3} {:<10} {}\n", claim.name, measured.value, claim.unit, bound_text(claim),
+      fmt::print("{:<18} {:>9.3f}{:<3} {:<10} {}\n", claim.name, measured.value, claim.unit, bound_text(claim),
                  holds            ? "holds"
                  : claim.required ? "fails"
                                   : "is not reached");
@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
       std::fflush(stdout);
       results.push_back(as_json(claim, measured));
     } catch (const cow::bench::NotMeasurable& reason) {
-      fmt::print("{:<14} {:>9}{:<3} {:<10} not measurable: {}\n", claim.name, "-", "", bound_text(claim),
+      fmt::print("{:<18} {:>9}{:<3} {:<10} not measurable: {}\n", claim.name, "-", "", bound_text(claim),
                  reason.what());
       results.push_back(as_json(claim, reason.what()));
     } catch (const std::exception& error) {
