@@ -58,6 +58,7 @@ class BasicDatabase {
   /// What a client keeps between its transactions: nothing with the shared cache, a cache of its own with private ones.
   class Session {
    public:
+    /// Throws LimitError (too many transactions at a time), SeparateMemoryError, std::bad_alloc.
     Transaction begin() { return Transaction(*database_, state_, database_->isolation_); }
 
     /// A transaction at a level of its own, whatever the database's. A serializable one is only as good as the others:

@@ -61,8 +61,9 @@ class BasicTransaction {
   ~BasicTransaction() { abort(); }
 
   /// The object's value at this snapshot, or this transaction's own version of it. The shared state itself: no copy.
-  /// Throws NullReferenceError, DanglingReferenceError, TypeMismatchError, CorruptRecordError, TransactionEndedError, and
-  /// what the store throws.
+  /// Throws NullReferenceError, DanglingReferenceError, TypeMismatchError, TransactionEndedError; where it has to load,
+  /// CorruptRecordError, BuildCycleError and BuildDepthError (codecs that read), LimitError, SeparateMemoryError, and what
+  /// the store throws.
   template <class T>
   const T& read(const cow::Ref<T>& reference) {
     return reader_.read(reference, writes_);
@@ -82,20 +83,22 @@ class BasicTransaction {
     return reader_.read_or_subscribe(reference, writes_, waiter);
   }
 
-  /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`.
+  /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`, and
+  /// TransactionCommittingError in a codec that encodes this transaction's changes.
   template <class T>
   T& write(const cow::Ref<T>& reference) {
     return reader_.divert(reference, writes_);
   }
 
-  /// A new object. It exists for this transaction at once, for later ones after the commit.
+  /// A new object. It exists for this transaction at once, for later ones after the commit. Throws TransactionEndedError,
+  /// TransactionCommittingError, LimitError, SeparateMemoryError, and what the store throws when it has no oids to give.
   template <class T>
   cow::Ref<T> create(T value) {
     if (!active()) throw TransactionEndedError();
     return reader_.create(database_->oids_.next(), std::move(value), writes_);
   }
 
-  /// Removes an object. References to it dangle; transactions with older snapshots still see it. Throws like `read`.
+  /// Removes an object. References to it dangle; transactions with older snapshots still see it. Throws like `write`.
   template <class T>
   void erase(const cow::Ref<T>& reference) {
     reader_.erase(reference, writes_);
@@ -107,8 +110,9 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), NestedTransactionError, UncommittedReferenceError, what the codecs and the store throw otherwise. A
-  /// transaction that wrote nothing always succeeds, and costs nothing but its end.
+  /// read), NestedTransactionError, UncommittedReferenceError, UnstorableValueError, what the codecs and the store throw
+  /// otherwise. A transaction that wrote nothing always succeeds, and costs nothing but its end. A codec that calls this for
+  /// the transaction that it encodes gets a TransactionCommittingError.
   void commit() {
     if (!active()) throw TransactionEndedError();
     if (!writes_.empty()) {

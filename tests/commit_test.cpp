@@ -6,6 +6,7 @@
 #include <functional>
 #include <future>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -236,6 +237,18 @@ TEST_F(CommitTest, OldAndYoungOnesTogetherLoseNothing) {
   for (int t = 0; t < kThreads; ++t) sum += value(items_[1 + t]);
   EXPECT_EQ(sum, done);
   EXPECT_GT(done, 0);
+}
+
+TEST(ConflictErrorTest, ItsTextNamesTheFirstObjectsAndCountsTheRest) {
+  std::vector<ConflictError::Conflict> conflicts;
+  for (std::uint64_t oid = 1; oid <= 20; ++oid) conflicts.push_back({Oid{oid}, Tid{1}, Tid{2}});
+  const ConflictError many(conflicts);
+  EXPECT_EQ(many.conflicts.size(), 20U);
+  EXPECT_TRUE(std::string_view(many.what()).ends_with(" oid 8 (changed at tid 1, now at tid 2) and 12 more"))
+      << many.what();
+  conflicts.resize(8);
+  const ConflictError few(conflicts);
+  EXPECT_TRUE(std::string_view(few.what()).ends_with(" oid 8 (changed at tid 1, now at tid 2)")) << few.what();
 }
 
 class RecentWritesTest : public ::testing::Test {
