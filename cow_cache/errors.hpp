@@ -29,11 +29,14 @@ class NullReferenceError : public Error {
   explicit NullReferenceError(std::string_view type) : Error("null reference to " + std::string(type) + " followed") {}
 };
 
-/// The object of a reference does not exist at the transaction's snapshot: never created, or erased.
+/// The object of a reference does not exist at the transaction's snapshot: never created, or erased. Or the transaction has
+/// erased it itself.
 class DanglingReferenceError : public Error {
  public:
-  DanglingReferenceError(Oid oid, Tid snapshot)
-      : Error("oid " + std::to_string(oid.value) + " does not exist at tid " + std::to_string(snapshot.value)),
+  DanglingReferenceError(Oid oid, Tid snapshot, bool erased_here = false)
+      : Error("oid " + std::to_string(oid.value) +
+              (erased_here ? " was erased by this transaction, which began" : " does not exist") + " at tid " +
+              std::to_string(snapshot.value)),
         oid(oid),
         snapshot(snapshot) {}
   Oid oid;
@@ -53,7 +56,8 @@ class TypeMismatchError : public Error {
  public:
   TypeMismatchError(Oid oid, Tid tid, std::string_view expected, std::string_view found)
       : Error("oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) + " is a '" +
-              std::string(found) + "', not a '" + std::string(expected) + "'"),
+              std::string(found) + "', not a '" + std::string(expected) + "'" +
+              (found == expected ? ": two types of the program, or two schemas, have this name" : "")),
         oid(oid),
         tid(tid),
         expected(expected),
@@ -177,7 +181,8 @@ class ConflictError : public Error {
     std::string text = "commit conflict:";
     for (std::size_t i = 0; const Conflict& conflict : conflicts) {
       if (i++ == kMostDescribed) return text + " and " + std::to_string(conflicts.size() - kMostDescribed) + " more";
-      text += " oid " + std::to_string(conflict.oid.value) + (conflict.changed ? " (changed" : " (read");
+      text += (i > 1 ? ", oid " : " oid ") + std::to_string(conflict.oid.value);
+      text += conflict.changed ? " (changed" : " (read";
       text += conflict.base == Tid{} ? " as absent" : " at tid " + std::to_string(conflict.base.value);
       text += ", now at tid " + std::to_string(conflict.current.value) + ")";
     }

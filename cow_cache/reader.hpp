@@ -200,9 +200,8 @@ class SharedCache::Reader {
     return read_first(reference, operations, writes, miss);
   }
 
-  /// What most first reads are: of a transaction that has written nothing, by a hint that is right. Null: not so, and
-  /// nothing is changed. Apart from the rest, so that it needs no stack frame and calls nothing. (An ended transaction's
-  /// log has room for nothing.)
+  /// Fast path of a first read: no writes, and a correct hint. Returns null, with nothing changed, otherwise. Apart from the
+  /// rest, so that it needs no stack frame and calls nothing. (An ended transaction's log has room for nothing.)
   [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference, const WriteSet& writes) noexcept {
     StateHeader* state = reference.hint();
     if (!writes.empty() || slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;

@@ -146,7 +146,7 @@ inline WriteSetEntry* find_own_write(WriteSet& writes, Oid oid, const TypeOperat
   if (writes.empty()) return nullptr;
   WriteSetEntry* entry = writes.find(oid);
   if (entry == nullptr) return nullptr;
-  if (entry->erased) throw DanglingReferenceError(oid, snapshot);
+  if (entry->erased) throw DanglingReferenceError(oid, snapshot, true);
   check_type(*entry->state, oid, operations);
   return entry;
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -330,6 +331,41 @@ TEST_F(MisuseTest, WhatOthersHaveJustCommittedMayBeReferredTo) {
   std::int64_t length = 0;
   for (Ref<Node> node = txn.root().get<Node>("last"); txn.read(node).next; node = txn.read(node).next) ++length;
   EXPECT_EQ(length, kThreads * kRounds);
+}
+
+// What the texts say of the two mistakes that would look like another one.
+
+template <class Mistake>
+std::string text_of(Mistake&& mistake) {
+  try {
+    mistake();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST_F(MisuseTest, WhatTheTransactionItselfHasErasedIsNotSaidToBeMissing) {
+  Transaction txn = db_.begin();
+  txn.erase(a_);
+  const std::string text = text_of([&] { (void)txn.read(a_); });
+  EXPECT_NE(text.find("erased by this transaction"), text.npos) << text;
+}
+
+struct OneSchema {
+  static constexpr std::string_view cow_type_name = "test.Schemas";
+  std::int64_t value = 0;
+  MSGPACK_DEFINE_MAP(value);
+};
+struct NextSchema : OneSchema {
+  static constexpr std::uint32_t cow_schema = 2;
+};
+
+TEST_F(MisuseTest, TwoTypesOfOneNameAreNotSaidToHaveTheWrongName) {
+  Ref<OneSchema> one = db_.transact([](Transaction& txn) { return txn.create(OneSchema{}); });
+  Transaction txn = db_.begin();
+  const std::string text = text_of([&] { (void)txn.read(Ref<NextSchema>(one.oid())); });
+  EXPECT_NE(text.find("two types of the program"), text.npos) << text;
 }
 
 }  // namespace
