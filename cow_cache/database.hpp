@@ -104,7 +104,7 @@ class BasicDatabase {
   };
 
   /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws StoreLockedError if the
-  /// store has a database already, and what the store throws.
+  /// store has a database already, LimitError if the process has too many, and what the store throws.
   explicit BasicDatabase(Store& store, const CacheOptions& options = {})
       : latch_(store), committer_(store), oids_(store), cache_(store, options, committer_.frontier()) {
     if (store.last_tid() == Tid{}) create_root(store);

@@ -208,7 +208,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
       cleared.splice(cleared.end(), batches);
     }
     cleared.remove_if([](const RetireBatch& batch) { return batch.states.empty(); });
-    // In one step for those who free: what counts as cleared must be there, or they would go on retiring without freeing.
+    // In one step for threads that free: what counts as cleared must be there, or they would retire on without freeing.
     std::scoped_lock lock(cleared_mutex_);
     count(cleared_bytes_, cleared_bytes);
     cleared_.splice(cleared_.end(), cleared);

@@ -6,7 +6,7 @@
 // Invariants:
 //  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
-//  2. A finished ticket says nothing about the outcome: who waited looks at the table again.
+//  2. A finished ticket says nothing about the outcome: a thread that waited looks at the table again.
 //  3. A TicketHolder finishes its ticket, whatever happens to the load: no waiter is left behind.
 //  4. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
 //     was refused is not. Only a thread that loads right now holds a ticket, so every ticket finishes.

@@ -13,7 +13,7 @@
 //     its entry in the queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
 //  4. Locks are taken in the order: this one, stripe. A stripe's lock is held for one object at a time, and for kStatesAtOnce
-//     of its states: a leader that publishes an object of the same stripe waits no longer, whoever sleeps.
+//     of its states: a leader that publishes an object of the same stripe waits no longer, however many sleep.
 #pragma once
 
 #include <algorithm>

@@ -6,12 +6,13 @@
 // Invariants:
 //  1. The header comes first and a state starts on a cache line, so the check of a hint and the first bytes of the value
 //     cost one cache miss.
-//  2. `key` is written last when a state is published (release) and read first (acquire): who sees a live key sees the
-//     whole state.
+//  2. `key` is written last when a state is published (release) and read first (acquire): a reader that sees a live key
+//     sees the whole state.
 //  3. `key` (key.hpp) names the cache and the type as well as the object: a hint that wanders into another cache's
 //     database, or to an object of another type, fails there like any stale hint.
 //  4. Free is 0: memory that was never a state, or was given back to the system, reads as free. A state that died but may
-//     still be read keeps its key with `kDeadMark` in it: who had logged it before knows it again, nobody else does.
+//     still be read keeps its key with `kDeadMark` in it: a transaction that had logged it before knows it again, no
+//     other does.
 #pragma once
 
 #include <atomic>

@@ -8,7 +8,7 @@
 //     Proof: a reader that goes down a chain of revisions loads `older` first and looks at the key then (reader.hpp). Had it
 //     read the link of a chain of dead states (release in `add`, acquire there), it would have synchronised with the thread
 //     that marked the state dead before, so the look finds it dead and the reader does not follow.
-//  2. Nothing else of a dead state changes: who has logged it reads its key, its interval and its value.
+//  2. Nothing else of a dead state changes: a transaction that has logged it reads its key, its interval and its value.
 #pragma once
 
 #include <atomic>

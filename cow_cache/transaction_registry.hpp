@@ -264,7 +264,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     // Acquire: invariant 1. The epoch may be an old one by the time it is announced, which only protects more.
     std::uint64_t epoch = epoch_.load(std::memory_order_acquire);
     slot.announced.exchange(epoch, std::memory_order_seq_cst);  // the one real fence of a transaction
-    (void)epoch_.load(std::memory_order_seq_cst);               // for those who missed the announcement: invariant 1
+    (void)epoch_.load(std::memory_order_seq_cst);               // for scans that missed the announcement: invariant 1
   }
 
   static bool is_active(std::uint64_t announced) noexcept { return announced < TransactionSlot::kEnding; }

@@ -65,7 +65,7 @@ inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
 }
 
 /// The reader's look, ordered after `store_before_look`. Acquire at least: it pairs with the release that published the
-/// state, so that who sees a live key sees the value.
+/// state, so that a reader that sees a live key sees the value.
 template <template <class> class Atomic, class Value>
 inline Value look(const Atomic<Value>& key) noexcept {
   return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);

@@ -1,8 +1,8 @@
 // The adaptive policy: a window, a probation and a main queue, whose shares follow the ghosts. The default.
 //
-// New objects enter the window. What is read there says little: whoever loads an object reads it some times more right
-// away (2Q: Johnson, Shasha, VLDB 1994, call these correlated references). So marks are cleared as objects go on to
-// probation. What is read there is promoted to the main queue, which is a CLOCK with counters (GCLOCK: Smith, TODS
+// New objects enter the window. What is read there says little: a transaction that loads an object reads it some times
+// more right away (2Q: Johnson, Shasha, VLDB 1994, call these correlated references). So marks are cleared as objects go
+// on to probation. What is read there is promoted to the main queue, which is a CLOCK with counters (GCLOCK: Smith, TODS
 // 1978): an object that was read on several rounds survives as many rounds unread. The counters are the policy's own,
 // so that a hit sets one bit and no more.
 //

@@ -62,7 +62,7 @@ class Watch final : public rocksdb::EventListener {
   void fail(const std::string& cause) {
     const std::lock_guard lock(mutex_);
     if (!failed_.load(std::memory_order_relaxed)) cause_ = cause;
-    // Pairs with the load in `failed`: who sees it reads the cause, under the mutex.
+    // Pairs with the load in `failed`: a thread that sees it reads the cause, under the mutex.
     failed_.store(true, std::memory_order_release);
   }
   bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
