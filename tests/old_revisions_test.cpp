@@ -180,6 +180,27 @@ TEST_F(OldRevisionsTest, RevisionsLoadedForAnOldSnapshotGoAsWell) {
   EXPECT_LE(resident(), before);
 }
 
+// An object whose newest state is evicted and loaded again, with an old revision, is waited for once and not once more each
+// time: nothing works the queue off while nobody commits.
+TEST_F(OldRevisionsTest, TheQueueFollowsTheObjectsAndNotTheLoads) {
+  std::vector<Ref<Note>> notes = make(100);
+  const int rounds = 60;
+  std::vector<Transaction> early;
+  for (int i = 0; i < rounds; ++i) early.push_back(db_.begin());
+  for (const Ref<Note>& note : notes) change(note);
+  std::uint64_t at_first = 0, at_last = 0;
+  for (Transaction& reader : early) {
+    db_.cache().evict_all();
+    for (const Ref<Note>& note : notes) {
+      EXPECT_EQ(db_.begin().read(Ref<Note>(note.oid())).number, 1);
+      EXPECT_EQ(reader.read(Ref<Note>(note.oid())).number, 0);
+    }
+    at_last = db_.statistics().table_bytes;
+    if (at_first == 0) at_first = at_last;
+  }
+  EXPECT_EQ(at_last, at_first);
+}
+
 // Each sees a revision of its own of one object: they stay, and not many more than these, and the object's commits do not
 // look at all of them each time.
 TEST_F(OldRevisionsTest, AnObjectThatManySnapshotsSeeKeepsLittleMore) {
