@@ -377,10 +377,10 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// outside of the evictor's lock: that destroys values, and their destructors may read.
   void make_room() {
     std::size_t budget = budget_of_states();
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || is_making_room_) return;
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || MakingRoom::is_at(*this)) return;
     std::size_t goal = budget - std::min(budget / 64, kMostAhead);
     auto too_much = [&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; };
-    MakingRoom until_the_end;
+    MakingRoom until_the_end(*this);
     for (bool has_more = true; has_more && too_much();) {
       StateChain evicted;
       has_more = evictor_.evict_while([&] { return too_much() && evicted.size() < kEvictedAtOnce; },
@@ -390,12 +390,28 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     }
   }
 
-  /// A destructor that loads leaves making room to the caller of `make_room` that has called it, or each would call the next.
-  struct MakingRoom {
-    MakingRoom() noexcept { is_making_room_ = true; }
-    ~MakingRoom() { is_making_room_ = false; }
+  /// A thread that makes room in a cache. A destructor that loads leaves making room there to the caller of `make_room` that
+  /// has called it, or each would call the next; in another cache it makes room itself.
+  class COW_CACHE_ONE_PER_PROCESS MakingRoom {
+   public:
+    explicit MakingRoom(const SharedCache& cache) noexcept : cache_(cache), outer_(std::exchange(innermost_, this)) {}
+    MakingRoom(const MakingRoom&) = delete;
+    MakingRoom& operator=(const MakingRoom&) = delete;
+    ~MakingRoom() { innermost_ = outer_; }
+
+    /// Whether this thread makes room in that cache right now.
+    static bool is_at(const SharedCache& cache) noexcept {
+      const MakingRoom* at = innermost_;
+      while (at != nullptr && &at->cache_ != &cache) at = at->outer_;
+      return at != nullptr;
+    }
+
+   private:
+    static inline constinit thread_local const MakingRoom* innermost_ = nullptr;
+
+    const SharedCache& cache_;
+    const MakingRoom* const outer_;
   };
-  static inline constinit thread_local bool is_making_room_ = false;
 
   /// What has become of an object since the policy last asked. Old revisions that were not read since then go on the way.
   Residency look_after(Oid oid, StateChain& evicted) {
