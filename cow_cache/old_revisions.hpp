@@ -5,16 +5,19 @@
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
 //     the commit prunes after the end of its transaction (SharedCache::settle).
-//  2. An object whose old revisions could not all be dropped stands in the queue, once, if `in_queue` is set in the header of
-//     its newest state. A further entry is possible only where that state was evicted meanwhile: it goes when its turn comes.
-//     Each commit looks at some entries for each object that it has changed, in turn, so old revisions that no snapshot sees
-//     any more go while others commit, and right away where no other transaction is active.
+//  2. An object whose old revisions could not all be dropped stands in the queue, once. Its entry stays when it is evicted,
+//     and goes when its turn comes. So the queue has no more entries than objects were changed since the oldest snapshot,
+//     however often they are evicted and loaded again while nobody commits. Each commit looks at some entries for each
+//     object that it has changed, in turn, so old revisions that no snapshot sees any more go while others commit, and
+//     right away where no other transaction is active.
 //  3. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
 //     its entry in the queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
 //  4. Locks are taken in the order: this one, stripe. A stripe's lock is held for one object at a time, and for kStatesAtOnce
 //     of its states: a leader that publishes an object of the same stripe waits no longer, however many sleep.
 #pragma once
+
+#include <tsl/robin_set.h>
 
 #include <algorithm>
 #include <atomic>
@@ -78,6 +81,8 @@ class SnapshotsInUse {
 
 class OldRevisions {
  public:
+  OldRevisions() { queued_.min_load_factor(0.1F); }  // gives memory back when the queue has become short
+
   /// Why an object is looked at: it has just been changed, or its turn in the queue has come, or both.
   enum class Source { commit, queue, queue_and_commit };
 
@@ -105,21 +110,23 @@ class OldRevisions {
     return SnapshotsInUse::Descent(snapshots_);
   }
 
-  /// False: there is no memory for it. Then the object's old revisions stay until its next commit, or its eviction.
-  [[nodiscard]] bool push(Oid oid) noexcept {
+  /// Puts an object into the queue unless it is there. Without memory for it the object's old revisions stay until its next
+  /// commits, or its eviction.
+  void push(Oid oid) noexcept {
     try {
+      if (!queued_.insert(oid).second) return;
       queue_.push_back(oid);
     } catch (const std::bad_alloc&) {
-      return false;
+      queued_.erase(oid);
     }
     note_bytes();
-    return true;
   }
 
   std::optional<Oid> pop() noexcept {
     if (queue_.empty()) return std::nullopt;
     Oid oid = queue_.front();
     queue_.pop_front();
+    queued_.erase(oid);
     return oid;
   }
 
@@ -131,10 +138,14 @@ class OldRevisions {
  private:
   /// Relaxed: a statistic.
   void note_bytes() noexcept {
-    bytes_.store(queue_.size() * sizeof(Oid) + snapshots_.bytes(), std::memory_order_relaxed);
+    bytes_.store(queue_.size() * sizeof(Oid) + queued_.bucket_count() * sizeof(Queued::value_type) + snapshots_.bytes(),
+                 std::memory_order_relaxed);
   }
 
+  using Queued = tsl::robin_set<Oid>;
+
   std::deque<Oid> queue_;
+  Queued queued_;  // what is in it
   SnapshotsInUse snapshots_;
   bool is_fresh_ = false;
   std::size_t rounds_ = 0;  // since the list was made

@@ -65,19 +65,19 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     TicketHolder holder(ticket, tickets, mutex);
     std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-    StateHeader* newest = newest_state_of(revision, oid, operations);
-    if (newest == nullptr) return &load_old(oid, operations);
-    owned.reset(newest);
-    visible = revision->begin.value <= snapshot_;
-    log_.reserve_one();  // so that what follows cannot fail
-    std::scoped_lock lock(mutex);
-    if (!holder.withdraw()) return nullptr;  // a commit has withdrawn it
-    // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
-    if (visible) log_.add(handle_of(owned.get()));
-    has_room = table.has_room_for(oid);
-    if (has_room) {
-      cache_->install(*owned, oid, revision->begin, kInfinity);
-      table.set(oid, *owned);
+    owned.reset(newest_state_of(revision, oid, operations));
+    if (owned != nullptr) {
+      visible = revision->begin.value <= snapshot_;
+      log_.reserve_one();  // so that what follows cannot fail
+      std::scoped_lock lock(mutex);
+      if (!holder.withdraw()) return nullptr;  // a commit has withdrawn it
+      // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
+      if (visible) log_.add(handle_of(owned.get()));
+      has_room = table.has_room_for(oid);
+      if (has_room) {
+        cache_->install(*owned, oid, revision->begin, kInfinity);
+        table.set(oid, *owned);
+      }
     }
   }
   if (has_room) {

@@ -49,10 +49,10 @@ namespace cow {
 
 /// Sizes of a cache.
 struct CacheOptions {
-  /// Budget of resident states with their heap members, oid table, read logs, tickets, queues of replacement, and limbo's own
-  /// budget. States get half of it at least, whatever the others take. States of a size keep their addresses for ever, so
-  /// the full budget can be used for each size of objects while sizes in use times budget is below 96 GiB (in all databases
-  /// of the process together); beyond that, a size that comes late has 630 MiB at least
+  /// Budget of resident states with their heap members, oid table, queue of old revisions, read logs, tickets, queues of
+  /// replacement, and limbo's own budget. States get half of it at least, whatever the others take. States of a size keep
+  /// their addresses for ever, so the full budget can be used for each size of objects while sizes in use times budget is
+  /// below 96 GiB (in all databases of the process together); beyond that, a size that comes late has 630 MiB at least
   /// (docs/decisions/007-addresses-of-states.md).
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may accumulate before read logs are scanned
@@ -100,6 +100,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
       if (round == kMostClosingRounds) end_program("destructors of values load one object after the other");
       limbo = left;
     }
+    StateMemory::instance().give_back_magazines();
   }
 
   /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
@@ -128,7 +129,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   void publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       StateHeader& fresh = *std::exchange(entry.state, nullptr);
-      unsigned in_queue = 0, prune_after = 0;
+      unsigned prune_after = 0;
       std::scoped_lock lock(table_.mutex_of(entry.oid));
       StateHeader* head = table_.find(entry.oid);
       bool is_resident = head != nullptr;
@@ -143,16 +144,14 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
           fresh.older.store(head, std::memory_order_relaxed);
           head->end.store(tid.value, std::memory_order_release);  // invariant 4
         }
-        in_queue = head->in_queue;
-        prune_after = head->prune_after - (head->prune_after > 0);
+        prune_after = head->prune_after - (head->prune_after > 0 ? 1U : 0U);
         entry.prunes = prune_after == 0;
       } else {
         entry.was_absent = entry.has_place && table_.has_room_for(entry.oid);
       }
       tickets_of(entry.oid).withdraw(entry.oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
       install(fresh, entry.oid, tid, kInfinity);
-      fresh.in_queue = in_queue & 1;
-      fresh.prune_after = prune_after & kMostPruneAfter;
+      fresh.prune_after = static_cast<std::uint16_t>(prune_after);
       if (is_resident || entry.was_absent) {
         table_.set(entry.oid, fresh);
       } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
@@ -199,6 +198,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   void evict_all() {
     drop_all();
     reclaimer_->reclaim_all();
+    StateMemory::instance().give_back_magazines();
   }
 
   void add_statistics(Statistics& statistics) {
@@ -243,7 +243,6 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   void install(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
-    state.in_queue = 0;
     state.prune_after = 0;
     resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
     slot_bytes_.fetch_add(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
@@ -313,10 +312,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
       StateHeader* head = table_.find(oid);
       if (head == nullptr) break;  // evicted since, with all its revisions
       if (!walk.in_use) {
-        if (source != OldRevisions::Source::commit) head->in_queue = 0;
         if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
         if (head->prune_after > 0 || source == OldRevisions::Source::queue_and_commit) {
-          if (!head->in_queue) head->in_queue = old_revisions_.push(oid);
+          old_revisions_.push(oid);
           break;
         }
         walk.in_use.emplace(old_revisions_.snapshots(registry_, frontier_));
@@ -324,8 +322,8 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
       }
       walk_on(walk, retired);
       if (walk.at != nullptr) continue;
-      head->prune_after = std::min<std::size_t>(walk.kept / 2, kMostPruneAfter) & kMostPruneAfter;
-      if (walk.kept > 0 && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+      head->prune_after = static_cast<std::uint16_t>(std::min(walk.kept / 2, kMostPruneAfter));
+      if (walk.kept > 0) old_revisions_.push(oid);
     } while (walk.at != nullptr);
     return walk.dropped > 0;
   }
@@ -374,19 +372,17 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// A transaction has loaded an old revision.
   void note_old_revision(Oid oid) noexcept {
     std::scoped_lock lock(old_revisions_.mutex);
-    std::scoped_lock stripe(table_.mutex_of(oid));
-    StateHeader* head = table_.find(oid);
-    if (head != nullptr && !head->in_queue) head->in_queue = old_revisions_.push(oid);
+    old_revisions_.push(oid);
   }
 
   /// Evicts until the budget is kept, and a little more, so that not every miss has to. What it has evicted is retired
   /// outside of the evictor's lock: that destroys values, and their destructors may read.
   void make_room() {
     std::size_t budget = budget_of_states();
-    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || is_making_room_) return;
+    if (resident_bytes_.load(std::memory_order_relaxed) <= budget || MakingRoom::is_at(*this)) return;
     std::size_t goal = budget - std::min(budget / 64, kMostAhead);
     auto too_much = [&] { return resident_bytes_.load(std::memory_order_relaxed) > goal; };
-    MakingRoom until_the_end;
+    MakingRoom until_the_end(*this);
     for (bool has_more = true; has_more && too_much();) {
       StateChain evicted;
       has_more = evictor_.evict_while([&] { return too_much() && evicted.size() < kEvictedAtOnce; },
@@ -396,12 +392,28 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     }
   }
 
-  /// A destructor that loads leaves making room to the caller of `make_room` that has called it, or each would call the next.
-  struct MakingRoom {
-    MakingRoom() noexcept { is_making_room_ = true; }
-    ~MakingRoom() { is_making_room_ = false; }
+  /// A thread that makes room in a cache. A destructor that loads leaves making room there to the caller of `make_room` that
+  /// has called it, or each would call the next; in another cache it makes room itself.
+  class COW_CACHE_ONE_PER_PROCESS MakingRoom {
+   public:
+    explicit MakingRoom(const SharedCache& cache) noexcept : cache_(cache), outer_(std::exchange(innermost_, this)) {}
+    MakingRoom(const MakingRoom&) = delete;
+    MakingRoom& operator=(const MakingRoom&) = delete;
+    ~MakingRoom() { innermost_ = outer_; }
+
+    /// Whether this thread makes room in that cache right now.
+    static bool is_at(const SharedCache& cache) noexcept {
+      const MakingRoom* at = innermost_;
+      while (at != nullptr && &at->cache_ != &cache) at = at->outer_;
+      return at != nullptr;
+    }
+
+   private:
+    static inline constinit thread_local const MakingRoom* innermost_ = nullptr;
+
+    const SharedCache& cache_;
+    const MakingRoom* const outer_;
   };
-  static inline constinit thread_local bool is_making_room_ = false;
 
   /// What has become of an object since the policy last asked. Old revisions that were not read since then go on the way.
   Residency look_after(Oid oid, StateChain& evicted) {
@@ -471,8 +483,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// evicting more does not make logs shorter. For the same reason the states that sleepers hold do not count
   /// (invariant 7).
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = table_.bytes() + registry_.bytes() + ticket_bytes_.load(std::memory_order_relaxed) +
-                         evictor_.bytes() + std::min(limbo_budget_, budget_ / 16);
+    std::size_t others = table_.bytes() + old_revisions_.bytes() + registry_.bytes() +
+                         ticket_bytes_.load(std::memory_order_relaxed) + evictor_.bytes() +
+                         std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
@@ -481,7 +494,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   // Of the objects that wait in the queue, a commit looks at so many for each that it has changed; and those from which
   // something can be dropped do not count, up to a bound, as that was paid for when they were changed.
   static constexpr std::size_t kFurtherPerChange = 2, kMostProductive = 256;
-  static constexpr std::size_t kMostPruneAfter = (1 << 15) - 1;
+  static constexpr std::size_t kMostPruneAfter = (1 << 16) - 1;
   static constexpr int kMostClosingRounds = 1000;
 
   const CacheTag tag_;

@@ -67,9 +67,9 @@ struct alignas(16) StateHeader {
   std::atomic<std::uint32_t> charge{0};  ///< bytes of this state, heap members included
   std::atomic<bool> visited{false};      ///< read since the replacement policy last looked
   std::uint8_t size_class = 0;           ///< constant for ever at this address
-  // Of the newest state of an object, guarded by the lock of its stripe: when its old revisions are looked at again.
-  std::uint16_t in_queue : 1 = 0;      ///< the object stands in the queue of those that have old revisions
-  std::uint16_t prune_after : 15 = 0;  ///< so many further commits
+  /// Of the newest state of an object, guarded by the lock of its stripe: its old revisions are looked at again after so
+  /// many further commits.
+  std::uint16_t prune_after = 0;
 
   Oid oid() const noexcept { return oid_in(key.load(std::memory_order_relaxed)); }
   /// The key of this state as that object in that cache.

@@ -7,6 +7,7 @@
 //  2. When a function throws, the slot it took has gone back and the write set is unchanged.
 //  3. A state's charge is its slot plus its heap members, as of when it was decoded or committed. It never changes while
 //     others know the state.
+//  4. A type has its number in keys (key.hpp), which takes memory, before there is a state of it: publishing cannot fail.
 #pragma once
 
 #include <algorithm>
@@ -86,6 +87,7 @@ inline void weigh(StateHeader& state, std::size_t record_bytes) noexcept {
 
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
 inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
+  (void)(revision.erased ? erased_operations : operations).type_bits();  // invariant 4
   detail::ScratchZone::prepare();
   detail::HeapMeter meter;
   StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
@@ -110,6 +112,7 @@ inline StateHeader& clone_state(const StateHeader& base) {
 /// A state around a new value; its heap members are weighed when it is committed.
 template <class T>
 StateHeader& new_state(T&& value) {
+  (void)type_bits<T>();  // invariant 4
   StateHeader& state =
       build_state(type_operations<T>, [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(std::forward<T>(value)); });
   set_charge(state, 0);
@@ -117,6 +120,7 @@ StateHeader& new_state(T&& value) {
 }
 
 inline StateHeader& new_tombstone() {
+  (void)erased_operations.type_bits();  // invariant 4
   StateHeader& state = build_state(erased_operations, [](StateHeader&) {});
   set_charge(state, 0);
   return state;

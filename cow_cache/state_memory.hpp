@@ -109,6 +109,12 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
     magazine.slots[count] = state;
   }
 
+  /// Gives back what the calling thread keeps for itself. After many states were released in no order of addresses its slots
+  /// lie in as many chunks, and each keeps its chunk from being empty.
+  void give_back_magazines() noexcept {
+    for (std::size_t i = 0; i < size_classes::kCount; ++i) empty(i, magazines_.of_class[i]);
+  }
+
   /// Calls `visit(StateHeader&)` for the slots among the `slots` positions from position `hand` on, in address order, and
   /// returns where to go on (wrapping at the end). Stops early when a visit returns false. The headers may be dead, or die
   /// and be reborn meanwhile. Empty chunks are passed over, so memory that was given back stays so. For policies that go round
@@ -200,14 +206,17 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   [[gnu::noinline]] void close(Magazines& magazines) noexcept {
     magazines.has_ended = true;
     for (std::size_t i = 0; i < size_classes::kCount; ++i) {
-      Magazine& magazine = magazines.of_class[i];
-      magazine.capacity = 0;
-      std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);
-      depots_[i].put(range_, std::span(magazine.slots).first(count));
+      magazines.of_class[i].capacity = 0;
+      empty(i, magazines.of_class[i]);
     }
     std::scoped_lock lock(threads_mutex_);
     (magazines.previous != nullptr ? magazines.previous->next : threads_) = magazines.next;
     if (magazines.next != nullptr) magazines.next->previous = magazines.previous;
+  }
+
+  void empty(std::size_t size_class, Magazine& magazine) noexcept {
+    std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);  // this thread's; a figure to others
+    depots_[size_class].put(range_, std::span(magazine.slots).first(count));
   }
 
   /// Fills half of an empty magazine; returns its count.

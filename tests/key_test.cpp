@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <set>
 #include <string>
 #include <utility>
@@ -32,6 +34,22 @@ TEST(Key, TypesDiffer) {
   EXPECT_EQ(type_bits<Numbered<7>>(), type_bits<Numbered<7>>());
   EXPECT_EQ(type_bits<Numbered<7>>() & ~kTypeMask, 0u);
   EXPECT_NE(type_bits<Numbered<7>>(), 0u);
+}
+
+// Publishing cannot fail, and needs the number, which takes memory the first time.
+TEST(Key, ATypeHasItsNumberBeforeAStateOfItIsBuilt) {
+  static bool has_memory = false;
+  TypeOperations operations = erased_operations;
+  operations.type_bits = []() -> std::uint64_t {
+    if (!has_memory) throw std::bad_alloc();
+    return kUnnumberedType;
+  };
+  auto build = [&]() -> StateHeader& { return decode_state(Revision{}, Oid{7}, operations); };
+  std::size_t in_use = StateMemory::instance().usage().in_use();
+  EXPECT_THROW(build(), std::bad_alloc);
+  EXPECT_EQ(StateMemory::instance().usage().in_use(), in_use);
+  has_memory = true;
+  destroy_state(build());
 }
 
 TEST(Key, CachesDifferWhileTheyLiveAndGiveTheirNumbersBack) {

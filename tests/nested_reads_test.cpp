@@ -1,6 +1,7 @@
 // Codecs, upgrades, copy constructors and destructors that read other objects.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -330,6 +331,39 @@ TEST_F(NestedReads, DestructorsOfPrivateValuesFindTheirTransactionEnded) {
   Node::on_destroy = nullptr;
   EXPECT_TRUE(ended);
   EXPECT_EQ(seen, "b");
+}
+
+// A thread that makes room in one cache makes room in the others that its values' destructors read from, too.
+TEST_F(NestedReads, DestructorsReadFromAnotherDatabaseWithinItsBudget) {
+  constexpr std::size_t kBudget = std::size_t{1} << 20;
+  MemoryStore others_store;
+  Database others_db(others_store, CacheOptions{.cache_bytes = kBudget});
+  std::vector<Ref<Node>> others;
+  for (int i = 0; i < 2000; ++i) {
+    others.push_back(others_db.transact([](Transaction& txn) { return txn.create(Node(std::string(1000, 'o'), {})); }));
+  }
+  MemoryStore store;
+  Database db(store, CacheOptions{.cache_bytes = 2 * kBudget});
+  std::vector<Ref<Node>> nodes;
+  for (int i = 0; i < 4000; ++i)
+    nodes.push_back(db.transact([](Transaction& txn) { return txn.create(Node("n", {})); }));
+  Ref<Node> large =
+      db.transact([](Transaction& txn) { return txn.create(Node(std::string(kBudget * 3 / 2, 'l'), {})); });
+  db.cache().evict_all();
+  others_db.cache().evict_all();
+  for (const Ref<Node>& node : nodes) (void)db.begin().read(node);
+
+  std::size_t next = 0;
+  std::uint64_t most = 0;
+  Node::on_destroy = [&](const Node& node) {
+    if (node.name != "n") return;
+    (void)others_db.begin().read(others[next++ % others.size()]);
+    most = std::max(most, others_db.statistics().cache_bytes);
+  };
+  (void)db.begin().read(large);
+  Node::on_destroy = nullptr;
+  EXPECT_GT(next, 1000U);
+  EXPECT_LE(most, kBudget);
 }
 
 using NestedReadsDeath = NestedReads;

@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
@@ -63,6 +67,39 @@ TEST(NewerRevisions, AnOlderOneIsReadThoughTheNewestIsCorrupt) {
   store.corrupt = true;
   EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
   EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError);
+}
+
+/// Before an older revision is loaded, another thread does something, and has some time for it.
+class InterruptedStore : public CorruptNewestStore {
+ public:
+  using CorruptNewestStore::CorruptNewestStore;
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    if (at != kInfinity && meanwhile) {
+      other = std::async(std::launch::async, std::exchange(meanwhile, nullptr));
+      has_waited = other.wait_for(std::chrono::seconds(5)) != std::future_status::ready;
+    }
+    return CorruptNewestStore::load(oid, at);
+  }
+  std::function<void()> meanwhile;
+  std::future<void> other;
+  bool has_waited = false;
+};
+
+// The loader may wait for others by then, and run destructors that ask for the same object.
+TEST(NewerRevisions, NobodyWaitsForALoaderThatGoesOnToAnOlderOne) {
+  MemoryStore memory;
+  InterruptedStore store(memory);
+  Database db(store);
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  Transaction early = db.begin();
+  db.transact([&](Transaction& txn) { txn.write(note).number = 1; });
+  db.cache().evict_all();
+  store.corrupt = true;
+  store.meanwhile = [&] { EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError); };
+  EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
+  ASSERT_TRUE(store.other.valid());
+  store.other.wait();
+  EXPECT_FALSE(store.has_waited);
 }
 
 class OldRevisionsTest : public ::testing::Test {
@@ -141,6 +178,27 @@ TEST_F(OldRevisionsTest, RevisionsLoadedForAnOldSnapshotGoAsWell) {
   }
   for (int i = 0; i < kNotes / 2; ++i) change(other);
   EXPECT_LE(resident(), before);
+}
+
+// An object whose newest state is evicted and loaded again, with an old revision, is waited for once and not once more each
+// time: nothing works the queue off while nobody commits.
+TEST_F(OldRevisionsTest, TheQueueFollowsTheObjectsAndNotTheLoads) {
+  std::vector<Ref<Note>> notes = make(100);
+  const int rounds = 60;
+  std::vector<Transaction> early;
+  for (int i = 0; i < rounds; ++i) early.push_back(db_.begin());
+  for (const Ref<Note>& note : notes) change(note);
+  std::uint64_t at_first = 0, at_last = 0;
+  for (Transaction& reader : early) {
+    db_.cache().evict_all();
+    for (const Ref<Note>& note : notes) {
+      EXPECT_EQ(db_.begin().read(Ref<Note>(note.oid())).number, 1);
+      EXPECT_EQ(reader.read(Ref<Note>(note.oid())).number, 0);
+    }
+    at_last = db_.statistics().table_bytes;
+    if (at_first == 0) at_first = at_last;
+  }
+  EXPECT_EQ(at_last, at_first);
 }
 
 // Each sees a revision of its own of one object: they stay, and not many more than these, and the object's commits do not
