@@ -43,6 +43,7 @@ inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = false;  // loads seek by oid: only the prefix can be looked up in a filter
   table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;  // as the check of database files that are opened expects
 
   rocksdb::Options rocks;
   rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "detail/checked_tables.hpp"
 #include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
 #include "detail/group_check.hpp"
@@ -42,6 +43,7 @@ using namespace detail;
 RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOptions& options, bool create,
                             std::shared_ptr<Watch> watch, Witness& witness) {
   rocksdb::Options rocks = make_rocksdb_options(options);
+  rocks.env = checked_env();
   rocks.create_if_missing = create;
   rocks.create_missing_column_families = create;
   rocks.listeners.push_back(std::move(watch));
