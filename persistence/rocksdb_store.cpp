@@ -211,6 +211,8 @@ class RocksDbStore::Impl {
       store_id_ = record.store_id = content_.format.store_id;
       record.state = WitnessRecord::State::open;
       record.log = 0;  // opening makes the logs of before obsolete
+      // Opening deletes what else tells of lost oids, before they are skipped.
+      record.oid_limit = std::max(record.oid_limit, content_.oids_lost_below);
     }
     // A store without one gets its witness when all of it was found to be in order.
     if (create || content_.format.version == StoreFormat::kVersion) witness_.begin(record);
