@@ -88,7 +88,7 @@ TEST(Watch, EverythingElseClosesTheStoreForWriting) {
       report(watch, reason, cause, Status::kHardError);
       EXPECT_TRUE(watch.failed()) << "a write to the log";
       const std::string first = watch.cause();
-      watch.fail("another");
+      watch.fail(Status::IOError("another"));
       EXPECT_EQ(watch.cause(), first);
     }
   }

@@ -56,14 +56,13 @@ class LogWriter {
     const std::uint64_t errors = Watch::errors_of_this_thread();
     const rocksdb::Status status = db_.Write(options, &batch);
     if (status.ok()) return;
-    const std::string cause = store_message(path_, operation, status.ToString());
     if (Watch::errors_of_this_thread() == errors && !watch_->failed() && (watch_->halts() != 0 || is_refusal(status))) {
       // RocksDB announces a halt before it halts: what came in between has resumed nothing.
-      if (watch_->halts() == 0) watch_->halt(status.ToString());
+      if (watch_->halts() == 0) watch_->halt(status);
       throw_halted(operation);
     }
-    watch_->fail(cause);
-    on_unknown(cause);
+    watch_->fail(status);  // before anything that may throw
+    on_unknown(store_message(path_, operation, status.ToString()));
   }
 
  private:
@@ -105,7 +104,7 @@ class LogWriter {
       watch_->resumed(halts);
       return;
     }
-    if (!is_no_room(status)) watch_->fail(status.ToString());
+    if (!is_no_room(status)) watch_->fail(status);
     if (watch_->failed()) throw_read_only(operation);
     throw_halted(operation);
   }

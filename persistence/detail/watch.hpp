@@ -22,6 +22,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <set>
 #include <string>
@@ -47,11 +48,11 @@ class Watch final : public rocksdb::EventListener {
         *status = rocksdb::Status::OK();
         return;
       }
-      halt(status->ToString());
+      halt(*status);
       // Only from a hard error can be resumed: not from a soft one, nor from a fatal one, which a used-up quota is.
       *status = rocksdb::Status(*status, rocksdb::Status::kHardError);
     } else if (!in_background || status->severity() >= rocksdb::Status::kHardError) {
-      fail(status->ToString());
+      fail(*status);
     }
   }
   void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
@@ -68,9 +69,9 @@ class Watch final : public rocksdb::EventListener {
   void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { ++generation_; }
 
   /// Closes the store for writing.
-  void fail(const std::string& cause) {
+  void fail(const rocksdb::Status& cause) noexcept {
     const std::lock_guard lock(mutex_);
-    if (!failed_.load(std::memory_order_relaxed)) cause_ = cause;
+    keep(cause);
     // Pairs with the load in `failed`: who sees it reads the cause, under the mutex.
     failed_.store(true, std::memory_order_release);
   }
@@ -80,9 +81,9 @@ class Watch final : public rocksdb::EventListener {
   std::uint64_t halts() const noexcept { return halts_.load(std::memory_order_acquire); }
 
   /// RocksDB has halted for want of room.
-  void halt(const std::string& cause) {
+  void halt(const rocksdb::Status& cause) noexcept {
     const std::lock_guard lock(mutex_);
-    if (!failed_.load(std::memory_order_relaxed)) cause_ = cause;
+    keep(cause);
     // Pairs with the load in `halts`.
     halts_.store(halts_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
@@ -107,6 +108,16 @@ class Watch final : public rocksdb::EventListener {
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_relaxed); }
 
  private:
+  // REQUIRES: mutex_ is held.
+  void keep(const rocksdb::Status& cause) noexcept {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    try {
+      cause_ = cause.ToString();
+    } catch (const std::exception&) {
+      cause_.clear();  // no memory for words
+    }
+  }
+
   // True if writes wait for a compaction.
   bool is_awaited() const {
     const std::lock_guard lock(mutex_);
