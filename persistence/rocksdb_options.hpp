@@ -66,6 +66,10 @@ inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
   const int sixteens = std::max(rocks.max_open_files / 16, 1);
   rocks.table_cache_numshardbits = std::min(static_cast<int>(std::bit_width(static_cast<unsigned>(sixteens))) - 1, 6);
   rocks.max_background_jobs = std::max(options.background_jobs, 1);
+  // One flush at a time, as with fewer than 8 jobs anyway: RocksDB cannot resume if a flush fails while another one is
+  // scheduled.
+  rocks.max_background_flushes = 1;
+  rocks.max_background_compactions = std::max(options.background_jobs - 1, 1);
   rocks.info_log_level = rocksdb::WARN_LEVEL;
   rocks.keep_log_file_num = 4;
   rocks.stats_dump_period_sec = 0;
