@@ -142,6 +142,7 @@ class RocksDbStore::Impl {
 
   OidBlock allocate_oids(std::uint64_t count) {
     if (count == 0) throw std::invalid_argument("allocate_oids: count must be at least 1");
+    require_own("reserve oids");
     const std::lock_guard lock(oid_mutex_);
     if (count > pool_end_ - oids_.next) reserve_oids(count);
     const OidBlock block{Oid{oids_.next}, count};
@@ -150,10 +151,10 @@ class RocksDbStore::Impl {
   }
 
   void commit(std::span<const TransactionWrite> group) {
+    require_own("commit");
     const std::lock_guard lock(commit_mutex_);
     if (group.empty()) return;
     group_check_.require_valid(group, last_tid());
-    require_own("commit");
     writer_.require_writable("commit");
     batch_.Clear();
     add_mark(batch_);
@@ -358,7 +359,6 @@ class RocksDbStore::Impl {
   void reserve_oids(std::uint64_t count) {
     const std::uint64_t end = kMaxOid.value + 1;
     if (oids_.next > end || count > end - oids_.next) throw OidRangeError(Oid{oids_.next});
-    require_own("reserve oids");
     writer_.require_writable("reserve oids");
     const std::uint64_t wanted = count + std::min(options_.oid_block, end - oids_.next - count);
     const std::uint64_t limit = std::max(oids_.limit, oids_.next + wanted);
@@ -375,6 +375,7 @@ class RocksDbStore::Impl {
     witness_.reserved(limit);
   }
 
+  // Comes before any lock: in a forked child the thread that holds one may be missing.
   void require_own(const char* operation) const {
     if (is_own()) return;
     throw StoreError(store_message(path_, operation, "this process was forked after the store was opened"));
