@@ -16,6 +16,7 @@ constexpr std::uint64_t kMagic = 0x88e241b785f4cff7;
 constexpr char kXxh3 = 4;
 // A block is followed by: compression type (1) | checksum (4).
 constexpr std::uint64_t kTrailerSize = 5;
+constexpr std::uint32_t kTypeFactor = 0x6b9083d9;  // how the checksum covers the compression type
 constexpr std::string_view kProperties = "rocksdb.properties";
 
 struct Handle {
@@ -50,9 +51,7 @@ std::optional<Handle> take_handle(std::string_view& bytes) noexcept {
 bool is_sound(std::string_view bytes) noexcept {
   const char* const trailer = bytes.data() + bytes.size() - kTrailerSize;
   const auto hash = static_cast<std::uint32_t>(hash_bytes(bytes.substr(0, bytes.size() - kTrailerSize), 0));
-  // So that the compression type is covered too.
-  constexpr std::uint32_t kOfType = 0x6b9083d9;
-  return (hash ^ static_cast<unsigned char>(*trailer) * kOfType) == fetch_int<std::uint32_t>(trailer + 1);
+  return (hash ^ static_cast<unsigned char>(*trailer) * kTypeFactor) == fetch_int<std::uint32_t>(trailer + 1);
 }
 
 /// The handle that a sound meta index has for `name`; nothing if it has none.

@@ -1,4 +1,4 @@
-// Database files whose beginnings of reading are checked before RocksDB reads them.
+// Checks what RocksDB reads of a database file before RocksDB checks it.
 //
 // RocksDB compares the checksum of each block before it takes the block apart, but for one: the properties of a database
 // file are parsed first, and their checksum compared afterwards. In a build with assertions, as Debian's, a flipped byte
