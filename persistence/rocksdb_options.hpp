@@ -43,6 +43,7 @@ inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.whole_key_filtering = false;  // loads seek by oid: only the prefix can be looked up in a filter
   table.format_version = 5;
+  table.checksum = rocksdb::kXXH3;  // as the check of database files that are opened expects
 
   rocksdb::Options rocks;
   rocks.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -65,6 +66,10 @@ inline rocksdb::Options make_rocksdb_options(const RocksDbOptions& options) {
   const int sixteens = std::max(rocks.max_open_files / 16, 1);
   rocks.table_cache_numshardbits = std::min(static_cast<int>(std::bit_width(static_cast<unsigned>(sixteens))) - 1, 6);
   rocks.max_background_jobs = std::max(options.background_jobs, 1);
+  // One flush at a time, as with fewer than 8 jobs anyway: RocksDB cannot resume if a flush fails while another one is
+  // scheduled.
+  rocks.max_background_flushes = 1;
+  rocks.max_background_compactions = std::max(options.background_jobs - 1, 1);
   rocks.info_log_level = rocksdb::WARN_LEVEL;
   rocks.keep_log_file_num = 4;
   rocks.stats_dump_period_sec = 0;

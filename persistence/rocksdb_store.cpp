@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "detail/checked_tables.hpp"
 #include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
 #include "detail/group_check.hpp"
@@ -42,6 +43,7 @@ using namespace detail;
 RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOptions& options, bool create,
                             std::shared_ptr<Watch> watch, Witness& witness) {
   rocksdb::Options rocks = make_rocksdb_options(options);
+  rocks.env = checked_env();
   rocks.create_if_missing = create;
   rocks.create_missing_column_families = create;
   rocks.listeners.push_back(std::move(watch));
@@ -140,6 +142,7 @@ class RocksDbStore::Impl {
 
   OidBlock allocate_oids(std::uint64_t count) {
     if (count == 0) throw std::invalid_argument("allocate_oids: count must be at least 1");
+    require_own("reserve oids");
     const std::lock_guard lock(oid_mutex_);
     if (count > pool_end_ - oids_.next) reserve_oids(count);
     const OidBlock block{Oid{oids_.next}, count};
@@ -148,10 +151,10 @@ class RocksDbStore::Impl {
   }
 
   void commit(std::span<const TransactionWrite> group) {
+    require_own("commit");
     const std::lock_guard lock(commit_mutex_);
     if (group.empty()) return;
     group_check_.require_valid(group, last_tid());
-    require_own("commit");
     writer_.require_writable("commit");
     batch_.Clear();
     add_mark(batch_);
@@ -209,6 +212,8 @@ class RocksDbStore::Impl {
       store_id_ = record.store_id = content_.format.store_id;
       record.state = WitnessRecord::State::open;
       record.log = 0;  // opening makes the logs of before obsolete
+      // Opening deletes what else tells of lost oids, before they are skipped.
+      record.oid_limit = std::max(record.oid_limit, content_.oids_lost_below);
     }
     // A store without one gets its witness when all of it was found to be in order.
     if (create || content_.format.version == StoreFormat::kVersion) witness_.begin(record);
@@ -354,7 +359,6 @@ class RocksDbStore::Impl {
   void reserve_oids(std::uint64_t count) {
     const std::uint64_t end = kMaxOid.value + 1;
     if (oids_.next > end || count > end - oids_.next) throw OidRangeError(Oid{oids_.next});
-    require_own("reserve oids");
     writer_.require_writable("reserve oids");
     const std::uint64_t wanted = count + std::min(options_.oid_block, end - oids_.next - count);
     const std::uint64_t limit = std::max(oids_.limit, oids_.next + wanted);
@@ -371,6 +375,7 @@ class RocksDbStore::Impl {
     witness_.reserved(limit);
   }
 
+  // Comes before any lock: in a forked child the thread that holds one may be missing.
   void require_own(const char* operation) const {
     if (is_own()) return;
     throw StoreError(store_message(path_, operation, "this process was forked after the store was opened"));

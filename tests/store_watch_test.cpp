@@ -16,11 +16,19 @@ Status report(Watch& watch, Reason reason, const Status& error, Status::Severity
   return status;
 }
 
-void stop_writes(Watch& watch, bool stop) {
+void stop_writes(Watch& watch, const char* family, bool stop) {
   rocksdb::WriteStallInfo info;
+  info.cf_name = family;
   info.condition.prev = stop ? rocksdb::WriteStallCondition::kDelayed : rocksdb::WriteStallCondition::kStopped;
   info.condition.cur = stop ? rocksdb::WriteStallCondition::kStopped : rocksdb::WriteStallCondition::kNormal;
   watch.OnStallConditionsChanged(info);
+}
+
+void flush(Watch& watch, const char* family, bool fills_level0) {
+  rocksdb::FlushJobInfo info;
+  info.cf_name = family;
+  info.triggered_writes_stop = fills_level0;
+  watch.OnFlushCompleted(nullptr, info);
 }
 
 const Status kFull = Status::NoSpace("while appending", "No space left on device");
@@ -52,12 +60,20 @@ TEST(Watch, ACompactionWithoutRoomIsTriedAgainUnlessWritesWaitForIt) {
   EXPECT_TRUE(report(watch, Reason::kCompaction, kFull, Status::kSoftError).ok()) << "RocksDB is to forget it";
   EXPECT_TRUE(report(watch, Reason::kCompaction, kQuota, Status::kFatalError).ok());
   EXPECT_EQ(watch.halts(), 0u);
-  stop_writes(watch, true);
+  stop_writes(watch, "revisions", true);
+  flush(watch, "revisions", false);
+  EXPECT_TRUE(report(watch, Reason::kCompaction, kFull, Status::kSoftError).ok()) << "they wait for a flush";
+  EXPECT_EQ(watch.halts(), 0u);
+  flush(watch, "revisions", true);
   EXPECT_EQ(report(watch, Reason::kCompaction, kFull, Status::kSoftError).severity(), Status::kHardError);
   EXPECT_EQ(watch.halts(), 1u);
   EXPECT_FALSE(watch.failed());
-  stop_writes(watch, false);
+  stop_writes(watch, "transactions", false);
+  EXPECT_FALSE(report(watch, Reason::kCompaction, kFull, Status::kSoftError).ok()) << "that is another family";
+  stop_writes(watch, "revisions", false);
   EXPECT_TRUE(report(watch, Reason::kCompaction, kFull, Status::kSoftError).ok());
+  stop_writes(watch, "revisions", true);
+  EXPECT_TRUE(report(watch, Reason::kCompaction, kFull, Status::kSoftError).ok()) << "level 0 was full earlier";
 }
 
 TEST(Watch, EverythingElseClosesTheStoreForWriting) {
@@ -72,7 +88,7 @@ TEST(Watch, EverythingElseClosesTheStoreForWriting) {
       report(watch, reason, cause, Status::kHardError);
       EXPECT_TRUE(watch.failed()) << "a write to the log";
       const std::string first = watch.cause();
-      watch.fail("another");
+      watch.fail(Status::IOError("another"));
       EXPECT_EQ(watch.cause(), first);
     }
   }

@@ -300,6 +300,17 @@ TEST_F(StoreWitness, AnInterruptedCreationIsTakenUpAgain) {
   }
 }
 
+// The witness is all that knows of oids whose reservation is lost, until they are skipped.
+TEST_F(StoreWitness, AnAcceptedLossThatIsInterruptedGivesNoOidTwice) {
+  write_files(without(without(killed(), ".log"), "LOCK"), copy());
+  fs::create_directory(copy() / "LOCK");  // can be opened for reading only
+  EXPECT_THROW(open_again(true), StoreError);
+  fs::remove(copy() / "LOCK");
+  EXPECT_THROW(open_again(), StoreCorruptError);
+  EXPECT_EQ(open_again(true), 10u);
+  EXPECT_EQ(open_again(), 10u);
+}
+
 // Stores of the first format have no witness. They get it once, when all of them was found to be in order.
 TEST_F(StoreWitness, AStoreOfTheFirstFormatIsVerifiedAndAdopted) {
   const Files first = read_files(fs::path(kStoreFixtures) / "1" / "killed");

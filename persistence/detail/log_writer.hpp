@@ -12,12 +12,14 @@
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "cow_cache/errors.hpp"
@@ -54,10 +56,13 @@ class LogWriter {
     const std::uint64_t errors = Watch::errors_of_this_thread();
     const rocksdb::Status status = db_.Write(options, &batch);
     if (status.ok()) return;
-    const std::string cause = store_message(path_, operation, status.ToString());
-    if (Watch::errors_of_this_thread() == errors && !watch_->failed() && watch_->halts() != 0) throw_halted(operation);
-    watch_->fail(cause);
-    on_unknown(cause);
+    if (Watch::errors_of_this_thread() == errors && !watch_->failed() && (watch_->halts() != 0 || is_refusal(status))) {
+      // RocksDB announces a halt before it halts: what came in between has resumed nothing.
+      if (watch_->halts() == 0) watch_->halt(status);
+      throw_halted(operation);
+    }
+    watch_->fail(status);  // before anything that may throw
+    on_unknown(store_message(path_, operation, status.ToString()));
   }
 
  private:
@@ -70,18 +75,36 @@ class LogWriter {
         store_message(path_, operation, "no room for what is in memory, nothing was written: " + watch_->cause()));
   }
 
+  // RocksDB answers with the error that halted it, of the severity that `Watch` gave it.
+  static bool is_refusal(const rocksdb::Status& status) {
+    return is_no_room(status) && status.severity() == rocksdb::Status::kHardError;
+  }
+
+  // DB::Resume must find no flush or compaction: if one fails meanwhile, it gives up while a flush of its own is
+  // scheduled and has not begun. RocksDB forgets that flush, and the next DB::Resume waits for it for ever. While it is
+  // halted none begins; and DB::Resume would wait for those that are under way as well.
+  void wait_for_background() {
+    for (const std::string& running :
+         {rocksdb::DB::Properties::kNumRunningFlushes, rocksdb::DB::Properties::kNumRunningCompactions}) {
+      for (std::uint64_t count = 0; db_.GetIntProperty(running, &count) && count != 0;) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+  }
+
   void resume(const char* operation) {
     const std::lock_guard lock(mutex_);
     if (watch_->failed()) throw_read_only(operation);
-    const std::uint64_t halts = watch_->halts();
-    if (halts == 0) return;
+    if (watch_->halts() == 0) return;
     require_disk_space(path_, operation, reserve_, buffers_);
+    wait_for_background();
+    const std::uint64_t halts = watch_->halts();
     const rocksdb::Status status = db_.Resume();
     if (status.ok()) {
       watch_->resumed(halts);
       return;
     }
-    if (!is_no_room(status)) watch_->fail(status.ToString());
+    if (!is_no_room(status)) watch_->fail(status);
     if (watch_->failed()) throw_read_only(operation);
     throw_halted(operation);
   }

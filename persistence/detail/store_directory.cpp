@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cow_cache/errors.hpp"
+#include "checked_tables.hpp"
 #include "encoding.hpp"
 #include "log_mark.hpp"
 #include "persistence/rocksdb_options.hpp"
@@ -62,6 +63,7 @@ RocksDbHandle open_for_reading(const std::filesystem::path& directory, const std
   RocksDbOptions small;
   small.block_cache_bytes = std::size_t{1} << 20;
   rocksdb::Options rocks = make_rocksdb_options(small);
+  rocks.env = checked_env();
   rocks.info_log = std::make_shared<SilentLogger>();
   rocks.max_open_files = 16;  // do not touch each file of a big database
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{

@@ -92,12 +92,12 @@ void StorePlace::make(const fs::path& directory) {
   make(above);
   // "a/b/..": with "a/b" made, this is there.
   if (fs::is_directory(directory, failure)) return;
-  made_.reserve(made_.size() + 1);
+  made_.push_back(directory);
   if (!fs::create_directory(directory, failure)) {
+    made_.pop_back();
     if (!failure) return;  // another process was faster
     throw StoreError(store_message(directory, "create the directory", failure.message()));
   }
-  made_.push_back(directory);
   // RocksDB syncs the directory, but not its name in the one above: a power failure could lose the whole store.
   sync_directory(above);
 }

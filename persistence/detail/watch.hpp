@@ -5,7 +5,9 @@
 //  - A compaction is tried again every second, by RocksDB, if it is told that there was no error. Left to itself it
 //    would remember a "soft" error, which nothing clears, and fail writes because of it much later.
 //  - Otherwise RocksDB *halts*: it does no background work, and refuses writes before it has touched the log.
-//    `LogWriter` resumes it when there is room. A compaction halts it too if writes wait for that compaction.
+//    `LogWriter` resumes it when there is room. A compaction halts it too if writes wait for that compaction. If they
+//    wait for a flush it must not: RocksDB forgets a flush that was scheduled, but had not begun, when it halted, and
+//    `DB::Resume` waits for that flush for ever.
 // Every other failure, and every failure of a write to the log, closes the store for writing.
 //
 // Thread safety: every function may be called from any number of threads at once.
@@ -20,7 +22,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "rocksdb_status.hpp"
@@ -40,28 +44,34 @@ class Watch final : public rocksdb::EventListener {
     const bool in_background =
         reason != rocksdb::BackgroundErrorReason::kWriteCallback && reason != rocksdb::BackgroundErrorReason::kMemTable;
     if (in_background && is_no_room(*status)) {
-      if (reason == rocksdb::BackgroundErrorReason::kCompaction && stopped_families_.load() == 0) {
+      if (reason == rocksdb::BackgroundErrorReason::kCompaction && !is_awaited()) {
         *status = rocksdb::Status::OK();
         return;
       }
-      halt(status->ToString());
+      halt(*status);
       // Only from a hard error can be resumed: not from a soft one, nor from a fatal one, which a used-up quota is.
       *status = rocksdb::Status(*status, rocksdb::Status::kHardError);
     } else if (!in_background || status->severity() >= rocksdb::Status::kHardError) {
-      fail(status->ToString());
+      fail(*status);
     }
   }
   void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override {
-    constexpr auto kStopped = rocksdb::WriteStallCondition::kStopped;
-    stopped_families_ += (info.condition.cur == kStopped) - (info.condition.prev == kStopped);
+    if (info.condition.cur == rocksdb::WriteStallCondition::kStopped) return;
+    const std::lock_guard lock(mutex_);
+    full_families_.erase(info.cf_name);
   }
-  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo&) override { ++generation_; }
+  void OnFlushCompleted(rocksdb::DB*, const rocksdb::FlushJobInfo& info) override {
+    ++generation_;
+    if (!info.triggered_writes_stop) return;
+    const std::lock_guard lock(mutex_);
+    full_families_.insert(info.cf_name);
+  }
   void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo&) override { ++generation_; }
 
   /// Closes the store for writing.
-  void fail(const std::string& cause) {
+  void fail(const rocksdb::Status& cause) noexcept {
     const std::lock_guard lock(mutex_);
-    if (!failed_.load(std::memory_order_relaxed)) cause_ = cause;
+    keep(cause);
     // Pairs with the load in `failed`: a thread that sees it reads the cause, under the mutex.
     failed_.store(true, std::memory_order_release);
   }
@@ -69,6 +79,14 @@ class Watch final : public rocksdb::EventListener {
 
   /// The number of failures for want of room that nobody has resumed from; 0: background work goes on.
   std::uint64_t halts() const noexcept { return halts_.load(std::memory_order_acquire); }
+
+  /// RocksDB has halted for want of room.
+  void halt(const rocksdb::Status& cause) noexcept {
+    const std::lock_guard lock(mutex_);
+    keep(cause);
+    // Pairs with the load in `halts`.
+    halts_.store(halts_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
 
   /// Background work was resumed. Does nothing if it has been halted again since there were `halts` halts.
   void resumed(std::uint64_t halts) {
@@ -90,11 +108,20 @@ class Watch final : public rocksdb::EventListener {
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_relaxed); }
 
  private:
-  void halt(const std::string& cause) {
+  // REQUIRES: mutex_ is held.
+  void keep(const rocksdb::Status& cause) noexcept {
+    if (failed_.load(std::memory_order_relaxed)) return;
+    try {
+      cause_ = cause.ToString();
+    } catch (const std::exception&) {
+      cause_.clear();  // no memory for words
+    }
+  }
+
+  // True if writes wait for a compaction.
+  bool is_awaited() const {
     const std::lock_guard lock(mutex_);
-    if (!failed_.load(std::memory_order_relaxed)) cause_ = cause;
-    // Pairs with the load in `halts`.
-    halts_.store(halts_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+    return !full_families_.empty();
   }
 
   static std::uint64_t& thread_errors() noexcept {
@@ -103,11 +130,11 @@ class Watch final : public rocksdb::EventListener {
   }
 
   std::atomic<std::uint64_t> generation_{0};
-  std::atomic<int> stopped_families_{0};  // column families that accept no write before a compaction has ended
-  std::atomic<std::uint64_t> halts_{0};   // written under the mutex, as is the next
+  std::atomic<std::uint64_t> halts_{0};  // written under the mutex, as is the next
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
   std::string cause_;
+  std::set<std::string> full_families_;  // column families that accept no more flushes: writes are stopped
 };
 
 }  // namespace cow::detail
