@@ -83,8 +83,13 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
         ::mmap(nullptr, kRangeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) throw std::bad_alloc();
     slots_ = static_cast<TransactionSlot*>(range);
-    std::scoped_lock lock(living_mutex());
-    living()[id_] = this;
+    try {
+      std::scoped_lock lock(living_mutex());
+      living()[id_] = this;
+    } catch (...) {
+      ::munmap(range, kRangeBytes);
+      throw;
+    }
   }
 
   TransactionRegistry(const TransactionRegistry&) = delete;

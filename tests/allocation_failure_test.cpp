@@ -1,6 +1,11 @@
 // Every allocation may fail: whatever a database was doing, it throws or succeeds, loses nothing and goes on.
+#include <unistd.h>
+
 #include <atomic>
+#include <cstddef>
+#include <fstream>
 #include <memory>
+#include <new>
 #include <thread>
 
 #include "allocation_failure_testing.hpp"
@@ -359,6 +364,28 @@ TEST(AllocationFailure, OpeningAndClosing) {
                    another.transact([](Transaction& txn) { (void)txn.create(Item{}); });
                  });
                }});
+}
+
+std::size_t bytes_of_addresses() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(AllocationFailure, WhatDoesNotOpenLeavesNoRangeOfAddresses) {
+  MemoryStore store;
+  { Database warm(store); }
+  bool failed = true;
+  for (int n = 1; failed; ++n) {
+    std::size_t before = bytes_of_addresses();
+    failing_memory::arm(n, failing_memory::Fails::once);
+    try {
+      Database database(store);
+    } catch (const std::bad_alloc&) {
+    }
+    failed = failing_memory::disarm();
+    EXPECT_LT(bytes_of_addresses(), before + (std::size_t{16} << 20)) << "allocation " << n;
+  }
 }
 
 TEST(AllocationFailure, ThreadsThatEnd) {
