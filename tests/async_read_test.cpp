@@ -189,7 +189,8 @@ TEST_F(AsyncRead, PrefetchMakesHits) {
 
 TEST_F(AsyncRead, ManyLoopsUnderPressureOfMemory) {
   // Strands on two threads, a budget far below what they read, evictions all the time: loads, waiters and retries race.
-  Database small(store, {.cache_bytes = 64 << 10, .limbo_bytes = 4 << 10});
+  MemoryStore of_small;
+  Database small(of_small, {.cache_bytes = 64 << 10, .limbo_bytes = 4 << 10});
   AsyncDatabase async_small(small, {.load_threads = 3});
   std::vector<Ref<Account>> many = small.transact([](Transaction& txn) {
     std::vector<Ref<Account>> made;
