@@ -41,10 +41,10 @@ class SnapshotsInUse {
   void refresh(const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier) noexcept {
     try {
       std::uint64_t now = frontier.load(std::memory_order_seq_cst);  // before the scan: registry, active_snapshots
-      snapshots_ = registry.active_snapshots();
+      registry.active_snapshots(snapshots_);
       frontier_ = now;
     } catch (const std::bad_alloc&) {
-      // Then the old one must do.
+      // Then some are missing, and what they see is loaded again where it is read.
     }
   }
 

@@ -136,11 +136,14 @@ class SharedCache::Reader {
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
     cache_->require_one_memory();
-    StateHeader& base = read_first(reference, type_operations<T>, writes);
+    StateHeader& base = read_unwritten(reference, type_operations<T>);
     StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
     Tid revision{base.begin.load(std::memory_order_relaxed)};
     add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
-    mark_diverted(base, reference.oid());
+    log_.mark_diverted(handle_of(&base));
+    // Relaxed: what must be seen was acquired before (invariant 3b).
+    if ((base.key.load(std::memory_order_relaxed) & kDeadMark) != 0) [[unlikely]]
+      mark_living(reference.oid());
     return value_of<T>(clone);
   }
 
@@ -179,14 +182,20 @@ class SharedCache::Reader {
   };
 
   [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    if (StateHeader* state = look_at_hint(reference, writes)) [[likely]]
+    if (StateHeader* state = writes.empty() ? look_at_hint(reference) : nullptr) [[likely]]
       return *state;
     return read_by_any_means(reference, operations, writes);
   }
   [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    if (StateHeader* state = look_at_hint(reference, writes)) [[likely]]
+    if (StateHeader* state = writes.empty() ? look_at_hint(reference) : nullptr) [[likely]]
       return state;
     return read_without_waiting(reference, operations, writes);
+  }
+  /// `read_first` of an object that the transaction itself has not written. REQUIRES: active.
+  [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
+    if (StateHeader* state = look_at_hint(reference)) [[likely]]
+      return *state;
+    return read_unwritten_by_any_means(reference, operations);
   }
 
   [[gnu::noinline]] StateHeader& read_by_any_means(auto& reference, const TypeOperations& operations,
@@ -194,17 +203,22 @@ class SharedCache::Reader {
     Miss miss;
     return *read_first(reference, operations, writes, miss);
   }
+  [[gnu::noinline]] StateHeader& read_unwritten_by_any_means(auto& reference, const TypeOperations& operations) {
+    Miss miss;
+    return *read_shared(reference, operations, miss);
+  }
   [[gnu::noinline]] StateHeader* read_without_waiting(auto& reference, const TypeOperations& operations,
                                                       WriteSet& writes) {
     Miss miss{.loads = false};
     return read_first(reference, operations, writes, miss);
   }
 
-  /// Fast path of a first read: no writes, and a correct hint. Returns null, with nothing changed, otherwise. Apart from the
-  /// rest, so that it needs no stack frame and calls nothing. (An ended transaction's log has room for nothing.)
-  [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference, const WriteSet& writes) noexcept {
+  /// Fast path of a first read: the hint is right. Null, with nothing changed, otherwise. Apart from the rest, so that it needs
+  /// no stack frame and calls nothing. (An ended transaction's log has room for nothing.) REQUIRES: the transaction itself has
+  /// not written the object.
+  [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference) noexcept {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
+    if (slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
     if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) != Look::visible)
         [[unlikely]] {
       log_.undo_add();
@@ -221,6 +235,12 @@ class SharedCache::Reader {
     if (!writes.empty() || state == &detail::nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
+    return read_shared(reference, operations, miss);
+  }
+
+  /// The same of an object that the transaction itself has not written. REQUIRES: active.
+  [[gnu::always_inline]] StateHeader* read_shared(auto& reference, const TypeOperations& operations, Miss& miss) {
+    StateHeader* state = reference.hint();
     wake();
     if (log_.size() >= check_at_) [[unlikely]]
       look_through_log();
@@ -282,7 +302,7 @@ class SharedCache::Reader {
     return Look::visible;
   }
 
-  static void mark_visited(StateHeader& state) noexcept {
+  [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept {
     // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
     if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
   }
@@ -302,12 +322,8 @@ class SharedCache::Reader {
     }
   }
 
-  /// Lets reads of an object look for its clone, whichever of its states they come by (invariant 3).
-  void mark_diverted(const StateHeader& base, Oid oid) {
-    log_.mark_diverted(handle_of(&base));
-    // Relaxed: what must be seen was acquired before (invariant 3b).
-    if ((base.key.load(std::memory_order_relaxed) & kDeadMark) == 0) [[likely]]
-      return;
+  /// Lets reads of an object look for its clone, whichever of its states they come by (invariant 3c). Its base has died.
+  [[gnu::noinline]] void mark_living(Oid oid) {
     std::scoped_lock lock(cache_->table_.mutex_of(oid));
     // Relaxed: the lock guards the chain.
     for (StateHeader* state = cache_->table_.find(oid); state != nullptr;
@@ -380,7 +396,7 @@ class SharedCache::Reader {
   /// The state that `build` makes. Where there are no addresses for it (detail/state_range.hpp) the cache's states of that
   /// size make room; LimitError then says that transactions hold them all, or other caches.
   template <class Build>
-  StateHeader& with_room(Build&& build) {
+  [[gnu::always_inline]] StateHeader& with_room(Build&& build) {
     try {
       return build();
     } catch (const LimitError&) {  // thrown before anything was built

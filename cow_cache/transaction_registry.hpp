@@ -196,13 +196,19 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// costs it a load from the store, no more.
   std::vector<std::uint64_t> active_snapshots() const {
     std::vector<std::uint64_t> snapshots;
+    active_snapshots(snapshots);
+    return snapshots;
+  }
+  /// The same, in a list that has room from the last time. Throws std::bad_alloc, and may have lost some then.
+  void active_snapshots(std::vector<std::uint64_t>& snapshots) const {
+    snapshots.clear();
     for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {
       // Relaxed: written before `announced`, which was read with seq_cst (slot invariant 2).
       if (is_active(announced)) snapshots.push_back(slot.snapshot.load(std::memory_order_relaxed));
     });
+    if (snapshots.size() < 2) return;
     std::sort(snapshots.begin(), snapshots.end());
     snapshots.erase(std::unique(snapshots.begin(), snapshots.end()), snapshots.end());
-    return snapshots;
   }
 
   /// Makes every transaction that was announced at or below `epoch` hold those of the states in its log for which

@@ -43,7 +43,7 @@ inline const bool asymmetric_fences = register_membarrier();
 /// The reader's announcement, ordered before any later `look`. (`Atomic` is std::atomic but where the protocol is checked:
 /// tests/models/relacy.)
 template <template <class> class Atomic, class Value>
-inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
+[[gnu::always_inline]] inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
     entry.store(value, std::memory_order_relaxed);
@@ -55,7 +55,7 @@ inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
 
 /// The same, and a release: what the thread did before happens before whatever acquires the value.
 template <template <class> class Atomic, class Value>
-inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
+[[gnu::always_inline]] inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     entry.store(value, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -67,7 +67,7 @@ inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
 /// The reader's look, ordered after `store_before_look`. Acquire at least: it pairs with the release that published the
 /// state, so that a reader that sees a live key sees the value.
 template <template <class> class Atomic, class Value>
-inline Value look(const Atomic<Value>& key) noexcept {
+[[gnu::always_inline]] inline Value look(const Atomic<Value>& key) noexcept {
   return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);
 }
 
