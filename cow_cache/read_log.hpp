@@ -52,12 +52,7 @@ class ReadLog {
 
   /// Empties the log. REQUIRES: no state that it protects is used any more.
   void close() noexcept {
-    if (size() > 0) {
-      table().clear();
-      shrink();
-      if (index_ != nullptr) [[unlikely]]
-        drop_index();
-    }
+    if (size() > 0) clear();
     *this = ReadLog{};
   }
 
@@ -228,6 +223,14 @@ class ReadLog {
     { std::scoped_lock wait(slot_->log_lock); }          // for a scanner of the old one
     count_bytes(table->bytes() - old.bytes());
     LogTable::destroy(&old);
+  }
+
+  // Not inlined, nor what it calls: a transaction that has read nothing needs no register for it.
+  [[gnu::noinline]] void clear() noexcept {
+    table().clear();
+    shrink();
+    if (index_ != nullptr) [[unlikely]]
+      drop_index();
   }
 
   void drop_index() noexcept {

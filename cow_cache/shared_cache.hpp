@@ -447,16 +447,14 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// free. (Private states, of transactions, are never alive.)
   std::size_t drop_all() {
     evictor_.forget_all();
-    std::size_t dropped = 0;
+    StateChain evicted;
     for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
-      StateChain evicted;
-      {
-        std::scoped_lock lock(table_.mutex_of_stripe(stripe));
-        table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, evicted); });
-      }
-      dropped += evicted.size();
-      retire_evicted(evicted);
+      std::scoped_lock lock(table_.mutex_of_stripe(stripe));
+      table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, evicted); });
     }
+    evicted.sort_by_address();
+    std::size_t dropped = evicted.size();
+    retire_evicted(evicted);
     return dropped;
   }
 

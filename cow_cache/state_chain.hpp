@@ -11,10 +11,14 @@
 //  2. Nothing else of a dead state changes: a transaction that has logged it reads its key, its interval and its value.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <new>
 #include <utility>
+#include <vector>
 
 #include "state.hpp"
 
@@ -77,6 +81,21 @@ class StateChain {
     --count_;
     bytes_ -= charge_in(state);
     return state;
+  }
+
+  /// Sorts the states by their addresses. Without memory for that they stay as they are.
+  void sort_by_address() noexcept {
+    std::vector<StateHeader*> states;
+    try {
+      states.reserve(count_);
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+    for_each([&](StateHeader& state) { states.push_back(&state); });
+    std::sort(states.begin(), states.end(), std::less<>());
+    StateChain sorted;
+    for (StateHeader* state : states) sorted.add(*state);
+    *this = std::move(sorted);
   }
 
   /// Calls `visit(StateHeader&)` for each state; it changes no link.

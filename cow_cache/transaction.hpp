@@ -121,7 +121,7 @@ class BasicTransaction {
     }
     reader_.end();
     // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
-    if (!writes_.empty()) database_->cache_.settle(writes_);
+    if (!writes_.empty()) settle();
   }
 
   /// Ends the transaction without its changes. Harmless when it has ended.
@@ -165,7 +165,7 @@ class BasicTransaction {
   BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session, Isolation isolation)
       : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
 
-  void commit_writes() {
+  [[gnu::noinline]] void commit_writes() {
     // Not within `try`: to abort means to give states back, to the memory that they are from.
     if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
     detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
@@ -187,9 +187,11 @@ class BasicTransaction {
     }
   }
 
+  [[gnu::noinline]] void settle() noexcept { database_->cache_.settle(writes_); }
+
   /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
   /// to them. Baselines change shared states, which they must restore before they end.
-  void abort_writes() noexcept {
+  [[gnu::noinline]] void abort_writes() noexcept {
     if (writes_.frozen()) {
       std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
       std::terminate();

@@ -168,10 +168,8 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     if (detail::look(slot.waited_for)) [[unlikely]]
       let_go(slot);
     slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the acquire in `idle_slot`
-    if (!owned_by_thread) {
-      std::scoped_lock lock(free_mutex_);
-      free_.push_back(&slot);
-    }
+    if (!owned_by_thread) [[unlikely]]
+      free(slot);
   }
 
   /// The stamp for states that are dead and unlinked by now (invariant 1). One such step for a whole batch of them: every
@@ -320,8 +318,13 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     return true;
   }
 
+  [[gnu::noinline]] void free(TransactionSlot& slot) noexcept {
+    std::scoped_lock lock(free_mutex_);
+    free_.push_back(&slot);
+  }
+
   /// From here on no thread parks the transaction. Forgets what it found absent.
-  void tidy_up(TransactionSlot& slot) noexcept {
+  [[gnu::noinline]] void tidy_up(TransactionSlot& slot) noexcept {
     slot.leaves_more = false;
     slot.absent.reset();
     std::scoped_lock lock(slot.log_lock);
@@ -329,7 +332,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   }
 
   /// Gives back what others have made a transaction hold. REQUIRES: it has announced its end.
-  void let_go(TransactionSlot& slot) noexcept {
+  [[gnu::noinline]] void let_go(TransactionSlot& slot) noexcept {
     std::vector<StateHandle> held;
     {
       std::scoped_lock lock(slot.log_lock);
@@ -392,6 +395,11 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       if (entry.slot->announced.load(std::memory_order_acquire) == TransactionSlot::kIdle) return *entry.slot;
       return free_slot();
     }
+    return further_slot(mine);
+  }
+
+  /// For a thread that has no slot of this registry yet.
+  [[gnu::noinline]] TransactionSlot& further_slot(ThreadSlots& mine) {
     if (mine.has_ended) return free_slot();
     static thread_local const AtThreadEnd at_thread_end;
     (void)&at_thread_end;  // makes it: its destructor runs when the thread ends
@@ -403,7 +411,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     return slot;
   }
 
-  TransactionSlot& free_slot() {
+  [[gnu::noinline]] TransactionSlot& free_slot() {
     std::scoped_lock lock(free_mutex_);
     std::erase_if(orphans_, [&](TransactionSlot* slot) {
       // Acquire: pairs with the release in `end`; from here on nobody else touches the slot.
