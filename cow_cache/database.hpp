@@ -7,7 +7,8 @@
 //  1. There is one database per store in a process, and it alone commits to the store: a second one on the same store
 //     object is refused. (A store that passes calls on to another is an object of its own; RocksDbStore locks its directory.
 //     There are no databases that only read: every one may commit.)
-//  2. The database outlives its transactions and sessions; its destructor terminates the program if one is active.
+//  2. The database outlives its transactions and sessions, and every call of theirs: a commit still works in the cache after
+//     its transaction has ended. Its destructor terminates the program if a transaction is active.
 #pragma once
 
 #include <algorithm>
