@@ -137,8 +137,10 @@ class HybridReclaimer final : public Reclaimer, private Heir {
   }
 
   std::uint64_t look_at_announcements() noexcept {
-    std::uint64_t below = registry_.safe_below(), known = safe_below_.load(std::memory_order_relaxed);
-    // Release: what the transactions that have ended did with states happens before others free them; acquire: below.
+    std::uint64_t below = registry_.safe_below();
+    // What the transactions that have ended did with states must happen before they are freed. Release: for the threads that
+    // free by this look; acquire, of the load as well: the look of another thread may be the later one.
+    std::uint64_t known = safe_below_.load(std::memory_order_acquire);
     while (known < below && !safe_below_.compare_exchange_weak(known, below, std::memory_order_acq_rel)) {
     }
     return std::max(known, below);

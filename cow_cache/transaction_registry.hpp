@@ -189,15 +189,10 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// The states of parked transactions, and those that `hold_logged` has found.
   HeldStates& held() noexcept { return held_; }
 
-  /// The snapshots in use, ascending, without repetition. One that begins meanwhile may be missing. Its snapshot may
-  /// even lie below the frontier, if its thread was preempted in the middle of `begin`; pruning what it would have seen
-  /// costs it a load from the store, no more.
-  std::vector<std::uint64_t> active_snapshots() const {
-    std::vector<std::uint64_t> snapshots;
-    active_snapshots(snapshots);
-    return snapshots;
-  }
-  /// The same, in a list that has room from the last time. Throws std::bad_alloc, and may have lost some then.
+  /// The snapshots in use, ascending, without repetition, in a list that has room from the last time. One that begins
+  /// meanwhile may be missing. Its snapshot may even lie below the frontier, if its thread was preempted in the middle of
+  /// `begin`; pruning what it would have seen costs it a load from the store, no more. Throws std::bad_alloc, and may have
+  /// lost some then.
   void active_snapshots(std::vector<std::uint64_t>& snapshots) const {
     snapshots.clear();
     for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {
@@ -225,8 +220,9 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     bool held_all = true;
     for (std::uint32_t i = 0; i < count && held_all; ++i) {
       TransactionSlot& slot = slots_[i];
-      // Relaxed: set by this thread, above or in an earlier call; the owner has cleared it at its end, or the next one has.
-      if (!slot.waited_for.load(std::memory_order_relaxed)) continue;
+      // Set by this thread, above or in an earlier call; cleared by the owner at its end, or by the next one. Acquire: pairs
+      // with the release in `let_go`. What the owner did with states happens before they are freed.
+      if (!slot.waited_for.load(std::memory_order_acquire)) continue;
       std::scoped_lock lock(slot.log_lock);
       if (slot.announced.load(std::memory_order_seq_cst) <= epoch) held_all = hold(slot, wanted, released);
     }
@@ -336,7 +332,8 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     std::vector<StateHandle> held;
     {
       std::scoped_lock lock(slot.log_lock);
-      slot.waited_for.store(false, std::memory_order_relaxed);  // under the lock: for what is held by now
+      // Under the lock: for what is held by now. Release: for a scanner that reads nothing else of the slot (`hold_logged`).
+      slot.waited_for.store(false, std::memory_order_release);
       held.swap(slot.held);
     }
     if (held.empty()) return;

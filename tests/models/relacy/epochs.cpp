@@ -21,7 +21,8 @@ struct Steps {
                                     kMark = rl::mo_seq_cst, kStamp = rl::mo_seq_cst, kScan = rl::mo_seq_cst,
                                     kCache = rl::mo_release, kCached = rl::mo_acquire, kFallAsleep = rl::mo_release,
                                     kEnding = rl::mo_seq_cst, kClear = rl::mo_release, kReadFlag = rl::mo_seq_cst,
-                                    kSetFlag = rl::mo_seq_cst, kReadLog = rl::mo_seq_cst;
+                                    kSetFlag = rl::mo_seq_cst, kReadLog = rl::mo_seq_cst, kClearFlag = rl::mo_release,
+                                    kReadFlagAgain = rl::mo_acquire, kLaterCached = rl::mo_acquire;
   static constexpr bool kLoadsTwice = true, kStampsFirst = false, kLimitLast = false, kHasLimit = true,
                         kFreesAtStamp = false;
   static constexpr bool kParksFirst = false, kUnholdsAtWake = false, kIgnoresMultiset = false, kMultisetFirst = false,
@@ -91,6 +92,15 @@ struct SetsFlagRelaxed : Steps {
 };
 struct ReadsLogRelaxed : Steps {
   static constexpr rl::memory_order kReadLog = rl::mo_relaxed;
+};
+struct ClearsFlagRelaxed : Steps {
+  static constexpr rl::memory_order kClearFlag = rl::mo_relaxed;
+};
+struct ReadsFlagAgainRelaxed : Steps {
+  static constexpr rl::memory_order kReadFlagAgain = rl::mo_relaxed;
+};
+struct LaterCacheRelaxed : Steps {
+  static constexpr rl::memory_order kLaterCached = rl::mo_relaxed;
 };
 struct ReadsFlagFirst : Steps {
   static constexpr bool kReadsFlagFirst = true;
@@ -173,7 +183,7 @@ struct Protocol {
   /// What was added comes back; the last holder frees what waits (HeldStates::remove).
   void let_go() {
     log_lock.lock($);
-    waited_for.store(0, rl::mo_relaxed, $);
+    waited_for.store(0, Variant::kClearFlag, $);
     int held_so_far = handed_over($);
     handed_over($) = 0;
     log_lock.unlock($);
@@ -212,6 +222,8 @@ struct Protocol {
     bool is_waited_for = announced.load(rl::mo_seq_cst, $) <= up_to;
     if (is_waited_for && !Variant::kFlagsLast) waited_for.store(1, Variant::kSetFlag, $);
     if (!is_waited_for) return;
+    // Between the flag and the log lie the flags of all other slots: the owner may have ended.
+    if (!Variant::kFlagsLast && waited_for.load(Variant::kReadFlagAgain, $) == 0) return;
     log_lock.lock($);
     if (announced.load(rl::mo_seq_cst, $) <= up_to && log.load(Variant::kReadLog, $) == 1) {
       hold(1);
@@ -313,6 +325,29 @@ class CachedEpochs : public rl::test_suite<CachedEpochs<Variant>, 3> {
   Protocol<Variant> protocol_;
 };
 
+/// The writer looks itself, and frees by what a third thread has found if that is the later look.
+template <class Variant>
+class TwoLooks : public rl::test_suite<TwoLooks<Variant>, 3> {
+ public:
+  void before() { protocol_.set_up(); }
+  void thread(unsigned index) {
+    if (index == 0) {
+      protocol_.announce();
+      if (protocol_.look()) protocol_.use();
+      protocol_.announced.store(kIdle, Variant::kEnd, $);
+    } else if (index == 1) {
+      protocol_.retire();
+      unsigned own = protocol_.read_announcements(), known = protocol_.safe_below.load(Variant::kLaterCached, $);
+      protocol_.free_below(own < known ? known : own, false);
+    } else {
+      protocol_.safe_below.store(protocol_.read_announcements(), Variant::kCache, $);
+    }
+  }
+
+ private:
+  Protocol<Variant> protocol_;
+};
+
 /// A transaction that sleeps with a state in its log, uses it, wakes, uses it again and ends; somebody may park it.
 template <class Variant>
 class Parking : public rl::test_suite<Parking<Variant>, 3> {
@@ -390,6 +425,8 @@ int main() {
   checker.broken<CachedEpochs<NoLimit>>("no limit");
   checker.broken<CachedEpochs<CachesRelaxed>>("cache written relaxed");
   checker.broken<CachedEpochs<UsesCacheRelaxed>>("cache read relaxed");
+  checker.right<TwoLooks<Steps>>("two looks");
+  checker.broken<TwoLooks<LaterCacheRelaxed>>("the later look of another thread read relaxed");
   checker.right<Parking<Steps>>("parking");
   checker.broken<Parking<ParksFirst>>("announce parked before the multiset holds");
   checker.broken<Parking<UnholdsAtWake>>("leave the multiset when waking");
@@ -402,6 +439,8 @@ int main() {
   checker.broken<HandingOver<ClearsRelaxed>>("the log cleared relaxed");
   checker.broken<HandingOver<ReadsFlagRelaxed>>("the flag read relaxed");
   checker.broken<HandingOver<SetsFlagRelaxed>>("the flag set relaxed");
+  checker.broken<HandingOver<ClearsFlagRelaxed>>("the flag cleared relaxed");
+  checker.broken<HandingOver<ReadsFlagAgainRelaxed>>("the flag read again relaxed");
   checker.broken<HandingOver<ReadsLogRelaxed>>("the log read relaxed");
   checker.broken<HandingOver<ReadsFlagFirst>>("the flag read before the log is cleared");
   checker.broken<HandingOver<FlagsLast>>("the flag set after the log is read");
