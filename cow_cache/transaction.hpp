@@ -65,7 +65,7 @@ class BasicTransaction {
   /// CorruptRecordError, BuildCycleError and BuildDepthError (codecs that read), LimitError, SeparateMemoryError, and what
   /// the store throws.
   template <class T>
-  const T& read(const cow::Ref<T>& reference) {
+  [[gnu::always_inline]] const T& read(const cow::Ref<T>& reference) {
     return reader_.read(reference, writes_);
   }
 
