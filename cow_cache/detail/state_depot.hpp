@@ -7,9 +7,11 @@
 //     were given back to the system.
 //  2. Slots come from the fullest chunk that has one, so that the others can empty. (Hoard, Berger et al., ASPLOS 2000;
 //     TCMalloc's span prioritization, Hunter et al., OSDI 2021.)
-//  3. Empty chunks beyond two megabytes and a sixteenth of what is in use are given back, the one that has been empty
+//  3. Empty large chunks beyond two megabytes and a sixteenth of what is in use are given back, the one that has been empty
 //     longest first. So a cache that evicts and loads at its budget, up and down by a sixty-fourth of it, does not call
-//     the system, and one that shrinks keeps little more than it uses.
+//     the system, and one that shrinks keeps little more than it uses. Small ones, size_classes::kMostInSmallChunks of a
+//     class at most, stay: each is a part of a huge page, which giving it back would split, and reads of all that
+//     lies in the rest would miss the TLB.
 #pragma once
 
 #include <array>
@@ -61,10 +63,10 @@ class alignas(64) Depot {
       lock.unlock();  // the call takes microseconds; the chunk is in no list
       bool returned = StateRange::give_back(*surplus);
       lock.lock();
-      ChunkList::move(*surplus, returned ? &returned_ : &empty_);
+      ChunkList::move(*surplus, returned ? &returned_ : &empty_large_);
       if (returned) continue;
       resident_.fetch_add(surplus->bytes, std::memory_order_relaxed);
-      empty_bytes_ += surplus->bytes;
+      empty_large_bytes_ += surplus->bytes;
       break;
     }
   }
@@ -77,6 +79,8 @@ class alignas(64) Depot {
  private:
   static constexpr std::size_t kLeastKept = size_classes::kHugePage;
 
+  static bool is_small(const Chunk& chunk) noexcept { return chunk.bytes < size_classes::kHugePage; }
+
   Chunk* fullest() const noexcept {
     for (std::size_t i = partial_.size(); i-- > 0;) {
       if (Chunk* chunk = partial_[i].front()) return chunk;
@@ -86,9 +90,11 @@ class alignas(64) Depot {
 
   /// Puts a chunk where it belongs after its number of free slots has changed.
   void file(Chunk& chunk) noexcept {
-    if (chunk.empty()) {
-      empty_bytes_ += chunk.bytes;
-      ChunkList::move(chunk, &empty_);
+    if (chunk.empty() && is_small(chunk)) {
+      ChunkList::move(chunk, &empty_small_);
+    } else if (chunk.empty()) {
+      empty_large_bytes_ += chunk.bytes;
+      ChunkList::move(chunk, &empty_large_);
     } else {
       ChunkList::move(chunk, chunk.out() == chunk.slots ? nullptr : &partial_[chunk.fullness()]);
     }
@@ -96,8 +102,9 @@ class alignas(64) Depot {
 
   /// An empty chunk whose slots will be taken: a resident one, one that was given back, or a new one.
   Chunk& empty_chunk(StateRange& range, std::uint8_t size_class) {
-    if (Chunk* chunk = empty_.front()) {
-      empty_bytes_ -= chunk->bytes;
+    if (Chunk* chunk = empty_small_.front()) return *chunk;
+    if (Chunk* chunk = empty_large_.front()) {
+      empty_large_bytes_ -= chunk->bytes;
       return *chunk;
     }
     Chunk* chunk = returned_.front();
@@ -112,19 +119,19 @@ class alignas(64) Depot {
 
   /// The chunk that has been empty longest, out of its list, if invariant 3 wants it given back; null: it does not.
   Chunk* take_surplus() noexcept {
-    std::size_t kept = kLeastKept + (resident_bytes() - empty_bytes_) / 16;
-    if (empty_bytes_ <= kept) return nullptr;
-    Chunk* oldest = empty_.back();
+    std::size_t kept = kLeastKept + (resident_bytes() - empty_large_bytes_) / 16;
+    if (empty_large_bytes_ <= kept) return nullptr;
+    Chunk* oldest = empty_large_.back();
     ChunkList::move(*oldest, nullptr);
-    empty_bytes_ -= oldest->bytes;
+    empty_large_bytes_ -= oldest->bytes;
     resident_.fetch_sub(oldest->bytes, std::memory_order_relaxed);
     return oldest;
   }
 
   std::mutex mutex_;
   std::array<ChunkList, Chunk::kFullnesses> partial_;
-  ChunkList empty_, returned_;
-  std::size_t empty_bytes_ = 0;  // of empty_
+  ChunkList empty_small_, empty_large_, returned_;
+  std::size_t empty_large_bytes_ = 0;
   std::size_t chunk_bytes_ = 0;  // of all chunks of the class
   std::atomic<std::size_t> resident_{0}, out_bytes_{0};
 };
