@@ -111,10 +111,11 @@ class CommitRequest {
   }
 
   void check_write(Store& store, const WriteSetEntry& entry) {
-    if (entry.cloned != nullptr) {
-      Tid end = end_of(*entry.cloned);
+    if (entry.cloned != 0) {
+      const StateHeader& cloned = *StateMemory::instance().state_of(entry.cloned);
+      Tid end = end_of(cloned);
       if (end != kInfinity) return conflicts_.push_back({entry.oid, entry.base, end});
-      if (alive(*entry.cloned)) return;  // invariant 2
+      if (!cloned.is_dead()) return;  // invariant 2
     }
     Tid newest = newest_in(store, entry.oid);
     if (newest > snapshot_) conflicts_.push_back({entry.oid, entry.base, newest});
@@ -127,7 +128,7 @@ class CommitRequest {
     read_oids_.insert(oid);
     if (Tid end = end_of(state); end != kInfinity) {
       add_conflict(oid, end);
-    } else if (!alive(state)) {
+    } else if (state.is_dead()) {
       look_up(store, oid, by_heart);
     }
   }
@@ -147,9 +148,6 @@ class CommitRequest {
 
   // Relaxed: what was published and evicted up to the frontier happened before it was acquired. What comes later than that
   // may be seen or not, for the leader asks about it again.
-  static bool alive(const StateHeader& state) noexcept {
-    return (state.key.load(std::memory_order_relaxed) & kDeadMark) == 0;
-  }
   static Tid end_of(const StateHeader& state) noexcept { return Tid{state.end.load(std::memory_order_relaxed)}; }
 
   static Tid newest_in(Store& store, Oid oid) {

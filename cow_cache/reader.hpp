@@ -138,11 +138,11 @@ class SharedCache::Reader {
     cache_->require_one_memory();
     StateHeader& base = read_unwritten(reference, type_operations<T>);
     StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
-    Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision, .cloned = &base});
+    WriteSetEntry& entry = add_write(writes, reference.oid(), clone);
+    entry.base = Tid{base.begin.load(std::memory_order_relaxed)};
+    entry.cloned = handle_of(&base);
     log_.mark_diverted(handle_of(&base));
-    // Relaxed: what must be seen was acquired before (invariant 3b).
-    if ((base.key.load(std::memory_order_relaxed) & kDeadMark) != 0) [[unlikely]]
+    if (base.is_dead()) [[unlikely]]  // what must be seen was acquired before (invariant 3b)
       mark_living(reference.oid());
     return value_of<T>(clone);
   }
@@ -154,7 +154,7 @@ class SharedCache::Reader {
     writes.require_open();
     cache_->require_one_memory();
     StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
-    add_write(writes, {.oid = oid, .state = &state, .created = true});
+    add_write(writes, oid, state).created = true;
     return Ref<T>(oid, state);
   }
 
@@ -402,6 +402,7 @@ class SharedCache::Reader {
     } catch (const LimitError&) {  // thrown before anything was built
     }
     cache_->evict_all();
+    empty_quarantine();
     return build();
   }
 

@@ -93,24 +93,22 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     std::size_t limbo = 0;
     for (int round = 0;; ++round) {
       bool was_empty = drop_all() == 0;
-      reclaimer_->reclaim_all();
+      reclaim_all();
       if (registry_.active_count() > 0) end_program("a value's destructor has left a transaction open");
       std::size_t left = reclaimer_->limbo_bytes();
       if (was_empty && (left == 0 || left == limbo)) break;  // some reclaimers free the rest in their destructors
       if (round == kMostClosingRounds) end_program("destructors of values load one object after the other");
       limbo = left;
     }
-    StateMemory::instance().give_back_magazines();
   }
 
   /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
   void prepare(WriteSet& writes) {
     std::size_t places = 0;
     for (WriteSetEntry& entry : writes) {
-      // Relaxed: it may be evicted at any time, and then is not kept.
-      bool is_resident = entry.cloned != nullptr &&
-                         entry.cloned->end.load(std::memory_order_relaxed) == kInfinity.value &&
-                         (entry.cloned->key.load(std::memory_order_relaxed) & kDeadMark) == 0;
+      // It may be evicted at any time, and then is not kept.
+      const StateHeader* cloned = entry.cloned == 0 ? nullptr : StateMemory::instance().state_of(entry.cloned);
+      bool is_resident = cloned != nullptr && !cloned->is_superseded() && !cloned->is_dead();
       entry.has_place = !is_resident && (entry.created || table_.find(entry.oid) == nullptr);
       places += entry.has_place;
     }
@@ -197,8 +195,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// Drops every state that is not current knowledge of some transaction's log: a cold cache.
   void evict_all() {
     drop_all();
-    reclaimer_->reclaim_all();
-    StateMemory::instance().give_back_magazines();
+    reclaim_all();
   }
 
   void add_statistics(Statistics& statistics) {
@@ -234,6 +231,12 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   TransactionRegistry& own_registry() {
     require_one_memory();
     return registry_;
+  }
+
+  /// Frees what was dropped, as far as nobody holds it, and leaves this thread no slots of it.
+  void reclaim_all() noexcept {
+    reclaimer_->reclaim_all();
+    StateMemory::instance().give_back_magazines();
   }
 
   /// REQUIRES, to be used: the stripe's lock.

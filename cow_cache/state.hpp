@@ -71,6 +71,11 @@ struct alignas(16) StateHeader {
   /// many further commits.
   std::uint16_t prune_after = 0;
 
+  // Relaxed: a state may die or be superseded at any time. What must be seen here, the caller has acquired elsewhere.
+  /// REQUIRES: the caller holds the state (invariant 4), as for the next.
+  bool is_dead() const noexcept { return (key.load(std::memory_order_relaxed) & kDeadMark) != 0; }
+  bool is_superseded() const noexcept { return end.load(std::memory_order_relaxed) != kInfinity.value; }
+
   Oid oid() const noexcept { return oid_in(key.load(std::memory_order_relaxed)); }
   /// The key of this state as that object in that cache.
   std::uint64_t key_as(Oid oid, std::uint64_t cache_bits) const {

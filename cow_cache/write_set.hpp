@@ -12,23 +12,28 @@
 
 #include "errors.hpp"
 #include "state.hpp"
+#include "state_memory.hpp"
 #include "types.hpp"
 
 namespace cow {
 
+/// Small, for a transaction may write a thousand objects and look all of them up.
 struct WriteSetEntry {
+  WriteSetEntry(Oid of, StateHeader& private_state) noexcept : oid(of), state(&private_state) {}
+
   Oid oid;
-  StateHeader* state;                   ///< the private state: a clone, a new object, or a tombstone
-  Tid base{};                           ///< the revision that was cloned
-  const StateHeader* cloned = nullptr;  ///< its state, which the read log holds until the end; null: not known
-  bool created = false;                 ///< the object did not exist before this transaction
-  bool erased = false;
+  StateHeader* state;        ///< the private state: a clone, a new object, or a tombstone
+  Tid base{};                ///< the revision that was cloned
+  StateHandle cloned = 0;    ///< its state, which the read log holds until the end; 0: not known
+  bool created : 1 = false;  ///< the object did not exist before this transaction
+  bool erased : 1 = false;
   // What publishing leaves to do, for the cache's `settle`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
-  bool has_place = false;   ///< in the cache, should it not be resident when it is published
-  bool was_absent = false;  ///< the object is resident now, and was not before
-  bool prunes = false;      ///< old revisions of it may be of no use any more
+  bool has_place : 1 = false;   ///< in the cache, should it not be resident when it is published
+  bool was_absent : 1 = false;  ///< the object is resident now, and was not before
+  bool prunes : 1 = false;      ///< old revisions of it may be of no use any more
 };
+static_assert(sizeof(WriteSetEntry) == 32, "two to a cache line");
 
 /// In the order of first writes. Lookups are linear while there are few entries, by hash above that.
 class WriteSet {
@@ -63,15 +68,17 @@ class WriteSet {
       throw TransactionCommittingError();
   }
 
-  /// REQUIRES: the oid is not in the set. Throws std::bad_alloc and what `require_open` throws, and is then unchanged.
-  WriteSetEntry& add(WriteSetEntry entry) {
+  /// Adds an entry; the caller fills in what it knows besides, in place: an entry that was put together elsewhere and copied
+  /// would be read before its small stores have arrived. REQUIRES: the oid is not in the set. Throws std::bad_alloc and what
+  /// `require_open` throws, and is then unchanged.
+  WriteSetEntry& add(Oid oid, StateHeader& state) {
     require_open();
     auto position = static_cast<std::uint32_t>(entries_.size());
     if (position == kLinear && index_ == nullptr) make_index();
-    entries_.push_back(entry);
+    entries_.emplace_back(oid, state);
     if (index_ != nullptr) {
       try {
-        index_->emplace(entry.oid, position);
+        index_->emplace(oid, position);
       } catch (...) {
         entries_.pop_back();
         throw;

@@ -101,7 +101,7 @@ class InPlaceReader {
   template <class T>
   [[gnu::always_inline]] T& divert(const Ref<T>& reference, WriteSet& writes) {
     StateHeader& state = find(reference, writes);
-    if (!is_changed(state)) change(state, {.oid = reference.oid(), .state = &state, .base = begin_of(state)}, writes);
+    if (!is_changed(state)) change(state, reference.oid(), begin_of(state), writes);
     return value_of<T>(state);
   }
 
@@ -112,7 +112,7 @@ class InPlaceReader {
     StateHeader& state = new_state(std::forward<T>(value));
     home_->insert(state, oid);
     try {
-      change(state, {.oid = oid, .state = &state, .created = true}, writes);
+      change(state, oid, Tid{}, writes).created = true;
     } catch (...) {
       home_->remove(state);
       destroy_state(state);
@@ -184,16 +184,18 @@ class InPlaceReader {
     }
   }
 
-  [[gnu::noinline]] void change(StateHeader& state, const WriteSetEntry& entry, WriteSet& writes) {
-    begin_change(entry.oid, entry.base, writes);
+  [[gnu::noinline]] WriteSetEntry& change(StateHeader& state, Oid oid, Tid base, WriteSet& writes) {
+    begin_change(oid, base, writes);
     changes_.push_back({&state, state.charge.load(std::memory_order_relaxed)});
     try {
-      writes.add(entry);
+      WriteSetEntry& entry = writes.add(oid, state);
+      entry.base = base;
+      state.older.store(&state, std::memory_order_relaxed);
+      return entry;
     } catch (...) {
       changes_.pop_back();
       throw;
     }
-    state.older.store(&state, std::memory_order_relaxed);
   }
 
   /// Committing weighs the changed states anew.

@@ -146,14 +146,14 @@ class LockedCache::Reader {
     const StateHeader& base = find(reference.oid(), type_operations<T>);
     StateHeader& clone = clone_state(base);
     Tid revision{base.begin.load(std::memory_order_relaxed)};
-    add_write(writes, {.oid = reference.oid(), .state = &clone, .base = revision});
+    add_write(writes, reference.oid(), clone).base = revision;
     return value_of<T>(clone);
   }
 
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
-    add_write(writes, {.oid = oid, .state = &new_state(std::forward<T>(value)), .created = true});
+    add_write(writes, oid, new_state(std::forward<T>(value))).created = true;
     return Ref<T>(oid);
   }
 

@@ -46,10 +46,11 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
     return bytes_;
   }
 
-  /// The slot that has been here longest, if there are too many; else null. Call it until then after a `put`.
-  StateHeader* take_surplus() noexcept {
+  /// The slot that has been here longest, if there are more than `bytes` of them; else null. Call it with kBytes until then
+  /// after a `put`.
+  StateHeader* take_beyond(std::size_t bytes) noexcept {
     std::scoped_lock lock(mutex_);
-    if (bytes_ <= kBytes) return nullptr;
+    if (bytes_ <= bytes) return nullptr;
     StateHeader* slot = slots_.front();
     slots_.pop_front();
     bytes_ -= size_classes::bytes_of(slot->size_class);
