@@ -3,14 +3,11 @@
 // Thread safety: plain values and functions.
 #pragma once
 
-#include <array>
-#include <charconv>
 #include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace cow::bench::publisher {
@@ -23,15 +20,23 @@ struct Query {
   std::chrono::milliseconds external_call{0};  ///< inside of the transaction
 };
 
+inline constexpr std::string_view kHtml = "text/html; charset=utf-8";
+
 struct Answer {
   unsigned status = 200;
   std::string_view content_type = "application/json";
   std::string body;
   unsigned retry_after_s = 0;                     ///< 0: no such header
   std::optional<std::uint32_t> changed_synset{};  ///< to be told to subscribers
+  std::string problem{};                          ///< of an error: its message, of which `render_error` makes the body
 
-  /// `message` is escaped.
-  static Answer error(unsigned status, std::string_view message, unsigned retry_after_s = 0);
+  static Answer error(unsigned status, std::string_view message, unsigned retry_after_s = 0) {
+    Answer answer;
+    answer.status = status;
+    answer.problem = message;
+    answer.retry_after_s = retry_after_s;
+    return answer;
+  }
 };
 
 inline void append_json(std::string& text, std::string_view value) {
@@ -73,44 +78,37 @@ inline void append_html(std::string& text, std::string_view value) {
   }
 }
 
-inline Answer Answer::error(unsigned status, std::string_view message, unsigned retry_after_s) {
-  Answer answer;
-  answer.status = status;
-  answer.body = "{\"error\":";
-  append_json(answer.body, message);
-  answer.body += "}\n";
-  answer.retry_after_s = retry_after_s;
-  return answer;
+/// What all pages begin with. `title` is escaped.
+inline void begin_html(std::string& text, std::string_view title) {
+  text +=
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
+  append_html(text, title);
+  text +=
+      "</title>\n<style>body{font:1rem/1.5 sans-serif;max-width:45rem;margin:1rem auto;padding:0 1rem}"
+      "li{margin:.4rem 0}</style>\n<p><a href=\"/\">WordNet</a></p>\n<h1>";
+  append_html(text, title);
+  text += "</h1>\n";
 }
 
-/// The steps of "/dog/hypernyms/0?...", percent-decoded; nothing if the target is no path or is not decodable.
-inline std::optional<std::vector<std::string>> steps_of(std::string_view target) {
-  if (!target.starts_with('/')) return std::nullopt;
-  target = target.substr(1, target.find('?') == std::string_view::npos ? target.npos : target.find('?') - 1);
-  std::vector<std::string> steps;
-  std::string step;
-  auto end_step = [&] {
-    if (!step.empty()) steps.push_back(std::exchange(step, {}));
-  };
-  for (std::size_t i = 0; i < target.size(); ++i) {
-    char c = target[i];
-    if (c == '/') {
-      end_step();
-      continue;
-    }
-    if (c == '%') {
-      unsigned char decoded = 0;
-      if (i + 2 >= target.size()) return std::nullopt;
-      auto [end, error] = std::from_chars(&target[i + 1], &target[i] + 3, decoded, 16);
-      if (error != std::errc{} || end != &target[i] + 3) return std::nullopt;
-      c = static_cast<char>(decoded);
-      i += 2;
-    }
-    if (static_cast<unsigned char>(c) < 0x20) return std::nullopt;
-    step += c == ' ' ? '_' : c;
+/// Fills an error's body: a page for those who read, JSON for programs. Other answers stay as they are.
+inline void render_error(Answer& answer, std::string_view reason, bool as_html) {
+  if (answer.problem.empty()) return;
+  std::string& text = answer.body;
+  text.clear();
+  if (as_html) {
+    answer.content_type = kHtml;
+    begin_html(text, std::to_string(answer.status) + " " + std::string(reason));
+    text += "<p>";
+    append_html(text, answer.problem);
+    text += "</p>\n";
+    if (answer.retry_after_s > 0)
+      text += "<p>Trying again in " + std::to_string(answer.retry_after_s) + " s may help.</p>\n";
+  } else {
+    text += "{\"error\":";
+    append_json(text, answer.problem);
+    text += "}\n";
   }
-  end_step();
-  return steps;
 }
 
 }  // namespace cow::bench::publisher

@@ -3,6 +3,7 @@
 // Open loop: requests are due at fixed times, whatever becomes of the earlier ones, and their latency counts from when they
 // were due, not from when a connection was free for them ("coordinated omission", Gil Tene). Closed loop (--rate 0): each
 // connection sends as soon as it has its answer; throughput is what that is good for.
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,8 +16,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
-#include <deque>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -27,8 +29,11 @@
 #include <vector>
 
 #include "bench/command_line.hpp"
+#include "bench/descriptors.hpp"
 #include "bench/latency_histogram.hpp"
+#include "bench/number_checks.hpp"
 #include "bench/rows.hpp"
+#include "bench/usage_error.hpp"
 #include "cow_cache/async/async.hpp"
 
 namespace cow::bench::publisher {
@@ -47,11 +52,8 @@ struct LoadOptions {
   unsigned seed = 1, repetition = 0;
 };
 
-/// One that nobody listens on, if nobody is quicker: several processes cannot share "any".
-unsigned short free_port() {
-  asio::io_context context;
-  return tcp::acceptor(context, tcp::endpoint(asio::ip::make_address("127.0.0.1"), 0)).local_endpoint().port();
-}
+/// Above this share of failed requests a run measured something else than what it was asked for.
+constexpr double kMostFailed = 0.01;
 
 /// A publisher in a process of its own.
 class Publisher {
@@ -69,13 +71,17 @@ class Publisher {
                                    "--external-call",
                                    std::to_string(options.external_call_ms),
                                    "--port",
-                                   std::to_string(free_port())};
+                                   "0"};
     if (!options.path.empty()) words.insert(words.end(), {"--path", options.path});
+    const pid_t parent = ::getpid();
     child_ = ::fork();
     if (child_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
     if (child_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whatever ends this program, the publisher ends as well
+      if (::getppid() != parent) std::_Exit(127);
       ::dup2(ends[1], STDOUT_FILENO);
       ::close(ends[0]);
+      ::close(ends[1]);
       std::vector<char*> arguments;
       for (std::string& word : words) arguments.push_back(word.data());
       arguments.push_back(nullptr);
@@ -85,7 +91,10 @@ class Publisher {
     ::close(ends[1]);
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(::fdopen(ends[0], "r"), &std::fclose);
     char line[256];
-    if (std::fgets(line, sizeof line, pipe.get()) == nullptr) throw std::runtime_error("the publisher did not start");
+    if (std::fgets(line, sizeof line, pipe.get()) == nullptr) {
+      ::waitpid(child_, nullptr, 0);  // it has said why
+      throw std::runtime_error("the publisher did not start");
+    }
     std::string said(line);
     port_ = static_cast<unsigned short>(std::stoul(said.substr(said.rfind(':') + 1)));
   }
@@ -193,7 +202,37 @@ Task<> request_again_and_again(asio::io_context& loop, Run& run, tcp::endpoint s
   }
 }
 
+/// Throws std::runtime_error if the run is no result.
+void check_result(const Run& run) {
+  const std::uint64_t all = run.answered + run.refused + run.failed;
+  if (run.answered > 0 && static_cast<double>(run.failed) <= kMostFailed * static_cast<double>(all)) return;
+  throw std::runtime_error("no result: " + std::to_string(run.answered) + " answers, " + std::to_string(run.refused) +
+                           " refused and " + std::to_string(run.failed) + " failed requests");
+}
+
+/// What can be known before anything starts. Throws UsageError for nonsense, std::runtime_error for what cannot be done here.
+void check_options(const LoadOptions& options) {
+  if (::access(options.publisher.c_str(), X_OK) != 0 || !std::filesystem::is_regular_file(options.publisher))
+    throw UsageError("--publisher: '" + options.publisher + "' is no program");
+  if (options.model == "processes" && !options.path.empty())
+    throw UsageError("--path: a RocksDB store is open in one process only");
+  if (!options.output.empty()) {
+    const std::filesystem::path file(options.output);
+    const bool exists = std::filesystem::exists(file);
+    const std::filesystem::path asked = exists ? file : std::filesystem::absolute(file).parent_path();
+    if (::access(asked.c_str(), W_OK) != 0 || (exists && std::filesystem::is_directory(file)))
+      throw std::runtime_error("cannot write to " + options.output);
+  }
+  constexpr std::size_t kOthers = 32;
+  const std::size_t limit = raise_descriptor_limit();
+  if (options.connections + kOthers > limit)
+    throw std::runtime_error(std::to_string(options.connections) + " connections need " +
+                             std::to_string(options.connections + kOthers) + " descriptors, and " +
+                             std::to_string(limit) + " are allowed (see ulimit -n)");
+}
+
 nlohmann::json measure(const LoadOptions& options) {
+  check_options(options);
   Publisher publisher(options);
   std::uint64_t rss_before = publisher.memory("Rss"), pss_before = publisher.memory("Pss");
   asio::io_context loop(1);
@@ -216,6 +255,7 @@ nlohmann::json measure(const LoadOptions& options) {
     pss = publisher.memory("Pss");
   });
   loop.run();
+  check_result(run);
   auto microseconds = [&](double share) -> nlohmann::json {
     if (run.answered == 0) return nullptr;
     return static_cast<double>(run.latencies.quantile(share)) / 1e3;
@@ -243,18 +283,20 @@ int run_main(int argc, char** argv) {
   CLI::App app(
       "Starts a publisher, loads it, and writes one row of JSON: throughput, latencies from when requests were due, "
       "memory.\n"
-      "Exit code: 0 measured, 1 not, 2 bad usage.");
+      "Exit code: 0 measured, 1 not (also if more than 1% of the requests failed), 2 bad usage.");
   app.add_option("--publisher", options.publisher, "the program")->required();
-  app.add_option("--model", options.model, "its execution model");
-  app.add_option("--cache", options.cache, "its cache");
-  app.add_option("--threads", options.threads, "its threads, or processes");
-  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside");
+  app.add_option("--model", options.model, "its execution model")
+      ->check(CLI::IsMember({"coroutines", "fibers", "thread_pool", "pools", "processes"}));
+  app.add_option("--cache", options.cache, "its cache")->check(CLI::IsMember({"shared", "private", "locked"}));
+  app.add_option("--threads", options.threads, "its threads, or processes")->check(CLI::Range(1, 1024));
+  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside")
+      ->check(CLI::Range(0, 3'600'000));
   app.add_option("--path", options.path, "its RocksDB store (default: memory)");
-  app.add_option("--connections", options.connections, "requests in flight, at most");
-  app.add_option("--rate", options.rate, "requests/s that are due; 0: closed loop");
-  app.add_option("--write-share", options.write_share, "share of requests that edit");
-  app.add_option("--seconds", options.seconds, "to measure");
-  app.add_option("--warmup", options.warmup, "seconds before that");
+  app.add_option("--connections", options.connections, "requests in flight, at most")->check(CLI::Range(1, 10'000'000));
+  app.add_option("--rate", options.rate, "requests/s that are due; 0: closed loop")->check(finite_from(0, 1e9));
+  app.add_option("--write-share", options.write_share, "share of requests that edit")->check(finite_from(0, 1));
+  app.add_option("--seconds", options.seconds, "to measure")->check(finite_from(1e-3, 1e6));
+  app.add_option("--warmup", options.warmup, "seconds before that")->check(finite_from(0, 1e6));
   app.add_option("--seed", options.seed, "of the requests");
   app.add_option("--repetition", options.repetition, "for the row");
   app.add_option("--experiment", options.experiment, "for the row");

@@ -1,21 +1,27 @@
 // Publishes WordNet over HTTP/1.1 and WebSocket, by any execution model on any cache. See --help, and models.hpp.
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/caches/locked_cache.hpp"
 #include "bench/caches/private_cache.hpp"
 #include "bench/command_line.hpp"
+#include "bench/descriptors.hpp"
 #include "bench/workloads/wordnet.hpp"
+#include "listeners.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "server.hpp"
@@ -26,6 +32,7 @@ namespace {
 struct Options {
   ServerOptions server;
   std::string model = "coroutines", cache = "shared", path;
+  std::size_t store_files = 0;  // that a RocksDB store may have open
   std::size_t threads = 2, cache_bytes = std::size_t{1} << 30;
   long external_call_ms = 0, request_ms = 10'000;
 };
@@ -38,13 +45,13 @@ const std::map<std::string, Model> kModels{{"coroutines", Model::coroutines},
 
 /// Serves until it is told to stop.
 template <class Database>
-void serve(Store& store, const Options& options, bool announces) {
+void serve(Store& store, const Options& options, Listeners& listeners, std::size_t first, bool announces) {
   Database database(store, {.cache_bytes = options.cache_bytes});
   Server<Database> server(database, options.server);
   asio::io_context context;
   asio::signal_set signals(context, SIGINT, SIGTERM);
   signals.async_wait([](const boost::system::error_code&, int) {});
-  server.start();
+  server.start(listeners, first);
   if (announces) {
     std::printf("listening on %s:%u\n", options.server.address.c_str(), server.port());
     std::fflush(stdout);
@@ -57,17 +64,20 @@ void serve(Store& store, const Options& options, bool announces) {
 /// others are stopped as well. They see each other's edits no more than gunicorn's workers would without a ZEO server, so
 /// `store` is what each had at the start.
 template <class Database>
-void serve_in_processes(Store& store, Options options) {
+void serve_in_processes(Store& store, Options options, std::optional<Listeners>& listeners) {
   std::size_t processes = std::exchange(options.threads, 1);
   options.server.model.threads = 1;
   std::vector<pid_t> children;
+  const pid_t parent = ::getpid();
   for (std::size_t i = 0; i < processes; ++i) {
     pid_t child = ::fork();
     if (child < 0) throw std::system_error(errno, std::generic_category(), "fork");
     if (child == 0) {
       int status = 0;
+      ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // whatever ends the parent, nothing is left behind
+      if (::getppid() != parent) std::_Exit(1);
       try {
-        serve<Database>(store, options, i == 0);
+        serve<Database>(store, options, *listeners, i * options.server.loops, i == 0);
       } catch (const std::exception& error) {
         std::cerr << "publisher: " << error.what() << "\n";
         status = 1;
@@ -76,6 +86,7 @@ void serve_in_processes(Store& store, Options options) {
     }
     children.push_back(child);
   }
+  listeners.reset();  // a socket that nobody accepts from would swallow connections
   asio::io_context context;
   asio::signal_set signals(context, SIGINT, SIGTERM, SIGCHLD);
   int first_signal = 0;
@@ -98,15 +109,18 @@ void serve_in_processes(Store& store, Options options) {
 
 template <class Database>
 void run(const Options& options) {
-  if (options.model == "processes") {
-    if (options.server.port == 0) throw CLI::ValidationError("--port", "processes need one port for all");
-    if (!options.path.empty()) throw CLI::ValidationError("--path", "a RocksDB store is open in one process only");
-  }
+  const bool in_processes = options.model == "processes";
+  if (in_processes && !options.path.empty()) throw UsageError("--path: a RocksDB store is open in one process only");
+  // First of all: it may be the port that is taken.
+  std::optional<Listeners> listeners(std::in_place, options.server.address, options.server.port,
+                                     options.server.loops * (in_processes ? options.threads : 1));
   std::unique_ptr<Store> store;
   if (options.path.empty()) {
     store = std::make_unique<MemoryStore>();
   } else {
-    store = std::make_unique<RocksDbStore>(options.path, RocksDbOptions{.create_if_missing = true});
+    store = std::make_unique<RocksDbStore>(
+        options.path,
+        RocksDbOptions{.create_if_missing = true, .max_open_files = static_cast<int>(options.store_files)});
   }
   {
     cow::Database importing(*store, {.cache_bytes = std::size_t{64} << 20});
@@ -116,10 +130,10 @@ void run(const Options& options) {
       wordnet::Importer<cow::Database>(importing, files).run();
     }
   }
-  if (options.model == "processes") {
-    serve_in_processes<Database>(*store, options);
+  if (in_processes) {
+    serve_in_processes<Database>(*store, options, listeners);
   } else {
-    serve<Database>(*store, options, true);
+    serve<Database>(*store, options, *listeners, 0, true);
   }
 }
 
@@ -135,19 +149,34 @@ int run_main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "of the model; processes, for that model")->check(CLI::Range(1, 1024));
   app.add_option("--loops", options.server.loops, "threads that read and write")->check(CLI::Range(1, 64));
   app.add_option("--address", options.server.address, "where to listen (default: loopback)");
-  app.add_option("--port", options.server.port, "0: any");
+  app.add_option("--port", options.server.port, "0: any")->check(CLI::Range(0, 65'535));
   app.add_option("--path", options.path, "a RocksDB store (default: memory)");
-  app.add_option("--cache-bytes", options.cache_bytes, "budget of the cache; of each private one");
-  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside");
-  app.add_option("--request-time", options.request_ms, "milliseconds that a transaction may take");
+  app.add_option("--cache-bytes", options.cache_bytes, "budget of the cache; of each private one")
+      ->check(CLI::Range(std::size_t{1} << 16, std::size_t{1} << 50));
+  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside")
+      ->check(CLI::Range(0, 3'600'000));
+  app.add_option("--request-time", options.request_ms, "milliseconds that a transaction may take")
+      ->check(CLI::Range(1, 86'400'000));
   app.add_option("--constant", options.server.constant_path, "whose page /-/constant always is");
-  app.add_option("--max-in-flight", options.server.model.most_in_flight, "transactions at a time");
-  app.add_option("--max-waiting", options.server.model.most_waiting, "requests that wait for that");
+  app.add_option("--max-in-flight", options.server.model.most_in_flight, "transactions at a time")
+      ->check(CLI::Range(1, 100'000'000));
+  app.add_option("--max-waiting", options.server.model.most_waiting, "requests that wait for that")
+      ->check(CLI::Range(0, 100'000'000));
+  app.add_option("--max-connections", options.server.most_connections,
+                 "connections at a time; fewer if the limit of descriptors (ulimit -n) is too low")
+      ->check(CLI::Range(1, 100'000'000));
   return run_program(app, argc, argv, [&] {
     options.server.model.model = kModels.at(options.model);
     options.server.model.threads = options.threads;
     options.server.external_call = std::chrono::milliseconds(options.external_call_ms);
     options.server.request_time = std::chrono::milliseconds(options.request_ms);
+    if (!parse_target(options.server.constant_path, "")) throw UsageError("--constant is no path");
+    (void)checked(options.server);
+    const std::size_t limit = raise_descriptor_limit();
+    if (!options.path.empty()) {
+      options.store_files = std::clamp<std::size_t>(limit / 4, 20, 1024);  // 20: it keeps no fewer
+      options.server.reserved_descriptors = options.store_files;
+    }
     if (options.cache == "private") {
       run<BasicDatabase<PrivateCache>>(options);
     } else if (options.cache == "locked") {

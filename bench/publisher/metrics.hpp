@@ -5,9 +5,12 @@
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cow_cache/statistics.hpp"
 
@@ -16,8 +19,28 @@ namespace cow::bench::publisher {
 class Metrics {
  public:
   void answered(unsigned status) noexcept { add(answers_[status / 100 % 6], 1); }
-  void connection_opened() noexcept { add(connections_, 1); }
-  void connection_closed() noexcept { add(connections_, ~std::uint64_t{0}); }
+
+  /// Counts a connection while it lives.
+  class Connection {
+   public:
+    Connection(Connection&& other) noexcept : metrics_(std::exchange(other.metrics_, nullptr)) {}
+    Connection& operator=(Connection&&) = delete;
+    ~Connection() {
+      if (metrics_ != nullptr) add(metrics_->connections_, ~std::uint64_t{0});
+    }
+
+   private:
+    friend Metrics;
+    explicit Connection(Metrics& metrics) noexcept : metrics_(&metrics) {}
+    Metrics* metrics_;
+  };
+  /// Nothing: there are `most` already. It is counted before it is looked at, so that several loops stay below together.
+  std::optional<Connection> open_connection(std::size_t most) noexcept {
+    const std::uint64_t others = connections_.fetch_add(1, std::memory_order_relaxed);  // only a number
+    Connection counted(*this);
+    if (others >= most) return std::nullopt;
+    return counted;
+  }
 
   std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
 

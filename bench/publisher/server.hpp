@@ -5,79 +5,62 @@
 // Invariants:
 //  1. A connection lives on one loop, and all that is its own is touched there only.
 //  2. Whatever comes in has a limit: header, body, time to arrive, time to be answered, connections, requests in flight.
+//     Connections leave the store and the loops the descriptors that they need.
 //  3. `stop` closes idle connections, lets busy ones end their answer, cancels those that need longer than the drain time,
 //     and returns when nothing is left.
 #pragma once
 
-#include <sys/socket.h>
-
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
 #include <chrono>
 #include <deque>
-#include <list>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <exception>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "changes.hpp"
+#include "connection.hpp"
+#include "listeners.hpp"
 #include "metrics.hpp"
 #include "models.hpp"
+#include "order.hpp"
+#include "server_options.hpp"
+#include "subscriber.hpp"
 
 namespace cow::bench::publisher {
-
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-using tcp = boost::asio::ip::tcp;
-
-struct ServerOptions {
-  std::string address = "127.0.0.1";
-  unsigned short port = 0;  ///< 0: any; see Server::port
-  std::size_t loops = 1;    ///< threads that read and write
-  std::size_t most_connections = 20'000;
-  std::size_t most_header_bytes = 8 << 10, most_body_bytes = 64 << 10;
-  std::chrono::milliseconds idle_time{30'000};     ///< for a request to arrive, or an answer to leave
-  std::chrono::milliseconds request_time{10'000};  ///< for a transaction; then 503
-  std::chrono::milliseconds drain_time{5'000};
-  std::chrono::milliseconds external_call{0};  ///< inside of every transaction; a request may ask for one by ?wait=MS
-  std::string constant_path = "/dog";  ///< whose page /-/constant always is: to know what the server itself costs
-  ModelOptions model{};
-};
 
 template <class Database>
 class Server {
  public:
+  /// Throws UsageError if the options make no sense, UnknownRootError if the database holds no WordNet.
   Server(Database& database, const ServerOptions& options)
-      : database_(database), options_(options), models_(database, options.model) {}
+      : database_(database), options_(checked(options)), models_(database, options.model) {}
   ~Server() { stop(); }
 
-  /// Listens and returns. Throws boost::system::system_error if it cannot.
+  /// Listens and returns. Throws boost::system::system_error if it cannot, as when somebody listens there already.
   void start() {
-    unsigned short port = options_.port;
-    for (std::size_t i = 0; i < options_.loops; ++i) {
-      Loop& loop = loops_.emplace_back();
-      tcp::endpoint endpoint(asio::ip::make_address(options_.address), port);
-      loop.acceptor.open(endpoint.protocol());
-      loop.acceptor.set_option(asio::socket_base::reuse_address(true));
-      // Several acceptors of one port: the kernel spreads the connections, over processes too.
-      loop.acceptor.set_option(asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>(true));
-      loop.acceptor.bind(endpoint);
-      loop.acceptor.listen(4096);
-      port = loop.acceptor.local_endpoint().port();
-    }
-    port_ = port;
+    Listeners listeners(options_.address, options_.port, options_.loops);
+    start(listeners, 0);
+  }
+
+  /// As above, on sockets that listen already: as many as there are loops, beginning with number `first`.
+  void start(Listeners& listeners, std::size_t first) {
+    port_ = listeners.port();
+    most_connections_ = fitting_connections(options_);
+    const tcp protocol = asio::ip::make_address(options_.address).is_v6() ? tcp::v6() : tcp::v4();
+    for (std::size_t i = 0; i < options_.loops; ++i)
+      loops_.emplace_back().acceptor.assign(protocol, listeners.take(first + i));
     for (Loop& loop : loops_) {
       spawn(loop.executor(), accept(loop), asio::detached);
+      spawn(loop.executor(), watch_clients(loop, options_.watch_period), asio::detached);
       threads_.emplace_back([&loop] { loop.context.run(); });
     }
     make_constant();
@@ -95,53 +78,51 @@ class Server {
   const Metrics& metrics() const noexcept { return metrics_; }
 
  private:
-  using Request = http::request<http::string_body>;
   using Response = http::response<http::string_body>;
-
-  using WebSocket = beast::websocket::stream<beast::tcp_stream>;
-
-  struct Connection {
-    beast::tcp_stream stream;   ///< moved into `web_socket` when it becomes one
-    std::stop_source source{};  ///< gives up what runs for it
-    std::weak_ptr<WebSocket> web_socket{};
-    std::weak_ptr<Changes::Subscription> subscription{};
-    bool busy = false;
-  };
-  struct Loop {
-    asio::io_context context{1};
-    tcp::acceptor acceptor{context};
-    std::list<Connection> connections{};
-    bool stopping = false;
-    std::optional<Sleeper> drained{};  ///< woken when the last connection has gone
-
-    AnyExecutor executor() { return context.get_executor(); }
-  };
 
   Task<> accept(Loop& loop) {
     while (loop.acceptor.is_open()) {
       auto [error, socket] = co_await loop.acceptor.async_accept(use_await);
       if (error == asio::error::operation_aborted || !loop.acceptor.is_open()) co_return;
-      if (error) {  // out of descriptors, mostly
+      if (error || !begin(loop, std::move(socket)))  // out of descriptors or memory: others may give some back
         co_await sleep_for(loop.executor(), std::chrono::milliseconds(10));
-        continue;
-      }
-      if (metrics_.connections() >= options_.most_connections) continue;  // closes it
-      boost::system::error_code ignored;
-      socket.set_option(tcp::no_delay(true), ignored);
-      auto place = loop.connections.insert(loop.connections.end(), Connection{beast::tcp_stream(std::move(socket))});
-      spawn(loop.executor(), live(loop, place), asio::detached);
     }
   }
 
-  Task<> live(Loop& loop, typename std::list<Connection>::iterator place) {
-    metrics_.connection_opened();
+  /// False: no memory.
+  bool begin(Loop& loop, tcp::socket socket) noexcept {
+    try {
+      std::optional<Metrics::Connection> counted = metrics_.open_connection(most_connections_);
+      if (!counted) {
+        metrics_.answered(503);
+        refuse(socket);
+        return true;
+      }
+      boost::system::error_code ignored;
+      socket.set_option(tcp::no_delay(true), ignored);
+      Place place = loop.connections.insert(loop.connections.end(),
+                                            Connection{*std::move(counted), beast::tcp_stream(std::move(socket))});
+      try {
+        spawn(loop.executor(), live(loop, place), asio::detached);
+      } catch (...) {
+        loop.connections.erase(place);
+        throw;
+      }
+      return true;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+
+  Task<> live(Loop& loop, Place place) {
     try {
       co_await serve(loop, *place);
     } catch (const std::exception&) {  // out of memory: this connection ends, the others go on
     }
-    metrics_.connection_closed();
     loop.connections.erase(place);
-    if (loop.stopping && loop.connections.empty() && loop.drained) loop.drained->waker()();
+    if (!loop.over()) co_return;
+    loop.watch.cancel();
+    if (loop.drained) loop.drained->waker()();
   }
 
   Task<> drain(Loop& loop) {
@@ -153,7 +134,10 @@ class Server {
       if (auto subscription = connection.subscription.lock()) subscription->close();
       if (!connection.busy) connection.stream.close();
     }
-    if (loop.connections.empty()) co_return;
+    if (loop.connections.empty()) {
+      loop.watch.cancel();
+      co_return;
+    }
     loop.drained.emplace(loop.executor());
     co_await loop.drained->until(Cancellation::Clock::now() + options_.drain_time);
     for (Connection& connection : loop.connections) {
@@ -174,44 +158,65 @@ class Server {
       parser.header_limit(static_cast<std::uint32_t>(options_.most_header_bytes));
       parser.body_limit(options_.most_body_bytes);
       connection.stream.expires_after(options_.idle_time);
-      auto [error, bytes] = co_await http::async_read(connection.stream, buffer, parser, use_await);
-      (void)bytes;
-      if (error) {
-        if (unsigned status = status_of(error))
-          co_await reply(connection, Answer::error(status, error.message()), 11, false);
-        break;
+      auto [header_error, header_bytes] =
+          co_await http::async_read_header(connection.stream, buffer, parser, use_await);
+      (void)header_bytes;
+      boost::system::error_code error = header_error;
+      Order order;
+      bool has_body = false, all_read = false;
+      if (!error) {
+        order = order_of(parser.get(), options_.external_call);
+        has_body = !parser.is_done();
+        // A client that waits for "100 Continue" before its body gets the refusal instead, and sends none.
+        if (!order.refused || !order.expects_continue) {
+          error = co_await read_body(connection, buffer, parser, order.expects_continue && buffer.size() == 0,
+                                     options_.idle_time);
+          all_read = !error;
+        } else {
+          all_read = !has_body;
+        }
       }
-      Request request = parser.release();
-      if (beast::websocket::is_upgrade(request)) {
-        co_await subscribe(connection, std::move(request));
-        co_return;
+      if (error) {
+        const unsigned status = status_of(error);
+        if (status == 0) break;
+        order.refused = Answer::error(status, error.message());
+        order.query.as_html = wants_html(parser.get());
+      }
+      const bool keeps_alive = all_read && parser.get().keep_alive();
+      const unsigned version = error ? 11 : parser.get().version();
+      const bool head_only = parser.get().method() == http::verb::head;
+      if (!order.refused && beast::websocket::is_upgrade(parser.get())) {
+        if (order.page == Order::Page::changes) {
+          co_await serve_subscriber(connection, parser.release(), changes_, metrics_, options_.most_header_bytes);
+          co_return;
+        }
+        order.refused = Answer::error(404, "no subscriptions here");
       }
       connection.busy = true;
-      Answer answer = co_await answer_to(loop, connection, request);
-      bool keep_alive = request.keep_alive() && !loop.stopping && !connection.source.stop_requested();
+      connection.hears_interim = version >= 11;
+      Answer answer = co_await answer_to(loop, connection, order, parser.get().body());
+      const bool keep_alive = keeps_alive && !loop.stopping && !connection.source.stop_requested();
       connection.stream.expires_after(options_.idle_time);
-      bool sent = co_await reply(connection, std::move(answer), request.version(), keep_alive,
-                                 request.method() == http::verb::head);
+      bool sent = co_await reply(connection, std::move(answer), version, keep_alive, head_only, order.query.as_html);
       connection.busy = false;
-      if (!sent || !keep_alive) break;
+      if (!sent) break;
+      if (!keep_alive) {
+        if (!loop.stopping) co_await close_gently(connection, buffer, options_);
+        break;
+      }
     }
     boost::system::error_code ignored;
     connection.stream.socket().shutdown(tcp::socket::shutdown_both, ignored);
   }
 
-  /// What to say about bytes that are no request; 0: nobody is there to hear it.
-  static unsigned status_of(const boost::system::error_code& error) {
-    if (error == http::error::end_of_stream || error == http::error::partial_message) return 0;
-    if (error == http::error::header_limit || error == http::error::buffer_overflow) return 431;
-    if (error == http::error::body_limit) return 413;
-    return error.category() == http::make_error_code(http::error::bad_method).category() ? 400 : 0;
-  }
-
   /// False: the client has gone.
-  Task<bool> reply(Connection& connection, Answer answer, unsigned version, bool keep_alive, bool head_only = false) {
+  Task<bool> reply(Connection& connection, Answer answer, unsigned version, bool keep_alive, bool head_only,
+                   bool as_html) {
     metrics_.answered(answer.status);
     Response response(static_cast<http::status>(answer.status), version);
+    render_error(answer, view_of(response.reason()), as_html);
     response.set(http::field::content_type, beast::string_view(answer.content_type.data(), answer.content_type.size()));
+    response.set(http::field::vary, "Accept");
     if (answer.retry_after_s > 0) response.set(http::field::retry_after, std::to_string(answer.retry_after_s));
     if (answer.status == 405) response.set(http::field::allow, "GET, HEAD, PUT");
     response.keep_alive(keep_alive);
@@ -223,54 +228,25 @@ class Server {
   }
 
   /// Whatever happens, an answer.
-  Task<Answer> answer_to(Loop& loop, Connection& connection, const Request& request) {
-    std::string_view target(request.target().data(), request.target().size());
-    std::string_view path = target.substr(0, target.find('?'));
-    Query query;
-    if (std::optional<Answer> refused = refusal(request, target, query)) co_return *std::move(refused);
-    if (path == "/metrics") co_return metrics_page();
-    if (path == "/-/constant") co_return constant_;
-    std::shared_ptr<Watch> watch;
-    if (query.external_call.count() > 0) watch = watch_client(connection);
+  Task<Answer> answer_to(Loop& loop, Connection& connection, Order& order, std::string_view body) {
+    if (order.refused) co_return *std::move(order.refused);
+    if (order.page == Order::Page::metrics) co_return metrics_page();
+    if (order.page == Order::Page::constant) co_return constant_;
     Answer answer;
     try {
+      if (order.is_edit) {
+        if (std::optional<Answer> refused = take_body(body, order.query)) co_return *std::move(refused);
+      }
       Cancellation cancellation(connection.source.get_token(), Cancellation::Clock::now() + options_.request_time);
       connection.stream.expires_never();
-      answer = co_await models_.handle(loop.executor(), query, cancellation);
+      connection.running = true;
+      answer = co_await models_.handle(loop.executor(), order.query, cancellation);
       if (answer.changed_synset) changes_.announce("{\"synset\":" + std::to_string(*answer.changed_synset) + "}");
     } catch (...) {
       answer = answer_for(std::current_exception());
     }
-    if (watch) {
-      watch->over = true;
-      boost::system::error_code ignored;
-      connection.stream.socket().cancel(ignored);
-    }
+    connection.running = false;
     co_return answer;
-  }
-
-  /// Fills the query, or says what is wrong with the request.
-  std::optional<Answer> refusal(const Request& request, std::string_view target, Query& query) const {
-    auto steps = steps_of(target);
-    if (!steps) return Answer::error(400, "the path cannot be decoded");
-    query.path = *std::move(steps);
-    query.external_call = options_.external_call;
-    if (auto wait = target.find("?wait="); wait != target.npos) {
-      unsigned milliseconds = 0;
-      const char *first = target.data() + wait + 6, *last = target.data() + target.size();
-      auto [end, error] = std::from_chars(first, last, milliseconds);
-      if (error != std::errc{} || end != last || milliseconds > 60'000) return Answer::error(400, "bad wait");
-      query.external_call = std::chrono::milliseconds(milliseconds);
-    }
-    auto accept = request.find(http::field::accept);
-    query.as_html = accept != request.end() && accept->value().find("text/html") != beast::string_view::npos;
-    if (request.method() == http::verb::get || request.method() == http::verb::head) return std::nullopt;
-    if (request.method() != http::verb::put) return Answer::error(405, "GET, HEAD or PUT");
-    auto body = nlohmann::json::parse(request.body(), nullptr, false);
-    if (!body.is_object() || !body.contains("gloss") || !body["gloss"].is_string())
-      return Answer::error(400, "the body must be {\"gloss\": \"...\"}");
-    query.new_gloss = body["gloss"].template get<std::string>();
-    return std::nullopt;
   }
 
   static Answer answer_for(const std::exception_ptr& error) {
@@ -289,65 +265,6 @@ class Server {
     }
   }
 
-  // ---- clients that vanish
-
-  struct Watch {
-    bool over = false;
-  };
-
-  /// Cancels the connection's request if the client closes it.
-  std::shared_ptr<Watch> watch_client(Connection& connection) {
-    auto watch = std::make_shared<Watch>();
-    connection.stream.socket().async_wait(
-        tcp::socket::wait_read, [watch, &connection](const boost::system::error_code& error) {
-          if (error || watch->over) return;  // the connection may be gone
-          char byte = 0;
-          ssize_t count = ::recv(connection.stream.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-          if (count == 0 || (count < 0 && errno != EAGAIN)) connection.source.request_stop();
-        });
-    return watch;
-  }
-
-  // ---- subscriptions
-
-  /// /-/changes by WebSocket: one message for each change. Other paths: refused.
-  Task<> subscribe(Connection& connection, Request request) {
-    if (request.target() != "/-/changes") {
-      (void)co_await reply(connection, Answer::error(404, "no subscriptions here"), 11, false);
-      co_return;
-    }
-    AnyExecutor executor = connection.stream.get_executor();
-    auto subscription = changes_.subscribe();
-    connection.subscription = subscription;
-    connection.busy = true;  // `drain` closes the subscription
-    auto socket = std::make_shared<WebSocket>(std::move(connection.stream));
-    connection.web_socket = socket;
-    beast::get_lowest_layer(*socket).expires_never();  // the WebSocket has timeouts of its own
-    socket->set_option(beast::websocket::stream_base::timeout::suggested(beast::role_type::server));
-    socket->read_message_max(options_.most_header_bytes);
-    auto error = co_await socket->async_accept(request, use_await);
-    if (error) co_return;
-    metrics_.answered(101);
-    spawn(executor, hear(socket, subscription), asio::detached);
-    while (auto message = co_await subscription->next(executor)) {
-      auto [failed, bytes] = co_await socket->async_write(asio::buffer(*message), use_await);
-      (void)bytes;
-      if (failed) co_return;
-    }
-    (void)co_await socket->async_close(beast::websocket::close_code::going_away, use_await);
-  }
-
-  /// Reads what a subscriber says, which is nothing of interest, until it closes.
-  static Task<> hear(std::shared_ptr<WebSocket> socket, std::shared_ptr<Changes::Subscription> subscription) {
-    for (;;) {
-      beast::flat_buffer buffer;
-      auto [error, bytes] = co_await socket->async_read(buffer, use_await);
-      (void)bytes;
-      if (error) break;
-    }
-    subscription->close();
-  }
-
   // ---- pages of the server's own
 
   Answer metrics_page() {
@@ -360,11 +277,11 @@ class Server {
 
   void make_constant() {
     Query query;
-    if (auto steps = steps_of(options_.constant_path)) query.path = *std::move(steps);
+    if (auto target = parse_target(options_.constant_path, "")) query.path = std::move(target->steps);
     Loop& loop = loops_.front();
+    const Cancellation late(Cancellation::Clock::now() + options_.request_time);
     try {
-      constant_ =
-          spawn(loop.executor(), models_.handle(loop.executor(), query, Cancellation()), asio::use_future).get();
+      constant_ = spawn(loop.executor(), models_.handle(loop.executor(), query, late), asio::use_future).get();
     } catch (const Error&) {  // no such page here: an empty one
     }
   }
@@ -376,6 +293,7 @@ class Server {
   Metrics metrics_;
   Answer constant_;
   unsigned short port_ = 0;
+  std::size_t most_connections_ = 0;
   std::deque<Loop> loops_;
   std::vector<std::jthread> threads_;
 };

@@ -1,6 +1,6 @@
 // Publishing by traversal: each step of a URL's path leads from an object to the next.
 //
-//   /dog                  the word: its senses (as a noun if it is one; /dog.verb)
+//   /dog                  the word: its senses (as a noun if it is one; /dog.verb; /u.s. is a word too)
 //   /dog/senses/2         one of them
 //   /dog/hypernyms        what a relation of the first sense leads to: a list
 //   /dog/hypernyms/0/...  one of them, and on from there
@@ -18,12 +18,14 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "answer.hpp"
 #include "bench/workloads/wordnet_model.hpp"
 #include "cow_cache/async/task.hpp"
 #include "cow_cache/ref.hpp"
+#include "target.hpp"
 
 namespace cow::bench::publisher {
 
@@ -83,21 +85,33 @@ class Traversal {
   }
 
  private:
+  /// "dog", "dog.verb", "u.s.", "u.s..noun": a whole word comes first, then a word and its part of speech.
   Task<const Lemma*> find_lemma(std::string_view step) {
-    std::string_view word = step.substr(0, step.find('.')), part = step.substr(std::min(step.size(), word.size() + 1));
-    const std::uint64_t hash = wordnet::hash_of(word);
     const wordnet::Catalog<Pointers>& catalog = co_await source_.read(source_.catalog());
     const wordnet::LemmaIndex<Pointers>& index = co_await source_.read(catalog.index);
+    if (const Lemma* lemma = co_await find_word(index, step, "")) co_return lemma;
+    const std::size_t dot = step.rfind('.');
+    if (dot == step.npos || dot + 1 == step.size()) co_return nullptr;
+    co_return co_await find_word(index, step.substr(0, dot), step.substr(dot + 1));
+  }
+
+  /// The first lemma of a word, or that of a part of speech. Null: there is none.
+  Task<const Lemma*> find_word(const wordnet::LemmaIndex<Pointers>& index, std::string_view word,
+                               std::string_view part) {
+    const std::uint64_t hash = wordnet::hash_of(word);
     const wordnet::Bucket<Pointers>& bucket = co_await source_.read(index.buckets[hash & (index.buckets.size() - 1)]);
     const Lemma* best = nullptr;
     for (const auto& entry : bucket.entries) {
       if (entry.hash != hash) continue;
       const Lemma& lemma = co_await source_.read(entry.lemma);
-      auto its_part = wordnet::kPartOfSpeechNames[static_cast<std::size_t>(lemma.part_of_speech)];
-      if (lemma.text != word || (!part.empty() && part != its_part)) continue;
+      if (lemma.text != word || (!part.empty() && part != name_of(lemma.part_of_speech))) continue;
       if (best == nullptr || lemma.part_of_speech < best->part_of_speech) best = &lemma;
     }
     co_return best;
+  }
+
+  static std::string_view name_of(wordnet::PartOfSpeech part) {
+    return wordnet::kPartOfSpeechNames[static_cast<std::size_t>(part)];
   }
 
   static std::vector<const SynsetRef*> targets_of(const std::vector<SynsetRef>& references) {
@@ -148,14 +162,9 @@ class Traversal {
     std::string& text = answer.body;
     text.reserve(256 + synset.gloss.size());
     text += "{\"synset\":" + std::to_string(synset.number) + ",\"part_of_speech\":";
-    append_json(text, wordnet::kPartOfSpeechNames[static_cast<std::size_t>(synset.part_of_speech)]);
-    text += ",\"words\":[";
-    for (bool first = true; const wordnet::Word& word : synset.words) {
-      if (!std::exchange(first, false)) text += ',';
-      append_json(text, word.text);
-    }
-    text += "],\"gloss\":";
-    append_json(text, synset.gloss);
+    append_json(text, name_of(synset.part_of_speech));
+    text += ',';
+    append_meaning(text, synset);
     text += ",\"edits\":" + std::to_string(synset.edits) + ",\"relations\":{";
     bool first = true;
     for (const Relation& relation : kRelations) {
@@ -175,46 +184,58 @@ class Traversal {
   }
 
   void html(Answer& answer, const Synset& synset) const {
-    answer.content_type = "text/html; charset=utf-8";
+    answer.content_type = kHtml;
     std::string& text = answer.body;
-    begin_html(text, synset.words.empty() ? "?" : synset.words.front().text);
+    begin_html(text, words_of(synset));
     text += "<p>";
+    append_html(text, name_of(synset.part_of_speech));
+    text += ": ";
     append_html(text, synset.gloss);
     text += "</p>\n<ul>\n";
     for (const Relation& relation : kRelations) {
-      if (std::size_t count = count_of(synset, relation))
+      if (std::size_t count = count_of(synset, relation)) {
         append_link(text, here() + "/" + std::string(relation.name),
-                    std::string(relation.name) + " (" + std::to_string(count) + ")");
+                    spelled(relation.name) + " (" + std::to_string(count) + ")");
+        text += "</li>\n";
+      }
     }
     text += "</ul>\n";
   }
 
+  /// Words and gloss of each target: what the senses of a word differ in.
   Task<Answer> list(std::string_view title, const std::vector<const SynsetRef*>& targets,
                     std::string_view before_number) {
     if (query_.new_gloss) co_return Answer::error(405, "only synsets can be edited");
     if (query_.path.size() > 1 && query_.path[1] == "senses") before_number = "";
+    const std::size_t listed = std::min(targets.size(), kMostListed);
     Answer answer;
     std::string& text = answer.body;
     if (query_.as_html) {
-      answer.content_type = "text/html; charset=utf-8";
-      begin_html(text, title);
+      answer.content_type = kHtml;
+      begin_html(text, spelled(title));
+      if (listed < targets.size())
+        text += "<p>The first " + std::to_string(listed) + " of " + std::to_string(targets.size()) + ".</p>\n";
       text += "<ol start=\"0\">\n";
     } else {
       text += '[';
     }
-    for (std::size_t i = 0; i < std::min(targets.size(), kMostListed); ++i) {
+    for (std::size_t i = 0; i < listed; ++i) {
       const Synset& synset = co_await source_.read(*targets[i]);
-      std::string name = synset.words.empty() ? "?" : synset.words.front().text;
       std::string link = here() + "/" + std::string(before_number) + std::to_string(i);
       if (query_.as_html) {
-        append_link(text, link, name);
+        append_link(text, link, words_of(synset));
+        text += " (";
+        append_html(text, name_of(synset.part_of_speech));
+        text += "): ";
+        append_html(text, synset.gloss);
+        text += "</li>\n";
         continue;
       }
       if (i > 0) text += ',';
       text += "{\"path\":";
       append_json(text, link);
-      text += ",\"word\":";
-      append_json(text, name);
+      text += ',';
+      append_meaning(text, synset);
       text += '}';
     }
     text += query_.as_html ? "</ol>\n" : "]\n";
@@ -224,31 +245,53 @@ class Traversal {
   Answer front_page() const {
     if (query_.new_gloss) return Answer::error(405, "only synsets can be edited");
     Answer answer;
-    answer.content_type = "text/html; charset=utf-8";
+    answer.content_type = kHtml;
     begin_html(answer.body, "WordNet");
+    answer.body += "<ul>\n";
     append_link(answer.body, "/entity", "entity");
+    answer.body += "</li>\n</ul>\n";
     return answer;
   }
 
-  /// The path asked for, without a slash at its end.
-  std::string here() const {
-    std::string text;
-    for (const std::string& step : query_.path) text += "/" + step;
+  /// As JSON, without braces.
+  static void append_meaning(std::string& text, const Synset& synset) {
+    text += "\"words\":[";
+    for (bool first = true; const wordnet::Word& word : synset.words) {
+      if (!std::exchange(first, false)) text += ',';
+      append_json(text, word.text);
+    }
+    text += "],\"gloss\":";
+    append_json(text, synset.gloss);
+  }
+
+  /// With spaces, for those who read.
+  static std::string spelled(std::string_view name) {
+    std::string text(name);
+    std::replace(text.begin(), text.end(), '_', ' ');
     return text;
   }
-  static void begin_html(std::string& text, std::string_view title) {
-    text += "<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>";
-    append_html(text, title);
-    text += "</title>\n<h1>";
-    append_html(text, title);
-    text += "</h1>\n";
+  static std::string words_of(const Synset& synset) {
+    std::string text;
+    for (const wordnet::Word& word : synset.words) {
+      if (!text.empty()) text += ", ";
+      text += spelled(word.text);
+    }
+    return text.empty() ? "?" : text;
   }
+
+  /// The path asked for, as links spell it, without a slash at its end.
+  std::string here() const {
+    std::string text;
+    for (const std::string& step : query_.path) text += "/" + encoded_step(step);
+    return text;
+  }
+  /// A list item that the caller ends.
   static void append_link(std::string& text, std::string_view target, std::string_view name) {
     text += "<li><a href=\"";
     append_html(text, target);
     text += "\">";
     append_html(text, name);
-    text += "</a></li>\n";
+    text += "</a>";
   }
 
   Source& source_;
