@@ -46,6 +46,7 @@ class Client {
          body);
     return receive();
   }
+  bool has_answer() { return socket_.available() > 0; }
   /// All bytes until the server closes.
   std::string receive_all() {
     std::string text;
