@@ -28,6 +28,7 @@
 
 #include "bench/command_line.hpp"
 #include "bench/latency_histogram.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/rows.hpp"
 #include "cow_cache/async/async.hpp"
 
@@ -38,6 +39,11 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
+
+/// The share of requests that may fail (no connection, no whole answer) in a measurement that counts.
+constexpr double kMostFailed = 0.001;
+/// Beside those of the connections, of this process and of the publisher, which inherits the limit: files of a store, loops.
+constexpr std::size_t kOtherDescriptors = 256;
 
 struct LoadOptions {
   std::string publisher = "publisher", model = "coroutines", cache = "shared", path, output, experiment = "publisher";
@@ -152,7 +158,7 @@ Task<> request_again_and_again(asio::io_context& loop, Run& run, tcp::endpoint s
     if (!connected) {
       auto error = co_await socket.async_connect(server, use_await);
       if (error) {
-        ++run.failed;
+        if (run.counts(due, Clock::now())) ++run.failed;
         co_await sleep_for(loop.get_executor(), std::chrono::milliseconds(10));
         socket = tcp::socket(loop);
         continue;
@@ -193,7 +199,17 @@ Task<> request_again_and_again(asio::io_context& loop, Run& run, tcp::endpoint s
   }
 }
 
+/// Throws std::runtime_error if what was measured is no result: a server whose clients fail has no throughput.
+void check(const Run& run) {
+  const std::uint64_t all = run.answered + run.refused + run.failed;
+  if (static_cast<double>(run.failed) > kMostFailed * static_cast<double>(all)) {
+    throw std::runtime_error(std::to_string(run.failed) + " of " + std::to_string(all) + " requests failed");
+  }
+  if (all == 0) throw std::runtime_error("no request came back");
+}
+
 nlohmann::json measure(const LoadOptions& options) {
+  raise_descriptor_limit(options.connections + kOtherDescriptors);
   Publisher publisher(options);
   std::uint64_t rss_before = publisher.memory("Rss"), pss_before = publisher.memory("Pss");
   asio::io_context loop(1);
@@ -216,6 +232,7 @@ nlohmann::json measure(const LoadOptions& options) {
     pss = publisher.memory("Pss");
   });
   loop.run();
+  check(run);
   auto microseconds = [&](double share) -> nlohmann::json {
     if (run.answered == 0) return nullptr;
     return static_cast<double>(run.latencies.quantile(share)) / 1e3;
@@ -247,18 +264,20 @@ int run_main(int argc, char** argv) {
   app.add_option("--publisher", options.publisher, "the program")->required();
   app.add_option("--model", options.model, "its execution model");
   app.add_option("--cache", options.cache, "its cache");
-  app.add_option("--threads", options.threads, "its threads, or processes");
-  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside");
+  app.add_option("--threads", options.threads, "its threads, or processes")->check(at_least_one());
+  app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside")
+      ->check(within(0, 3.6e6));
   app.add_option("--path", options.path, "its RocksDB store (default: memory)");
-  app.add_option("--connections", options.connections, "requests in flight, at most");
-  app.add_option("--rate", options.rate, "requests/s that are due; 0: closed loop");
-  app.add_option("--write-share", options.write_share, "share of requests that edit");
-  app.add_option("--seconds", options.seconds, "to measure");
-  app.add_option("--warmup", options.warmup, "seconds before that");
+  app.add_option("--connections", options.connections, "requests in flight, at most")->check(within(1, 60'000));
+  app.add_option("--rate", options.rate, "requests/s that are due; 0: closed loop")->check(within(0, 1e9));
+  app.add_option("--write-share", options.write_share, "share of requests that edit")->check(share());
+  app.add_option("--seconds", options.seconds, "to measure")->check(measured_seconds());
+  app.add_option("--warmup", options.warmup, "seconds before that")->check(seconds_or_none());
   app.add_option("--seed", options.seed, "of the requests");
   app.add_option("--repetition", options.repetition, "for the row");
   app.add_option("--experiment", options.experiment, "for the row");
-  app.add_option("--output", options.output, "append the row to this file (default: standard output)");
+  app.add_option("--output", options.output, "append the row to this file (default: standard output)")
+      ->check(writable_file());
   return run_program(app, argc, argv, [&] {
     const nlohmann::json row = measure(options);
     if (options.output.empty()) std::cout << row.dump() << "\n";

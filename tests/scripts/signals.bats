@@ -150,7 +150,7 @@ anew_programs() { unset FAKE_HOOK; rm -f "$base/reached"; }
   watcher=$(pgrep -P "$started" -f 'report' | while read -r child; do
     grep -qza "^TMPDIR=$TMPDIR/cow" "/proc/$child/environ" || echo "$child"; done)
   [[ -n $watcher ]]
-  kill -KILL "$started" $watcher
+  kill -KILL $watcher "$started" # in this order: it must not see the end of the run
   ended
   [[ -n $(left_processes) ]]
   anew
