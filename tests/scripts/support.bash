@@ -29,7 +29,7 @@ teardown() {
   cd / || exit 1
   # Children of a test that failed; of one that passed there are none.
   local process
-  for process in $(left_processes); do kill -KILL "$process" 2>/dev/null || true; done
+  for process in $(env -u base grep -lza "^base=$base\$" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3); do kill -KILL "$process" 2>/dev/null || true; done
   if mountpoint -q "$base/small" 2>/dev/null; then umount "$base/small"; fi
   chmod -R u+w "$base" 2>/dev/null || true
   rm -rf "$base"
