@@ -18,6 +18,7 @@
 #include "command_line.hpp"
 #include "experiment_options.hpp"
 #include "machine.hpp"
+#include "option_checks.hpp"
 
 namespace cow::bench {
 
@@ -121,32 +122,35 @@ void run(const ExperimentOptions& options) {
 }
 
 void add_run_options(CLI::App& run, ExperimentOptions& options) {
-  auto fraction = CLI::Range(0.0, 1.0);
   run.add_option("--workload", options.workload)->check(CLI::IsMember(&kWorkloads))->capture_default_str();
   run.add_option("--cache", options.cache, "The system to measure")
       ->check(CLI::IsMember({"shared", "private", "two-level", "locked", "blocking", "raw"}))
       ->capture_default_str();
   run.add_option("--store", options.store)->check(CLI::IsMember({"memory", "rocksdb"}))->capture_default_str();
   run.add_option("--path", options.path, "Directory of the store");
-  run.add_option("--sessions", options.sessions, "Open sessions, served round robin")->capture_default_str();
-  run.add_option("--threads", options.threads, "Threads that serve them")->capture_default_str();
-  run.add_option("--write-share", options.write_share, "Share of writing transactions")
-      ->check(fraction)
+  run.add_option("--sessions", options.sessions, "Open sessions, served round robin")
+      ->check(at_least_one())
       ->capture_default_str();
-  run.add_option("--seconds", options.seconds, "Measured time (zodbshootout: ignored)")->capture_default_str();
-  run.add_option("--warmup", options.warmup, "Seconds before that")->capture_default_str();
+  run.add_option("--threads", options.threads, "Threads that serve them")->check(at_least_one())->capture_default_str();
+  run.add_option("--write-share", options.write_share, "Share of writing transactions")
+      ->check(share())
+      ->capture_default_str();
+  run.add_option("--seconds", options.seconds, "Measured time (zodbshootout, --read-all: ignored)")
+      ->check(seconds_or_none())
+      ->capture_default_str();
+  run.add_option("--warmup", options.warmup, "Seconds before that")->check(seconds_or_none())->capture_default_str();
   run.add_option("--cache-bytes", options.cache_bytes, "Budget of the object cache; suffixes KB, MB, GB = 2^10, ...")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(byte_size())
       ->capture_default_str();
   run.add_option("--block-cache-bytes", options.block_cache_bytes, "Budget of RocksDB's block cache")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(byte_size())
       ->capture_default_str();
   run.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
   run.add_flag("--serializable", options.serializable, "Transactions are serializable, in place of snapshot isolation");
   run.add_option("--seed", options.seed)->capture_default_str();
   run.add_option("--repetition", options.repetition, "Number of this repetition, for the row")->capture_default_str();
   run.add_option("--experiment", options.experiment, "Name of the experiment, for the row")->capture_default_str();
-  run.add_option("--output", options.output, "File to append the row to, as one line of JSON");
+  run.add_option("--output", options.output, "File to append the row to, as one line of JSON")->check(writable_file());
   run.add_option("--wordnet", options.wordnet, "Folder of WordNet's files [where Debian has them]");
   run.add_option("--closure-limit", options.closure_limit, "WordNet: hyponyms collected at most")
       ->capture_default_str();
@@ -168,7 +172,7 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
           {"A", "B", "C", "D", "E", "F", "80/20/0/0", "60/20/15/5", "20/20/30/30", "read", "read-write", "write"}));
   run.add_flag("!--no-long-traversals", options.long_traversals, "STMBench7: without T1 to T6, Q6 and Q7");
   run.add_option("--records", options.records, "YCSB: records of 1,000 bytes")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   run.add_option("--zipf", options.zipf, "YCSB: its own distribution, scrambled, or true Zipf")
       ->check(CLI::IsMember({"scrambled", "true"}))
@@ -182,10 +186,10 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
                  "Smallbank: of each thread of the isolation check after the run")
       ->capture_default_str();
   run.add_option("--objects", options.objects, "zodbshootout: per transaction")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   run.add_option("--item-bytes", options.item_bytes, "zodbshootout: bytes an object")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
 }
 

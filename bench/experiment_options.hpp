@@ -70,6 +70,7 @@ struct ExperimentOptions {
 
   /// Throws UsageError if they do not go together.
   void check() const {
+    if (seconds == 0 && !read_all && workload != "zodbshootout") throw UsageError("--seconds 0 measures nothing");
     if (threads == 0 || sessions < threads) throw UsageError("there must be a session for every thread, and a thread");
     if (store != "memory" && path.empty() && cache != "raw") throw UsageError("--store " + store + " needs --path");
     if (cache == "raw" && threads > 1 && writes()) {

@@ -20,6 +20,7 @@
 #include "bench/crowd.hpp"
 #include "bench/generated_items.hpp"
 #include "bench/latency_histogram.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/paired.hpp"
 #include "bench/process_memory.hpp"
 #include "bench/rows.hpp"
@@ -237,7 +238,6 @@ int main(int argc, char** argv) {
       "write, "
       "on 20,000 objects that are all resident, while other transactions sleep.\n"
       "Exit code: 0 measured, 1 failed, 2 bad usage.");
-  auto shares = CLI::Range(0.0, 1.0);
   app.add_option("--reclaimer", options.reclaimer, "see --list")->capture_default_str();
   app.add_option("--allocator", options.allocator, "of what lives on the heap")
       ->check(CLI::IsMember({"glibc", "jemalloc", "mimalloc"}))
@@ -251,13 +251,13 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--park", options.park, "they are parked");
   app.add_option("--writes", options.writes, "share of the transactions that write one object")
-      ->check(shares)
+      ->check(cow::bench::share())
       ->capture_default_str();
-  app.add_option("--seconds", options.seconds)->check(CLI::Range(0.01, 3600.0))->capture_default_str();
+  app.add_option("--seconds", options.seconds)->check(cow::bench::within(0.01, 3600))->capture_default_str();
   app.add_option("--seed", options.seed)->capture_default_str();
   app.add_option("--repetition", options.repetition, "recorded in the row")->capture_default_str();
   app.add_option("--experiment", options.experiment, "recorded in the row")->capture_default_str();
-  app.add_option("--output", options.output, "append a row of JSON to this file");
+  app.add_option("--output", options.output, "append a row of JSON to this file")->check(cow::bench::writable_file());
   app.add_flag("--list", options.list, "name the reclaimers and leave");
   return cow::bench::run_program(app, argc, argv, [&] { cow::bench::run(options, argv); });
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/option_checks.hpp"
 #include "bench/paired.hpp"
 #include "claim.hpp"
 #include "own_process.hpp"
@@ -22,8 +23,7 @@ std::vector<Claim> all_claims() {
   std::vector<Claim> all;
   for (auto group : {cow::bench::read_claims, cow::bench::memory_claims, cow::bench::transaction_claims,
                      cow::bench::sleeper_claims, cow::bench::write_claims, cow::bench::idle_claims,
-                     cow::bench::replacement_claims,
-                     cow::bench::async_claims, cow::bench::publisher_claims}) {
+                     cow::bench::replacement_claims, cow::bench::async_claims, cow::bench::publisher_claims}) {
     std::vector<Claim> claims = group();
     all.insert(all.end(), claims.begin(), claims.end());
   }
@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
       "COW_CACHE_TRACE names the trace file of orm-misses.\n"
       "Exit code: 0 all that are required hold, 1 one fails, 2 bad usage or a measurement that went wrong.");
   app.add_option("NAME", names, "measure these (default: all)");
-  app.add_option("--json", json_path, "also write the results to this file");
+  app.add_option("--json", json_path, "also write the results to this file")->check(cow::bench::writable_file());
   app.add_flag("--list", list, "print names, bounds and descriptions, and measure nothing");
   app.add_flag("--quick", quick, "take a fifth of the time where measuring takes long");
   app.add_flag("--verbose", verbose, "also print what each figure is made of");

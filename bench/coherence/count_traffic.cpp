@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bench/command_line.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/rows.hpp"
 #include "phases.hpp"
 #include "recorder.hpp"
@@ -162,12 +163,12 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--cache", options.caches)->check(CLI::IsMember(kCacheNames))->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::Range(2, kMostParticipants))->capture_default_str();
   app.add_option("--operations", options.operations, "Of each thread in each phase")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   app.add_option("--warmup", options.warmup, "Operations before those that are counted")->capture_default_str();
   app.add_flag("--concurrent", options.concurrent, "Threads run as they are scheduled, not in turns");
   app.add_option("--sites", options.sites, "Print so many places in the program that cause transfers (for addr2line)");
-  app.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
+  app.add_option("--output", options.output, "File to append the rows to, as lines of JSON")->check(writable_file());
   return run_program(app, argc, argv, [&] { run(options); });
 }
 

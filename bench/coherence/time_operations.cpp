@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bench/command_line.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/rows.hpp"
 #include "phases.hpp"
 
@@ -127,8 +128,10 @@ int run_command_line(int argc, char** argv) {
   Options options;
   app.add_option("--cache", options.caches)->check(CLI::IsMember(kCacheNames))->capture_default_str();
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--seconds", options.seconds, "For each phase; misses end earlier")->capture_default_str();
-  app.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
+  app.add_option("--seconds", options.seconds, "For each phase; misses end earlier")
+      ->check(measured_seconds())
+      ->capture_default_str();
+  app.add_option("--output", options.output, "File to append the rows to, as lines of JSON")->check(writable_file());
   return run_program(app, argc, argv, [&] { run(options); });
 }
 

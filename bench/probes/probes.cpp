@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "bench/command_line.hpp"
+#include "bench/option_checks.hpp"
 #include "probe.hpp"
 
 namespace cow::bench {
@@ -15,7 +16,8 @@ void add_common(CLI::App& command, ProbeOptions& options) {
   command.add_option("--repetition", options.repetition, "Number of this repetition, for the rows")
       ->capture_default_str();
   command.add_option("--experiment", options.experiment, "Name of the experiment, for the rows")->capture_default_str();
-  command.add_option("--output", options.output, "File to append the rows to, as lines of JSON");
+  command.add_option("--output", options.output, "File to append the rows to, as lines of JSON")
+      ->check(writable_file());
 }
 
 void add_hit_cost(CLI::App& command, HitCostOptions& options) {
@@ -24,7 +26,7 @@ void add_hit_cost(CLI::App& command, HitCostOptions& options) {
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   command.add_option("--sample", options.sample_s, "Seconds that a sample takes at least")
-      ->check(CLI::Range(1e-6, 10.0))
+      ->check(within(1e-6, 10))
       ->capture_default_str();
   command.add_flag("--small-chases", options.small_chases, "The pointer chase over 100 objects only");
 }
@@ -39,7 +41,7 @@ void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
   command.add_option("--most-bytes", options.most_bytes, "Size of the largest value; suffixes KB, MB = 2^10, 2^20")
-      ->transform(CLI::AsSizeValue(false))
+      ->transform(byte_size())
       ->capture_default_str();
 }
 
@@ -54,10 +56,10 @@ void add_recovery(CLI::App& command, RecoveryOptions& options) {
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   command.add_option("--cached", options.cached, "Share of the accounts that all caches together have room for")
-      ->check(CLI::Range(0.01, 2.0))
+      ->check(within(0.01, 2))
       ->capture_default_str();
   command.add_option("--seconds", options.seconds, "Of the workload before it is killed")
-      ->check(CLI::Range(0.01, 3600.0))
+      ->check(within(0.01, 3600))
       ->capture_default_str();
   command.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
 }

@@ -8,19 +8,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import console, owned, published, results
+from .arguments import whole_number
+from .console import complain, say
 from .formats import ratio, significant
 from .intervals import Interval
+from .owned import Ended, Owned
 from .progress import Progress
 
 DEFAULT_CLAIMS = ("chase", "oo7-private", "first-write", "begin-end", "commit-raw")
 DEFAULT_PAIRS = 21
 DEFAULT_BOUND = 1.03
+MOST_PAIRS = 10_000
 
 
 class MeasuringFailed(RuntimeError):
@@ -45,10 +52,11 @@ def measure(program: Path, claim: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "claims.json"
         # Exit code 1 says that the claim does not hold, which is not the question here.
-        done = subprocess.run([program, "--json", out, claim], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([program, "--json", out, claim], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                              encoding="utf-8", errors="replace")
         if done.returncode not in (0, 1) or not out.is_file():
             raise MeasuringFailed(f"{program} {claim}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")
-        row = json.loads(out.read_text())[0]
+        row = json.loads(out.read_text(encoding="utf-8"))[0]
     if row["measured"] is None or row["measured"] <= 0:
         raise MeasuringFailed(f"{program} {claim}: measured {row['measured']}")
     return row
@@ -97,25 +105,28 @@ def positive(text: str) -> float:
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="scripts/compare-builds",
+        prog="scripts/compare-builds", allow_abbrev=False,
         description="Measures claims with two builds in turn, pair by pair, and says how much worse the new one is.",
         epilog="Exit code: 0 the upper end of each interval is within the bound, 1 not so, 2 bad usage or a measurement that "
-               "went wrong.")
+               "went wrong; 128 and its number after a signal.")
     parser.add_argument("old", type=Path, metavar="OLD", help="a claims program, or a checkout in which scripts/build-release has run")
     parser.add_argument("new", type=Path, metavar="NEW", help="likewise")
     parser.add_argument("claims", nargs="*", default=list(DEFAULT_CLAIMS), metavar="CLAIM",
                         help=f"names of claims (default: {' '.join(DEFAULT_CLAIMS)})")
-    parser.add_argument("--pairs", type=int, default=DEFAULT_PAIRS, metavar="N", help=f"runs of each (default: {DEFAULT_PAIRS})")
+    parser.add_argument("--pairs", type=whole_number(1, MOST_PAIRS), default=DEFAULT_PAIRS, metavar="N", help=f"runs of each (default: {DEFAULT_PAIRS})")
     parser.add_argument("--bound", type=positive, default=DEFAULT_BOUND, metavar="RATIO",
                         help=f"what the upper end of the interval may be (default: {DEFAULT_BOUND})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
     chosen = parser.parse_args(argv)
-    if chosen.pairs < 1:
-        parser.error("--pairs must be at least 1")
+    unknown = [name for name in chosen.claims if name not in published.CLAIMS]
+    if unknown:
+        parser.error(f"no claim {', '.join(unknown)} (see scripts/claims --list)")
+    if chosen.json and (why := console.why_unwritable(chosen.json)):
+        parser.error(f"--json {chosen.json}: {why}")
     for side in ("old", "new"):
         path = getattr(chosen, side)
         program = path / "build/release/bench/claims" if path.is_dir() else path
-        if not program.is_file():
+        if not (program.is_file() and os.access(program, os.X_OK)):
             parser.error(f"no claims program at {program}")
         setattr(chosen, side, program.resolve())
     return chosen
@@ -123,6 +134,19 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
+    try:
+        with Owned():
+            return compare_all(chosen)
+    except OSError as error:
+        complain(f"scripts/compare-builds: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return owned.exit_code(signal.SIGINT)
+    except Ended as error:
+        return owned.exit_code(error.number)
+
+
+def compare_all(chosen: argparse.Namespace) -> int:
     progress = Progress(len(chosen.claims) * chosen.pairs, 0)
     comparisons = []
     try:
@@ -136,14 +160,16 @@ def main(argv: list[str]) -> int:
             comparisons.append(compare(chosen.old, chosen.new, claim, chosen.pairs, after_each))
     except (MeasuringFailed, OSError) as error:
         progress.close()
-        print(f"compare-builds: {error}", file=sys.stderr)
+        complain(f"scripts/compare-builds: {error}")
         return 2
     progress.close()
-    print(table(comparisons, chosen.bound))
+    say(table(comparisons, chosen.bound))
     if chosen.json:
-        chosen.json.write_text(json.dumps(as_json(comparisons, chosen.bound), indent=2) + "\n")
+        results.replace_whole(chosen.json, json.dumps(as_json(comparisons, chosen.bound), indent=2) + "\n")
     return 0 if all(one.holds(chosen.bound) for one in comparisons) else 1
 
 
 if __name__ == "__main__":
+    console.prepare()
+    owned.raise_on_signals()
     sys.exit(main(sys.argv[1:]))

@@ -26,18 +26,22 @@ class Entry:
     questions: tuple[str, ...]
     asks: str
     parts: dict[str, str]  # name of an experiment: what is missing as long as there is none of that name
-    disk: str = "none"  # at most, while it runs; what it writes is removed again
+    disk_mb: int = 0  # at most, while it runs; what it writes is removed again
+
+    @property
+    def disk(self) -> str:
+        return f"{self.disk_mb} MB" if self.disk_mb else "none"
 
 
 ENTRIES = (
     Entry("E1", "Memory against sessions", ("RQ1",),
           "How much memory does a process need when more sessions read the same objects?",
-          {"memory": "memory for 1 to 4,096 sessions"}, "30 MB"),
+          {"memory": "memory for 1 to 4,096 sessions"}, 30),
     Entry("E2", "Throughput against threads and sessions", ("RQ2", "RQ3"),
           "Do more threads or sessions slow each other down, on the field's benchmarks?",
           {"oo7": "OO7's traversals against plain C++", "oo7-threads": "OO7's T1 against threads",
            "oo7-users": "OO7 with many users", "ycsb": "YCSB A to F", "stmbench7": "STMBench7's three mixes",
-           "throughput-sessions": "throughput against sessions"}, "30 MB"),
+           "throughput-sessions": "throughput against sessions"}, 30),
     Entry("E3", "What a hit costs, part by part", ("RQ2", "RQ7"),
           "What does a hit cost beyond following a pointer, and which part of the design costs how much of it?",
           {"read-cost": "the cost of a whole hit",
@@ -45,7 +49,7 @@ ENTRIES = (
                        "decoding"}),
     Entry("E4", "Share of writes, and where private caches win", ("RQ3",),
           "What happens when some of the transactions change objects, and from which share on is a private cache better?",
-          {"throughput-writes": "throughput for 0 to 100% writing transactions by sessions"}, "100 MB"),
+          {"throughput-writes": "throughput for 0 to 100% writing transactions by sessions"}, 100),
     Entry("E5", "Object size", ("RQ3",),
           "What does it cost to clone an object of 64 bytes to a megabyte, and do values in chunks help?",
           {"object-size": "the cost of a first write and of a commit by object size, and values that are kept in chunks"}),
@@ -54,10 +58,10 @@ ENTRIES = (
           {"sleepers": "limbo and tails over time by reclaimer"}),
     Entry("E7", "Waits for something outside", ("RQ4",),
           "How many requests can be under way at once when each waits for something outside?",
-          {"publisher": "throughput of 1 to 10,000 logical threads against Little's law"}, "100 MB"),
+          {"publisher": "throughput of 1 to 10,000 logical threads against Little's law"}, 100),
     Entry("E8", "Cold start and stampede", ("RQ5",),
           "How often is one object loaded when many sessions start at the same moment?",
-          {"cold-start": "loads of sessions that start cold at once"}, "30 MB"),
+          {"cold-start": "loads of sessions that start cold at once"}, 30),
     Entry("E9", "Begin and commit against other open sessions", ("RQ3", "RQ1"),
           "Do a begin and a commit pay for the other sessions that are open?",
           {"open-sessions": "time of begin and of commit for 1 to 2,048 open sessions"}),
@@ -76,10 +80,10 @@ ENTRIES = (
     Entry("E14", "Recovery", ("RQ5",),
           "How long after a kill is the database correct again, and how long until 95% of the reads hit?",
           {"recovery": "a run that is killed, reopened and checked: time until it is correct and until 95% of the reads hit"},
-          "some hundred MB"),
+          500),
     Entry("E15", "zodbshootout", ("RQ5", "RQ3"),
           "Where does a whole database on this cache stand beside those that its users know?",
-          {"zodbshootout": "zodbshootout's regions"}, "50 MB"),
+          {"zodbshootout": "zodbshootout's regions"}, 50),
     Entry("E16", "Smallbank", ("RQ3",),
           "What do short transactions on few hot objects cost, and which anomalies does the isolation let through?",
           {"smallbank": "aborts by size of the hotspot, with snapshots and serializable"}),
@@ -141,7 +145,7 @@ def names_of(words: str, built: list, others: tuple[str, ...]) -> list[str]:
             (empty if of_number else unknown).append(word)
     numbers = ", ".join(e.number for e in ENTRIES)
     if unknown:
-        raise UnknownName(f"no experiment {', '.join(unknown)}; there are the numbers {numbers}, the questions "
+        raise UnknownName(f"no experiment {', '.join(word or 'without a name' for word in unknown)}; there are the numbers {numbers}, the questions "
                           f"{', '.join(QUESTIONS)} and the names {', '.join([*(b.name for b in built), *others])}")
     if empty and not wanted:
         raise UnknownName(f"not yet: {', '.join(empty)} has nothing to run; --list says what is missing")

@@ -14,7 +14,8 @@ NAME = "claims"
 def answer(program: Path, question: str) -> str:
     """What the program prints for --list or --help; "" where it knows no such word."""
     try:
-        done = subprocess.run([program, question], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([program, question], capture_output=True, encoding="utf-8", errors="replace", timeout=30,
+                              check=False)
     except OSError as error:
         raise RuntimeError(f"cannot run {program}: {error}") from error
     except subprocess.TimeoutExpired as error:

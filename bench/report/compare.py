@@ -5,13 +5,18 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import claims, publish, results
+from . import claims, results
 from .claims import Outcome
+from .folder import PLAN, ROWS
 from .formats import interval
 
 
 class NotARun(ValueError):
     """The folder holds no rows."""
+
+
+class NothingInCommon(ValueError):
+    """No claim was measured in both."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,12 @@ class Side:
     @staticmethod
     def read(folder: Path) -> Side:
         try:
-            rows = results.read(folder / publish.ROWS)
-            size = json.loads((folder / publish.PLAN).read_text())["size"]
-        except (OSError, ValueError, KeyError) as error:
-            raise NotARun(f"{folder} holds no run: {error}") from error
-        return Side(folder, size, {one.name: one for one in claims.outcomes(rows)})
+            rows = results.read(folder / ROWS)
+            outcomes = {one.name: one for one in claims.outcomes(rows)}
+            size = json.loads((folder / PLAN).read_text(encoding="utf-8"))["size"]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NotARun(f"{folder} holds no run: {error!r}") from error
+        return Side(folder, size, outcomes)
 
 
 def can_tell(one: Outcome) -> bool:
@@ -39,7 +45,9 @@ def can_tell(one: Outcome) -> bool:
 
 
 def compare(first: Side, second: Side) -> tuple[str, list[str]]:
-    """A table, and the claims on which the two disagree although both can tell."""
+    """A table, and the claims on which the two disagree although both can tell. Throws NothingInCommon."""
+    if not first.outcomes.keys() & second.outcomes.keys():
+        raise NothingInCommon(f"{first.folder} and {second.folder} have no claim in common")
     lines = [f"| claim | must be | {first.size}: {first.folder.name} | {second.size}: {second.folder.name} | verdicts |",
              "|---|---|---|---|---|"]
     differ = []

@@ -15,20 +15,20 @@ PACKAGES = ("librocksdb7.8", "libtbb12", "libjemalloc2", "libmsgpack-cxx-dev", "
 def output(*command: str, cwd: Path | None = None) -> str:
     """Standard output of a command, or "" where it is missing or fails: a report must not fail for a detail."""
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", errors="replace", timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def cpu_model() -> str:
-    match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.M)
+    match = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.M)
     return match.group(1) if match else platform.machine()
 
 
 def cpu_ticks() -> dict[str, int]:
     """Ticks since boot. Steal is time that the hypervisor gave to others: a disturbed run shows it."""
-    fields = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    fields = Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
     names = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
     return dict(zip(names, map(int, fields)))
 
@@ -41,8 +41,14 @@ def moment() -> dict:
     }
 
 
-def steal_percent(before: dict, after: dict) -> float | None:
-    passed = {key: after["cpu_ticks"][key] - before["cpu_ticks"][key] for key in before["cpu_ticks"]}
+def stolen_percent(sessions: list[dict]) -> float | None:
+    """Over the times that a run was measured in: one that was ended and resumed has several. Of one that was killed nobody
+    knows."""
+    known = [one for one in sessions if one.get("after")]
+    if not known:
+        return None
+    passed = {key: sum(one["after"]["cpu_ticks"][key] - one["before"]["cpu_ticks"][key] for one in known)
+              for key in known[0]["before"]["cpu_ticks"]}
     total = sum(passed.values())
     return 100 * passed["steal"] / total if total else None
 
@@ -55,12 +61,12 @@ def busy_percent(before: dict, after: dict) -> float | None:
 
 
 def memory_bytes() -> int:
-    match = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    match = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.M)
     return int(match.group(1)) * 1024 if match else 0
 
 
 def available_memory_bytes() -> int:
-    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.M)
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.M)
     return int(match.group(1)) * 1024 if match else 0
 
 
@@ -72,7 +78,7 @@ def revision(root: Path) -> dict:
 def compile_command(build: Path) -> str | None:
     """The flags that the experiment driver was compiled with, includes and file names left out."""
     try:
-        commands = json.loads((build / "compile_commands.json").read_text())
+        commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     for entry in commands:
@@ -105,14 +111,14 @@ def describe(root: Path, binaries: Path) -> dict:
 
     caches = output("getconf", "-a")
     sizes = dict(re.findall(r"^(LEVEL(?:1_DCACHE|2_CACHE|3_CACHE)_SIZE)\s+(\d+)", caches, re.M))
-    os_name = re.search(r'^PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text(), re.M)
+    os_name = re.search(r'^PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text(encoding="utf-8"), re.M)
     huge_pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     return {
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "cpu_cache_bytes": {key.lower(): int(value) for key, value in sizes.items()},
         "memory_bytes": memory_bytes(),
-        "transparent_huge_pages": huge_pages.read_text().strip() if huge_pages.exists() else None,
+        "transparent_huge_pages": huge_pages.read_text(encoding="utf-8").strip() if huge_pages.exists() else None,
         "kernel": platform.release(),
         "system": os_name.group(1) if os_name else platform.platform(),
         "virtualised": output("systemd-detect-virt") or None,

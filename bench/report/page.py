@@ -5,7 +5,7 @@ from pathlib import Path
 
 from . import catalogue, claims, page_parts as parts, published
 from .formats import duration, size as bytes_text
-from .machine import steal_percent
+from .machine import stolen_percent
 from .page_parts import text
 from .sections import Group
 from .systems import SYSTEMS, variables
@@ -17,11 +17,11 @@ SCRIPT = Path(__file__).with_name("page.js")
 def style() -> str:
     # Print is always on white, whatever the reader's screen prefers.
     return (f":root{{{variables(dark=False)}}}@media screen and (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}"
-            + STYLE.read_text())
+            + STYLE.read_text(encoding="utf-8"))
 
 
 def render(run: dict, groups: list[Group], rows: list[dict], verdicts: list[claims.Outcome], claim_gaps: list[str]) -> str:
-    body = [head(run, verdicts), asked(), verdict_section(verdicts, claim_gaps, run),
+    body = [asked(), verdict_section(verdicts, claim_gaps, run),
             parts.overview(groups, claims_by_number(verdicts))]
     body += [parts.group(group) for group in groups if group.sections or group.not_yet]
     body += [machine_section(run), how_section(run), parts.raw_rows(rows)]
@@ -29,8 +29,8 @@ def render(run: dict, groups: list[Group], rows: list[dict], verdicts: list[clai
     return ("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
             "<meta name=\"color-scheme\" content=\"light dark\">\n"
-            f"<title>{text(title)}</title>\n<style>\n{style()}\n</style>\n</head>\n<body>\n"
-            + "\n".join(body) + f"\n<script>\n{SCRIPT.read_text()}</script>\n</body>\n</html>\n")
+            f"<title>{text(title)}</title>\n<style>\n{style()}\n</style>\n</head>\n<body>\n{head(run, verdicts)}\n<main>\n"
+            + "\n".join(body) + f"\n</main>\n<script>\n{SCRIPT.read_text(encoding='utf-8')}</script>\n</body>\n</html>\n")
 
 
 def claims_by_number(verdicts: list[claims.Outcome]) -> dict[str, str]:
@@ -73,31 +73,46 @@ def asked() -> str:
             f"<dl class=systems>{systems}</dl></section>")
 
 
-def verdict_section(verdicts: list[claims.Outcome], gaps: list[str], run: dict) -> str:
-    lines = []
-    smoke = "<span class=about>smoke run</span>" if run["size"] == "smoke" else ""
+def by_question(verdicts: list[claims.Outcome]) -> dict[str, list[claims.Outcome]]:
+    """Under the first question of the experiment to which a claim belongs, in the order of the questions; under "" those that
+    belong to none."""
+    grouped: dict[str, list[claims.Outcome]] = {name: [] for name in (*catalogue.QUESTIONS, "")}
     for one in verdicts:
-        row, verdict = one.row, one.verdict
-        sign = {"holds": "✓", "fails": "✗"}.get(verdict, "–")
-        goal = "" if one.required else "<span class=about>a goal, not required</span>"
-        known = published.beside(one.name)
         number = published.experiment_of(one.name)
-        link = f"<a class=number-of href=\"#{number}\">{text(catalogue.label(number))}</a> " if number else ""
-        lines.append(
-            f"<tr><td class=claim>{link}<code>{text(one.name)}</code><span class=about>{text(row.get('description', ''))}</span>"
+        grouped[catalogue.entry(number).questions[0] if number else ""].append(one)
+    return {name: own for name, own in grouped.items() if own}
+
+
+def verdict_section(verdicts: list[claims.Outcome], gaps: list[str], run: dict) -> str:
+    groups = []
+    for name, own in by_question(verdicts).items():
+        asks = f"{name}: {catalogue.QUESTIONS[name]}" if name else "Beside the questions"
+        groups.append(f"<tbody><tr class=group><th scope=rowgroup colspan=6>{text(asks)}</th></tr>"
+                      f"{''.join(verdict_line(one, run) for one in own)}</tbody>")
+    heads = ((" scope=col", "claim"), (" scope=col", "published by others"), (" scope=col class=number", "ours (95% interval)"),
+             (" scope=col class=number", "must be"), (" scope=col", "verdict"), (" scope=col class=rows", "rows"))
+    table = ("<div class=scroll><table class=verdicts><thead><tr>" + "".join(f"<th{how}>{name}</th>" for how, name in heads)
+             + f"</tr></thead>{''.join(groups)}</table></div>" if groups else "<p>Not measured in this run.</p>")
+    again = ("<p class=note>Published figures are from other machines, for scale. Any claim again: "
+             "<code>scripts/claims NAME</code>.</p>")
+    return f"<section id=verdicts><h2>Verdicts</h2>{table}{parts.gap_list(gaps)}{again}</section>"
+
+
+def verdict_line(one: claims.Outcome, run: dict) -> str:
+    row, verdict = one.row, one.verdict
+    smoke = "<span class=about>smoke run</span>" if run["size"] == "smoke" else ""
+    sign = {"holds": "✓", "fails": "✗"}.get(verdict, "–")
+    goal = "" if one.required else "<span class=about>a goal, not required</span>"
+    known = published.beside(one.name)
+    number = published.experiment_of(one.name)
+    link = f"<a class=number-of href=\"#{number}\">{text(catalogue.label(number))}</a> " if number else ""
+    return (f"<tr><td class=claim>{link}<code>{text(one.name)}</code><span class=about>{text(row.get('description', ''))}</span>"
             f"{detail(row)}</td>"
             f"<td class=published>{text(known) if known else '<span class=missing>none known</span>'}</td>"
             f"<td class=\"number ours\">{parts.measured(one.measured, row.get('unit', ''))}</td>"
             f"<td class=\"number must\">{parts.bound(row)}{goal}</td>"
             f"<td class=said><span class=\"verdict {verdict.split()[0]}\">{sign} {text(verdict)}</span>{smoke}</td>"
             f"<td class=rows>{parts.sources(one.ids)}</td></tr>")
-    table = ("<div class=scroll><table class=verdicts><thead><tr><th>claim</th><th>published by others</th>"
-             "<th class=number>ours (95% interval)</th><th class=number>must be</th><th>verdict</th><th class=rows>rows</th></tr>"
-             f"</thead><tbody>{''.join(lines)}</tbody></table></div>" if lines
-             else "<p>Not measured in this run.</p>")
-    again = ("<p class=note>Published figures are from other machines, for scale. Any claim again: "
-             "<code>scripts/claims NAME</code>.</p>")
-    return f"<section id=verdicts><h2>Verdicts</h2>{table}{parts.gap_list(gaps)}{again}</section>"
 
 
 def detail(row: dict) -> str:
@@ -115,8 +130,9 @@ def cache_name(key: str) -> str:
 
 def machine_section(run: dict) -> str:
     machine = run["machine"]
-    before, after = run["before"], run["after"]
-    steal = steal_percent(before, after)
+    sessions = run.get("sessions", [run])
+    before, after = sessions[0]["before"], sessions[-1]["after"]
+    steal = stolen_percent(sessions)
     lines = {
         "processor": f"{machine['cpu']}, {machine['cores']} cores" + (
             f", virtual ({machine['virtualised']})" if machine["virtualised"] else ""),
@@ -128,7 +144,7 @@ def machine_section(run: dict) -> str:
         "flags": machine["flags"] or "unknown",
         "allocator": machine["allocator"],
         "packages": ", ".join(f"{name} {version}" for name, version in machine["packages"].items()),
-        "load average": f"{before['load'][0]:.2f} before, {after['load'][0]:.2f} after",
+        "load average": f"{before['load'][0]:.2f} before, " + (f"{after['load'][0]:.2f} after" if after else "unknown after"),
         "stolen time": "unknown" if steal is None else f"{steal:.2f}% of the processor time, given to other machines by the host",
     }
     body = "".join(f"<div><dt>{text(key)}</dt><dd>{text(value)}</dd></div>" for key, value in lines.items())

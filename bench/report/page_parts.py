@@ -52,9 +52,10 @@ def keys_of(one: Section) -> str:
     return f"<details class=keys><summary>What the names mean</summary><dl class=systems>{lines}</dl></details>" if lines else ""
 
 
-def table(one: Table) -> str:
+def table(one: Table, level: int = 4) -> str:
+    """level: of its heading, one below that of what it stands in."""
     def heading(index: int, name: str) -> str:
-        return f"<th{'' if index == 0 else ' class=rows' if name == 'rows' else ' class=number'}>{key(name)}{text(name)}</th>"
+        return f"<th scope=col{'' if index == 0 else ' class=rows' if name == 'rows' else ' class=number'}>{key(name)}{text(name)}</th>"
 
     head = "".join(heading(i, name) for i, name in enumerate(one.head))
     lines = []
@@ -63,17 +64,17 @@ def table(one: Table) -> str:
         first = key(name) + text(name) + (f"<span class=about>{text(about)}</span>" if about else "")
         lines.append(f"<tr><th scope=row>{first}</th>{''.join(cell(c) for c in row[1:])}</tr>")
     note = f"<p class=note>{text(one.note)}</p>" if one.note else ""
-    return (f"<h4>{text(one.caption)}</h4><div class=scroll><table aria-label=\"{text(one.caption)}\">"
+    return (f"<h{level}>{text(one.caption)}</h{level}><div class=scroll><table aria-label=\"{text(one.caption)}\">"
             f"<thead><tr>{head}</tr></thead>"
             f"<tbody>{''.join(lines)}</tbody></table></div>{note}")
 
 
-def tables(all_: list[Table]) -> str:
+def tables(all_: list[Table], level: int) -> str:
     """A section of many shows the first two; the others fold away, but not on paper."""
     shown, more = (all_, []) if len(all_) <= MOST_TABLES else (all_[:2], all_[2:])
-    folded = (f"<details class=tables><summary>{len(more)} more tables</summary>{''.join(table(t) for t in more)}</details>"
+    folded = (f"<details class=tables><summary>{len(more)} more tables</summary>{''.join(table(t, level) for t in more)}</details>"
               if more else "")
-    return "".join(table(t) for t in shown) + folded
+    return "".join(table(t, level) for t in shown) + folded
 
 
 def gap_list(gaps: list[str]) -> str:
@@ -112,7 +113,7 @@ def section(one: Section, alone: bool = False) -> str:
     head = "" if alone else f"<h3>{text(one.title)}</h3><p class=question>{text(one.question)}</p>"
     return (f"<div class=part id=\"experiment-{text(one.name)}\">{head}"
             f"{''.join(f'<p class=warning role=note>{text(doubt)}</p>' for doubt in one.doubts)}"
-            f"{figure_block}{'' if beside else reading(one.reading)}{tables(one.tables)}{keys_of(one)}"
+            f"{figure_block}{'' if beside else reading(one.reading)}{tables(one.tables, 3 if alone else 4)}{keys_of(one)}"
             f"<details class=method><summary>How it was measured</summary><p>{text(one.method)}</p></details>"
             f"{gap_list(one.gaps)}</div>")
 
@@ -139,8 +140,8 @@ def overview(groups: list[Group], claims_of: dict[str, str]) -> str:
                      f"<td><span class=\"state {one.state.split()[0]}\">{text(one.state)}</span></td>"
                      f"<td class=claimed>{text(claims_of.get(number, '–'))}</td></tr>")
     questions = "".join(f"<div><dt>{name}</dt><dd>{text(asks)}</dd></div>" for name, asks in catalogue.QUESTIONS.items())
-    return ("<section id=experiments><h2>Experiments</h2><div class=scroll><table class=overview><thead><tr><th>number</th>"
-            "<th>experiment</th><th>questions</th><th>state</th><th>claims</th></tr></thead>"
+    return ("<section id=experiments><h2>Experiments</h2><div class=scroll><table class=overview><thead><tr><th scope=col>number</th>"
+            "<th scope=col>experiment</th><th scope=col>questions</th><th scope=col>state</th><th scope=col>claims</th></tr></thead>"
             f"<tbody>{''.join(lines)}</tbody></table></div>"
             f"<details class=method><summary>The research questions</summary><dl class=systems>{questions}</dl></details></section>")
 
@@ -171,7 +172,7 @@ def raw_rows(rows: list[dict]) -> str:
     for experiment, own in groups.items():
         columns = [c for c in RAW_COLUMNS if any(row.get(c) is not None for row in own)]
         own = sorted(own, key=lambda r: (json.dumps(r["point"]), in_order([r["system"]]), r["repetition"]))
-        head = "".join(f"<th class=number>{text(c)}</th>" for c in columns)
+        head = "".join(f"<th scope=col class=number>{text(c)}</th>" for c in columns)
         lines = []
         for row in own:
             point = ", ".join(f"{k}={v}" for k, v in row["point"].items())
@@ -182,8 +183,9 @@ def raw_rows(rows: list[dict]) -> str:
                          f"<td class=number>{row['repetition'] + 1}</td>{values}"
                          f"<td title=\"{text(row['command'])}\">{text(figures)}</td></tr>")
         blocks.append(f"<details><summary>{text(experiment)}: {len(own)} rows</summary>"
-                      f"<div class=scroll><table class=raw><thead><tr><th>row</th>"
-                      f"<th>system</th><th>point</th><th class=number>run</th>{head}<th>figures</th></tr></thead>"
+                      f"<div class=scroll><table class=raw><thead><tr><th scope=col>row</th>"
+                      f"<th scope=col>system</th><th scope=col>point</th><th scope=col class=number>run</th>{head}"
+                      f"<th scope=col>figures</th></tr></thead>"
                       f"<tbody>{''.join(lines)}</tbody></table></div></details>")
     return f"<section id=raw><h2>Raw rows</h2>{''.join(blocks)}</section>"
 

@@ -1,16 +1,27 @@
 """Progress with an estimate of the time left: one line that renews itself on a terminal, plain lines elsewhere."""
 from __future__ import annotations
 
-import shutil
+import io
 import sys
 import time
 
+from . import console
 from .formats import duration
+
+LEAST_LABEL = 20  # columns of it that must be left beside the times
+
+
+def fitted(label: str, times: str, width: int) -> str:
+    """In less than `width` columns, because a terminal goes to its next line after the last one. The times are the first to
+    go."""
+    room = max(width - 1, 0)
+    left = room - len(times) - 2
+    return f"{label[:left]:<{left}}  {times}" if left >= LEAST_LABEL else label[:room]
 
 
 class Progress:
     def __init__(self, total_jobs: int, total_estimate_s: float, stream=None):
-        self.stream = stream or sys.stderr
+        self.stream = stream or sys.stderr or io.StringIO()  # standard error may be closed
         self.live = self.stream.isatty()
         self.total_jobs = total_jobs
         self.left_s = total_estimate_s  # as planned, for what has not run
@@ -31,10 +42,9 @@ class Progress:
         line = f"[{self.done + 1:>{len(str(self.total_jobs))}}/{self.total_jobs}] {label}"
         times = f"{elapsed} gone, about {duration(self.time_left())} left"
         if self.live:
-            width = shutil.get_terminal_size().columns - len(times) - 3
-            self._renew(f"{line[:width]:<{width}}  {times}")
+            self._renew(fitted(line, times, console.columns(self.stream)))
         else:
-            print(f"{line}  ({times})", file=self.stream, flush=True)
+            console.say(f"{line}  ({times})", self.stream)
 
     def finish(self, planned_s: float, spent_s: float) -> None:
         self.done += 1
@@ -54,15 +64,13 @@ class Progress:
     def say(self, text: str) -> None:
         if self.live:
             self._renew("")
-        print(text, file=self.stream, flush=True)
+        console.say(text, self.stream)
 
     def close(self) -> None:
         if self.live:
             self._renew("")
         left_out = f", {self.skipped} left out" if self.skipped else ""
-        print(f"{self.done} runs in {duration(time.monotonic() - self.begun)}{left_out}",
-              file=self.stream, flush=True)
+        console.say(f"{self.done} runs in {duration(time.monotonic() - self.begun)}{left_out}", self.stream)
 
     def _renew(self, text: str) -> None:
-        self.stream.write("\r\x1b[K" + text)
-        self.stream.flush()
+        console.write(self.stream, "\r\x1b[K" + text)

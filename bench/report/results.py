@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 # What every row has comes first; the rest follows in the order in which it appears.
@@ -25,20 +26,54 @@ def flat(row: dict) -> dict:
 def write_csv(rows: list[dict], path: Path) -> None:
     flattened = [flat(row) for row in rows]
     columns = list(dict.fromkeys([*FIRST, *(key for row in flattened for key in row)]))
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(flattened)
 
 
 def read(path: Path) -> list[dict]:
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def cut_torn_end(path: Path) -> None:
-    """A run that was killed may have left half a line at the end. That is no row, and it would spoil the next one."""
-    if path.exists():
-        whole = path.read_bytes()
-        if not whole.endswith(b"\n"):
-            with path.open("r+b") as file:
-                file.truncate(whole.rfind(b"\n") + 1)
+def read_whole(path: Path) -> list[dict]:
+    """Those lines that are whole: a machine that lost power may have left half of one at the end."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.decode().splitlines() if line.strip()]
+
+
+def lines_of(rows: list[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def append_whole(path: Path, text: str) -> None:
+    """All of it or nothing, and on the device. Throws OSError, and then it was nothing."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            rest = memoryview(text.encode())
+            while rest:
+                rest = rest[os.write(descriptor, rest):]
+            os.fsync(descriptor)
+        except BaseException:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def replace_whole(path: Path, text: str) -> None:
+    """The new text or what was there before. Throws OSError."""
+    new = path.with_name(path.name + ".new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -1,14 +1,13 @@
 """Runs jobs one after another and keeps their rows.
 
 Every row that a program writes is kept with an id (r1, r2, ...), the point of the figure it belongs to and the command
-that made it. A job that fails or does not fit the time budget leaves no row but a gap, and the report names every gap.
+that made it. A job that fails, whose requests fail, or that does not fit the time budget leaves no row but a gap, and the
+report names every gap.
 """
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,11 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from . import microbenchmarks
+from . import microbenchmarks, plausible
+from .folder import RunFolder
 from .model import Job
+from .owned import GRACE_S, Owned
 from .progress import Progress
 
 COMMON_LIMIT_S = 120.0
+IMPORT_LIMIT_S = 600.0
 OVERTIME_S = 10.0  # for a run that is under way at the deadline
 
 
@@ -34,31 +36,28 @@ class Gap:
 @dataclass
 class Runner:
     binaries: Path
-    out: Path
-    scratch: Path
+    folder: RunFolder
+    owned: Owned
     seed: int
     deadline: float | None  # time.monotonic(), or None for no limit
-    rows: list[dict] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     wordnet: Path | None = None
 
     def prepare(self, progress: Progress) -> None:
         """Imports WordNet once; what only reads shares it, what writes gets a copy."""
-        path = self.scratch / "wordnet"
+        path = self.owned.work / "wordnet"
         progress.say("importing WordNet")
-        (self.out / "logs").mkdir(parents=True, exist_ok=True)
-        with (self.out / "logs" / "import-wordnet.txt").open("w") as log:
-            done = subprocess.run([self.binaries / "experiment", "import-wordnet", "--path", str(path)], stdout=log,
-                                  stderr=subprocess.STDOUT, timeout=600, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"importing WordNet failed with exit code {done.returncode}; see "
-                               f"{self.out / 'logs' / 'import-wordnet.txt'}")
+        command = [str(self.binaries / "experiment"), "import-wordnet", "--path", str(path)]
+        code, text = self._execute(command, IMPORT_LIMIT_S)
+        if code != 0:
+            self._keep_log("import-wordnet.txt", command, text)
+            why = f"failed with exit code {code}" if code is not None else f"took more than {IMPORT_LIMIT_S:.0f} s"
+            raise RuntimeError(f"importing WordNet {why}: {text.strip()[-300:]}")
         self.wordnet = path
 
     def run(self, jobs: list[Job], progress: Progress) -> None:
-        measured = {row.get("job") for row in self.rows}
         for job in jobs:
-            if job.key() in measured:  # before the run that this one resumes was ended
+            if job.key() in self.folder.done:  # before the run that this one resumes was ended
                 progress.not_needed(job.estimate_s)
                 continue
             if self.deadline is not None and time.monotonic() + job.estimate_s > self.deadline:
@@ -74,33 +73,32 @@ class Runner:
             progress.finish(job.estimate_s, time.monotonic() - begun)
 
     def _run_one(self, job: Job) -> str | None:
-        """What went wrong, or None."""
-        with tempfile.TemporaryDirectory(dir=self.scratch, prefix="job-") as folder:
+        """What went wrong, or None. Throws OSError if its rows cannot be kept."""
+        with tempfile.TemporaryDirectory(dir=self.owned.work, prefix="job-", ignore_cleanup_errors=True) as folder:
             output = Path(folder) / "rows.jsonl"
             started = datetime.now(timezone.utc).isoformat(timespec="seconds")
             try:
                 command = [str(self.binaries / job.program), *self._fill(job, Path(folder), output)]
-                code, text = self._execute(command, job)
+                code, text = self._execute(command, self._limit(job))
             except OSError as error:
                 return f"could not run: {error}"
             if code is None:
                 return "stopped: it ran past its time limit"
             # A claim that fails is a result (exit code 1 with its figures written), not a run that failed.
             if code != 0 and not (job.program == "claims" and code == 1 and output.exists()):
-                name = self._keep_log(job, command, text)
-                return f"exit code {code}; see logs/{name}"
+                return f"exit code {code}; {self._log_of(job, command, text)}"
             if not output.exists() or output.stat().st_size == 0:
-                name = self._keep_log(job, command, text)
-                return f"it wrote no rows; see logs/{name}"
+                return f"it wrote no rows; {self._log_of(job, command, text)}"
             try:
                 found = self._read(job, output)
             except (OSError, ValueError, KeyError) as error:
-                self._keep_log(job, command, text)
-                return f"its rows could not be read: {error!r}"
+                return f"its rows could not be read: {error!r}; {self._log_of(job, command, text)}"
             if not found:
                 return "it wrote no rows"
             for row in found:
-                self._keep(row, job, command, started)
+                if reason := plausible.failures(row):
+                    return f"{reason}; {self._log_of(job, command, text)}"
+        self.folder.keep(job.key(), [self._row(row, job, command, started) for row in found])
         return None
 
     def _fill(self, job: Job, folder: Path, output: Path) -> list[str]:
@@ -111,48 +109,53 @@ class Runner:
             shutil.copytree(self.wordnet, folder / "wordnet")
         return [word.format(**words) for word in job.command]
 
-    def _execute(self, command: list[str], job: Job) -> tuple[int | None, str]:
+    def _limit(self, job: Job) -> float:
         limit = job.time_limit_s or max(COMMON_LIMIT_S, 10 * job.estimate_s)
         if self.deadline is not None:
             limit = min(limit, max(self.deadline - time.monotonic(), 0) + OVERTIME_S)
-        with tempfile.TemporaryFile(dir=self.scratch) as text:
-            # A session of its own, so that a run past its limit can be ended with whatever it started.
-            process = subprocess.Popen(command, stdout=text, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                       start_new_session=True)
+        return limit
+
+    def _execute(self, command: list[str], limit_s: float) -> tuple[int | None, str]:
+        """Exit code, None if it ran past the limit, and what it said. Nothing that it started is left."""
+        with tempfile.TemporaryFile(dir=self.owned.work) as text:
+            process = self.owned.start(command, stdout=text, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            code: int | None = None
             try:
-                code: int | None = process.wait(timeout=limit)
-            except BaseException as error:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                if not isinstance(error, subprocess.TimeoutExpired):
-                    raise
-                code = None
+                code = process.wait(timeout=limit_s)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                self.owned.stop(process, grace_s=0.0 if code is None else GRACE_S)
             text.seek(0)
             return code, text.read().decode(errors="replace")
 
-    def _keep_log(self, job: Job, command: list[str], text: str) -> str:
-        logs = self.out / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+    def _log_of(self, job: Job, command: list[str], text: str) -> str:
         name = "-".join([job.experiment, job.system, *(str(value) for _, value in job.point), str(job.repetition)])
-        name = name.replace("/", "_") + ".txt"
-        (logs / name).write_text(f"$ {' '.join(command)}\n{text}")
-        return name
+        return self._keep_log(name.replace("/", "_") + ".txt", command, text)
+
+    def _keep_log(self, name: str, command: list[str], text: str) -> str:
+        """Where to look. A log that finds no room is no reason to end a run."""
+        logs = self.folder.path / "logs"
+        try:
+            logs.mkdir(exist_ok=True)
+            (logs / name).write_text(f"$ {' '.join(command)}\n{text}", encoding="utf-8", errors="replace")
+        except OSError as error:
+            return f"its log could not be kept: {error.strerror}"
+        return f"see logs/{name}"
 
     @staticmethod
     def _read(job: Job, output: Path) -> list[dict]:
         if job.program == "microbenchmarks":
-            return microbenchmarks.rows(json.loads(output.read_text()))
+            return microbenchmarks.rows(json.loads(output.read_text(encoding="utf-8")))
         if job.program == "claims":
-            return json.loads(output.read_text())
-        return [json.loads(line) for line in output.read_text().splitlines() if line.strip()]
+            return json.loads(output.read_text(encoding="utf-8"))
+        return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines() if line.strip()]
 
-    def _keep(self, row: dict, job: Job, command: list[str], started: str) -> None:
+    @staticmethod
+    def _row(row: dict, job: Job, command: list[str], started: str) -> dict:
         row = {"start": started, **row}
-        row.update(id=f"r{len(self.rows) + 1}", job=job.key(), experiment=job.experiment, repetition=job.repetition,
+        row.update(job=job.key(), experiment=job.experiment, repetition=job.repetition,
                    command=" ".join([Path(command[0]).name, *job.command]))
         row.setdefault("system", job.system)
         row["point"] = {**dict(job.point), **row.get("point", {})}
-        self.rows.append(row)
-        # Written at once: what was measured survives whatever happens next.
-        with (self.out / "rows.jsonl").open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        return row

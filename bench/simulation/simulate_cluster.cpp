@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bench/command_line.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/rows.hpp"
 #include "cluster.hpp"
 #include "hit_model.hpp"
@@ -115,29 +116,35 @@ void run_validation(const ValidationOptions& options, const std::string& output)
 }
 
 void add_study_options(CLI::App& command, Study& study) {
-  auto positive = CLI::PositiveNumber;
+  const CLI::Validator positive = at_least_one(), microseconds = within(0, 1e12);
   command.add_option("--cache", study.layouts)->check(CLI::IsMember({"shared", "private", "private-full"}));
   command.add_option("--nodes", study.nodes)->check(positive);
-  command.add_option("--write-share", study.write_shares, "Of transactions that write one object")
-      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--write-share", study.write_shares, "Of transactions that write one object")->check(share());
   command.add_option("--sessions", study.sessions, "Of each node")->check(positive)->capture_default_str();
   command.add_option("--cores", study.cores, "Of each node")->check(positive)->capture_default_str();
   command.add_option("--reads", study.reads, "Of a transaction")->check(positive)->capture_default_str();
   command.add_option("--objects", study.objects)->check(positive)->capture_default_str();
   command.add_option("--object-bytes", study.object_bytes)->check(positive)->capture_default_str();
-  command.add_option("--theta", study.theta, "Of Zipf's law of reads; writes are uniform")->capture_default_str();
+  command.add_option("--theta", study.theta, "Of Zipf's law of reads; writes are uniform")
+      ->check(within(0, 100))
+      ->capture_default_str();
   command.add_option("--cache-share", study.cache_share, "Of all objects, that a node has room for")
+      ->check(share())
       ->capture_default_str();
   command.add_option("--store-servers", study.store_servers)->check(positive)->capture_default_str();
-  command.add_option("--wait-us", study.wait_us, "External wait in a transaction")->capture_default_str();
-  command.add_option("--network-us", study.network_us, "One way")->capture_default_str();
-  command.add_option("--load-us", study.load_us, "At the store")->capture_default_str();
-  command.add_option("--commit-at-store-us", study.commit_at_store_us)->capture_default_str();
-  command.add_option("--transaction-us", study.transaction_us, "Processor time besides reads")->capture_default_str();
-  command.add_option("--hit-us", study.hit_us)->capture_default_str();
-  command.add_option("--miss-us", study.miss_us)->capture_default_str();
-  command.add_option("--commit-us", study.commit_us)->capture_default_str();
-  command.add_option("--invalidation-us", study.invalidation_us)->capture_default_str();
+  command.add_option("--wait-us", study.wait_us, "External wait in a transaction")
+      ->check(microseconds)
+      ->capture_default_str();
+  command.add_option("--network-us", study.network_us, "One way")->check(microseconds)->capture_default_str();
+  command.add_option("--load-us", study.load_us, "At the store")->check(microseconds)->capture_default_str();
+  command.add_option("--commit-at-store-us", study.commit_at_store_us)->check(microseconds)->capture_default_str();
+  command.add_option("--transaction-us", study.transaction_us, "Processor time besides reads")
+      ->check(microseconds)
+      ->capture_default_str();
+  command.add_option("--hit-us", study.hit_us)->check(microseconds)->capture_default_str();
+  command.add_option("--miss-us", study.miss_us)->check(microseconds)->capture_default_str();
+  command.add_option("--commit-us", study.commit_us)->check(microseconds)->capture_default_str();
+  command.add_option("--invalidation-us", study.invalidation_us)->check(microseconds)->capture_default_str();
   command.add_option("--transactions", study.transactions, "To be counted; four of each session in any case")
       ->check(positive)
       ->capture_default_str();
@@ -157,12 +164,14 @@ int run_command_line(int argc, char** argv) {
   validate_command->add_option("--records", validation.records)
       ->check(CLI::Range(1'000u, 10'000'000u))
       ->capture_default_str();
-  validate_command->add_option("--sessions", validation.sessions)->check(CLI::PositiveNumber);
-  validate_command->add_option("--threads", validation.threads)->check(CLI::PositiveNumber)->capture_default_str();
-  validate_command->add_option("--seconds", validation.seconds, "Of each run")->capture_default_str();
+  validate_command->add_option("--sessions", validation.sessions)->check(at_least_one());
+  validate_command->add_option("--threads", validation.threads)->check(at_least_one())->capture_default_str();
+  validate_command->add_option("--seconds", validation.seconds, "Of each run")
+      ->check(measured_seconds())
+      ->capture_default_str();
   validate_command->add_option("--seed", validation.seed)->capture_default_str();
   for (CLI::App* command : {study_command, validate_command})
-    command->add_option("--output", output, "File to append the rows to, as lines of JSON");
+    command->add_option("--output", output, "File to append the rows to, as lines of JSON")->check(writable_file());
   return run_program(app, argc, argv, [&] {
     if (*study_command) run_study(study, output);
     if (*validate_command) run_validation(validation, output);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bench/command_line.hpp"
+#include "bench/option_checks.hpp"
 #include "bench/rows.hpp"
 #include "key_sequences.hpp"
 #include "session_split.hpp"
@@ -149,10 +150,10 @@ int run_command_line(int argc, char** argv) {
   app.add_option("--workload", options.workloads, "Generated: Zipf 0.99, the same with scans, or T1 of OO7 three times")
       ->check(CLI::IsMember(names));
   app.add_option("--capacity", options.shares, "Capacities as shares of the distinct keys")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(share())
       ->capture_default_str();
   app.add_option("--cluster", options.clusters, "Adjacent keys that are loaded and evicted together")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least_one())
       ->capture_default_str();
   app.add_option("--sessions", options.sessions,
                  "In place of that: hits of one cache for so many sessions, and of a cache for each in the same memory")
@@ -165,7 +166,8 @@ int run_command_line(int argc, char** argv) {
       ->check(CLI::IsMember({"all", "first", "second"}))
       ->capture_default_str();
   app.add_option("--seed", options.seed, "Of what is generated")->capture_default_str();
-  app.add_option("--output", options.output, "File to append the results to, one line of JSON for each table");
+  app.add_option("--output", options.output, "File to append the results to, one line of JSON for each table")
+      ->check(writable_file());
   return run_program(app, argc, argv, [&] {
     if (options.traces.empty() && options.workloads.empty()) throw UsageError("name a TRACE or a --workload");
     run(options);

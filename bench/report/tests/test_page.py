@@ -79,6 +79,44 @@ class VerdictTest(unittest.TestCase):
         self.assertIn(f"| E2 | `oo7-raw`:  | {published.beside('oo7-raw')} |", findings.claims_table(RUN, outcomes, groups))
 
 
+class StructureTest(unittest.TestCase):
+    """What a screen reader goes by."""
+
+    def setUp(self):
+        rows = memory_rows() + [row(9, "sleepers", name, {"sleepers": 1, "threads": 2, "write_share": 0.5, "allocator": "glibc"},
+                                    p99_ns=1, p999_ns=1, limbo_bytes=1, limbo_over_time=[[0.1, 1]], operations_per_s=1.0)
+                                for name in ("hybrid", "epochs")]
+        names = ("memory-64", "oo7-raw", "sleeper-limbo", "unknown")
+        self.html, _ = whole_page(numbered(rows), claims.outcomes([claim(name, 1.0) for name in names]))
+
+    def test_headings_have_no_gaps(self):
+        levels = [int(level) for level in re.findall(r"<h([1-6])", self.html)]
+        self.assertEqual(levels[0], 1)
+        self.assertIn(3, levels)
+        for before, after in zip(levels, levels[1:]):
+            self.assertLessEqual(after, before + 1)
+
+    def test_there_is_one_main_and_all_sections_are_in_it(self):
+        self.assertEqual(self.html.count("<main>"), 1)
+        before, _, rest = self.html.partition("<main>")
+        within, _, after = rest.partition("</main>")
+        self.assertIn("<header>", before)
+        self.assertIn("<section", within)
+        self.assertNotIn("<section", before + after)
+
+    def test_every_heading_of_a_table_says_what_it_heads(self):
+        heads = re.findall(r"<th[ >][^>]*", self.html)
+        self.assertTrue(heads)
+        for one in heads:
+            self.assertRegex(one, r"scope=(col|row|rowgroup)")
+
+    def test_verdicts_are_grouped_by_question(self):
+        table = self.html.partition("<table class=verdicts>")[2].partition("</table>")[0]
+        shown = re.findall(r"scope=rowgroup[^>]*>(RQ\d|Beside)|<code>([a-z0-9-]+)</code>", table)
+        self.assertEqual([group or name for group, name in shown],
+                         ["RQ1", "memory-64", "RQ2", "oo7-raw", "RQ4", "sleeper-limbo", "Beside", "unknown"])
+
+
 class ColourTest(unittest.TestCase):
     def test_a_look_has_one_colour_and_one_variable_for_dark_and_light(self):
         light, dark = systems.variables(dark=False), systems.variables(dark=True)

@@ -14,16 +14,18 @@ from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
 from report.page_parts import raw_rows, section as render_section
 from report.plausible import faster_than_raw
-from report.progress import Progress
+from report.folder import Refused, RunFolder
+from report.owned import Owned
+from report.progress import Progress, fitted
 from report.runner import Runner
 
 # Writes one row to the file after --output, or fails when told to.
 PROGRAM = """#!/bin/sh
 while [ $# -gt 0 ]; do
-  case "$1" in --output) out=$2 ;; --fail) exit 3 ;; --sleep) sleep 30 ;; --silent) exit 0 ;; esac
+  case "$1" in --output) out=$2 ;; --fail) exit 3 ;; --sleep) sleep 30 ;; --silent) exit 0 ;; --row) row=$2 ;; esac
   shift
 done
-echo '{"operations": 5, "operations_per_s": 10.0, "figures": {}}' > "$out"
+echo "${row:-{\\"operations\\": 5, \\"operations_per_s\\": 10.0, \\"figures\\": {\\}\\}}" > "$out"
 """
 
 
@@ -58,52 +60,111 @@ class RunnerTest(unittest.TestCase):
         program.write_text(PROGRAM)
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
-    def run_jobs(self, *jobs, deadline=None, rows=()):
-        runner = Runner(self.root, self.root, self.root, seed=7, deadline=deadline, rows=list(rows))
-        with (self.root / "progress.txt").open("w") as stream:
+    def run_jobs(self, *jobs, deadline=None):
+        """In one and the same folder: the second time it is resumed."""
+        where = self.root / "run"
+        folder = RunFolder.resumed(where) if where.exists() else RunFolder.new(where, False, {"seed": 7})
+        folder.repair()
+        with Owned() as own, (self.root / "progress.txt").open("w") as stream:
+            runner = Runner(self.root, folder, own, seed=7, deadline=deadline)
             runner.run(list(jobs), Progress(len(jobs), 1.0, stream))
+        folder.close()
         return runner
 
     def job(self, *words, **more):
         return Job("memory", "shared", (("sessions", 2),), "experiment", ("--output", "{output}", *words), 0.1, **more)
 
     def test_keeps_rows_with_id_point_and_command(self):
-        runner = self.run_jobs(self.job(), self.job(repetition=1))
-        self.assertEqual([row["id"] for row in runner.rows], ["r1", "r2"])
-        self.assertEqual(runner.rows[1]["point"], {"sessions": 2})
-        self.assertEqual(runner.rows[1]["repetition"], 1)
-        self.assertEqual(results.read(self.root / "rows.jsonl"), runner.rows)
+        folder = self.run_jobs(self.job(), self.job(repetition=1)).folder
+        self.assertEqual([row["id"] for row in folder.rows], ["r1", "r2"])
+        self.assertEqual(folder.rows[1]["point"], {"sessions": 2})
+        self.assertEqual(folder.rows[1]["repetition"], 1)
+        self.assertEqual(results.read(folder.path / "rows.jsonl"), folder.rows)
 
     def test_failures_become_gaps_and_no_row(self):
         runner = self.run_jobs(self.job("--fail"), self.job("--silent"), self.job("--sleep", time_limit_s=0.3))
-        self.assertEqual(runner.rows, [])
+        self.assertEqual(runner.folder.rows, [])
         self.assertTrue(all(gap.failed for gap in runner.gaps))
         self.assertIn("exit code 3", runner.gaps[0].reason)
         self.assertIn("rows", runner.gaps[1].reason)
         self.assertIn("time limit", runner.gaps[2].reason)
 
+    def test_a_row_of_failures_is_a_failed_job(self):
+        def row(**more):
+            return self.job("--row", json.dumps({"figures": {}, **more}).replace("{", "{{").replace("}", "}}"))
+
+        runner = self.run_jobs(row(operations=3505, failed=114247), row(operations=0, failed=0, refused=0))
+        self.assertEqual(runner.folder.rows, [])
+        self.assertIn("114,247 of 117,752 requests failed", runner.gaps[0].reason)
+        self.assertIn("no request came back", runner.gaps[1].reason)
+        # What a server refuses is an answer, and a few failures in many thousand are a result.
+        runner = self.run_jobs(row(operations=5, refused=5000, failed=5))
+        self.assertEqual((len(runner.folder.rows), runner.gaps), (1, []))
+
     def test_what_does_not_fit_the_budget_is_left_out_and_named(self):
         runner = self.run_jobs(self.job(), deadline=time.monotonic() - 1)
-        self.assertEqual(runner.rows, [])
+        self.assertEqual(runner.folder.rows, [])
         self.assertFalse(runner.gaps[0].failed)
-        shown = sections.build(list(experiments.ALL), runner.rows, runner.gaps)
+        shown = sections.build(list(experiments.ALL), runner.folder.rows, runner.gaps)
         memory = next(s for s in shown if s.name == "memory")
         self.assertIn("sessions=2", memory.gaps[0])
         self.assertIn("Not measured", render_section(memory))
 
-
     def test_a_run_goes_on_where_it_was_ended(self):
-        first = self.run_jobs(self.job(), self.job(repetition=1))
-        rows = self.root / "rows.jsonl"
+        first = self.run_jobs(self.job(), self.job(repetition=1)).folder
+        rows = first.path / "rows.jsonl"
         with rows.open("a") as file:
             file.write('{"experiment": "mem')  # killed while it wrote
-        results.cut_torn_end(rows)
-        kept = results.read(rows)
-        self.assertEqual(kept, first.rows)
-        runner = self.run_jobs(self.job(), self.job(repetition=1), self.job(repetition=2), rows=kept)
-        self.assertEqual([row["id"] for row in runner.rows], ["r1", "r2", "r3"])
-        self.assertEqual(results.read(rows), runner.rows)
-        self.assertEqual(runner.rows[2]["repetition"], 2)
+        folder = self.run_jobs(self.job(), self.job(repetition=1), self.job(repetition=2)).folder
+        self.assertEqual([row["id"] for row in folder.rows], ["r1", "r2", "r3"])
+        self.assertEqual(folder.rows[:2], first.rows)
+        self.assertEqual(results.read(rows), folder.rows)
+        self.assertEqual(folder.rows[2]["repetition"], 2)
+
+    def test_rows_without_their_jobs_mark_do_not_count(self):
+        first = self.run_jobs(self.job()).folder
+        rows = first.path / "rows.jsonl"
+        torn = {**first.rows[0], "id": "r2", "job": self.job(repetition=1).key(), "operations": 99}
+        results.append_whole(rows, json.dumps(torn) + "\n")  # the first of two rows, and then it was killed
+        folder = self.run_jobs(self.job(), self.job(repetition=1)).folder
+        self.assertEqual([row["operations"] for row in folder.rows], [5, 5])
+        self.assertEqual(results.read(rows), folder.rows)
+
+    def test_a_mark_without_its_rows_does_not_count(self):
+        first = self.run_jobs(self.job(), self.job(repetition=1)).folder
+        results.replace_whole(first.path / "rows.jsonl", results.lines_of(first.rows[:1]))
+        folder = self.run_jobs(self.job(), self.job(repetition=1)).folder
+        self.assertEqual(len(results.read(first.path / "rows.jsonl")), 2)
+        self.assertEqual(len(folder.done), 2)
+
+    def test_a_run_that_noted_no_jobs_is_not_resumed(self):
+        (self.root / "old").mkdir()
+        (self.root / "old" / "plan.json").write_text("{}")
+        (self.root / "old" / "rows.jsonl").write_text('{"id": "r1"}\n')
+        with self.assertRaisesRegex(Refused, "earlier version"):
+            RunFolder.resumed(self.root / "old")
+
+    def test_one_folder_is_one_runs(self):
+        where = self.root / "named"
+        one, other = (RunFolder.new(where, True, {}) for _ in range(2))
+        self.assertEqual([one.path.name, other.path.name], ["named", "named-2"])
+        with self.assertRaises(Refused):
+            RunFolder.new(where, False, {})
+        with self.assertRaisesRegex(Refused, "another run"):
+            RunFolder.resumed(where)
+        for folder in (one, other):
+            folder.close()
+        self.assertFalse(where.exists())  # nothing was measured
+
+
+class ProgressTest(unittest.TestCase):
+    def test_a_line_fits_whatever_the_width(self):
+        label, times = "[ 3/120] publisher coroutines/shared in_flight=1000", "1 h 02 min gone, about 10 h 00 min left"
+        for width in range(200):
+            line = fitted(label, times, width)
+            self.assertLessEqual(len(line), max(width - 1, 0))
+            self.assertTrue(label.startswith(line.rstrip()) or line.endswith(times))
+        self.assertTrue(fitted(label, times, 120).endswith(times))
 
 
 class OutcomeTest(unittest.TestCase):
@@ -161,6 +222,12 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(verdicts, {"same": "both: holds", "other": "**differ**", "close": "one cannot tell",
                                     "never": "one cannot tell", "alone": "one cannot tell"})
         self.assertIn("not measured", table)
+
+    def test_runs_with_nothing_in_common_are_refused(self):
+        with self.assertRaises(compare.NothingInCommon):
+            compare.compare(self.run_with("a", "smoke", one=[1.0]), self.run_with("b", "full", two=[1.0]))
+        with self.assertRaises(compare.NothingInCommon):
+            compare.compare(self.run_with("c", "smoke"), self.run_with("d", "full"))
 
     def test_a_folder_without_a_run_is_refused(self):
         with self.assertRaises(compare.NotARun):

@@ -1,0 +1,161 @@
+# What makes no sense is refused with exit code 2, before anything is set up, built, measured or written.
+load support
+
+refused() { # WHAT-IT-SAYS ARGUMENT...
+  local says=$1
+  shift
+  printf '#!/bin/sh\necho setup >>"$FAKE_CALLS"\n' >"$checkout/scripts/setup"
+  printf '#!/bin/sh\necho build >>"$FAKE_CALLS"\n' >"$checkout/scripts/build-release"
+  run "$reproduce" "$@"
+  fails_with 2 "$says" && nothing_begun && nothing_left
+}
+
+@test "reproduce: an argument too many" { refused "unrecognized arguments" --smoke more; }
+@test "reproduce: an abbreviated flag" { refused "unrecognized arguments" --smok; }
+@test "reproduce: --only ''" { refused "without a name" --only ''; }
+@test "reproduce: --only with an empty name among others" { refused "without a name" --only E4,,E5; }
+@test "reproduce: --only with an unknown name" { refused "no experiment nonsense" --only nonsense; }
+
+@test "reproduce: numbers that are none" {
+  local flag value
+  for flag in --seed --repetitions; do
+    for value in -1 nan inf 1.5 '' 99999999999999999999 1_0; do refused "no whole number" "$flag=$value" || return 1; done
+  done
+  refused "no whole number" --repetitions 0
+}
+
+@test "reproduce: empty names of folders" {
+  local flag
+  for flag in --out --resume --binaries; do refused "is empty" "$flag" '' || return 1; done
+}
+
+@test "reproduce: --list, --artifact and --compare go with nothing else" {
+  local beside
+  for beside in --smoke --full --force --publish "--only=E4" "--seed=1" "--out=x" "--binaries=$binaries" --artifact; do
+    refused "goes with nothing else" --list "$beside" || return 1
+  done
+  refused "goes with nothing else" --artifact --full
+  refused "goes with nothing else" --compare a b --force
+  refused "unrecognized arguments" --list more
+}
+
+@test "reproduce: --binaries without the programs" {
+  refused "no program claims" --only claims --binaries "$base"
+  refused "no program" --binaries "$base/nowhere"
+  rm "$binaries/publisher"
+  refused "no program publisher" --only E7 --binaries "$binaries"
+  chmod -x "$binaries/claims"
+  refused "no program claims" --only claims --binaries "$binaries"
+}
+
+@test "reproduce: --out with something in it" {
+  mkdir "$base/full"
+  touch "$base/full/file"
+  refused "raw data is never overwritten" --out "$base/full"
+  refused "raw data is never overwritten" --out "$base/full/file"
+}
+
+@test "reproduce: --publish of a run that is no whole full one" {
+  refused "--publish is for results" --publish
+  refused "--publish is for results" --publish --smoke
+  refused "--publish is for results" --publish --full --only claims
+  refused "--publish is for results" --publish --full --repetitions 2
+}
+
+@test "reproduce: --resume of what is no run" {
+  refused "holds no run" --resume "$base/nowhere"
+  mkdir "$base/odd"
+  local plan
+  for plan in '' '[]' '{"size": "smoke"}' '{"size": "huge", "only": null, "seed": 1, "repetitions": 1}' \
+    '{"size": "smoke", "only": null, "seed": "x", "repetitions": 1}'; do
+    echo "$plan" >"$base/odd/plan.json"
+    refused "holds no run" --resume "$base/odd" || return 1
+  done
+  refused "takes everything from the run" --resume "$base/odd" --full
+}
+
+@test "claims: nonsense" {
+  reproduce="$checkout/scripts/claims"
+  refused "no claim nonsense" nonsense
+  refused "no claim" ''
+  refused "unrecognized arguments" --nonsense
+  refused "unrecognized arguments" --qui
+  refused "goes with nothing else" --list chase
+  refused "No such file or directory" --json "$base/nowhere/file" chase
+  refused "Is a directory" --json "$base" chase
+}
+
+@test "compare-builds: nonsense" {
+  reproduce="$checkout/scripts/compare-builds"
+  local old="$binaries/claims"
+  refused "no claim nonsense" "$old" "$old" nonsense
+  refused "no claims program" "$old" "$base"
+  refused "no whole number" "$old" "$old" --pairs 0
+  refused "no whole number" "$old" "$old" --pairs nan
+  refused "must be above 0" "$old" "$old" --bound nan
+  refused "must be above 0" "$old" "$old" --bound 0
+  refused "No such file or directory" "$old" "$old" --json "$base/nowhere/file"
+  chmod -x "$old"
+  refused "no claims program" "$old" "$old"
+}
+
+@test "the other scripts: an argument too many" {
+  cp "$source_root/scripts/setup" "$checkout/scripts/setup"
+  local script
+  for script in setup build-release; do
+    for arguments in "--help more" "--quiet more" "more"; do
+      # shellcheck disable=SC2086
+      run "$checkout/scripts/$script" $arguments
+      fails_with 2 "scripts/$script" || return 1
+    done
+  done
+  run "$source_root/scripts/fuzz" --list more
+  fails_with 2 "nothing else"
+  run "$source_root/.ci/run" --help more
+  fails_with 2 "one argument"
+}
+
+@test "every script has --help and exits with 0" {
+  cp "$source_root/scripts/setup" "$checkout/scripts/setup"
+  local script
+  for script in reproduce claims compare-builds build-release setup test fuzz count-tests test-targets; do
+    run "$checkout/scripts/$script" --help
+    [[ $status == 0 && $output == *[Uu]sage* ]] || { echo "$script: $status $output"; return 1; }
+  done
+}
+
+@test "--compare of runs with nothing in common" {
+  local folder name
+  for name in chase oo7-raw; do
+    mkdir "$base/$name"
+    echo '{"size": "smoke"}' >"$base/$name/plan.json"
+    echo "{\"id\": \"r1\", \"experiment\": \"claims\", \"name\": \"$name\", \"measured\": 1.0, \"bound\": 2, \"comparison\": \"<=\"}" \
+      >"$base/$name/rows.jsonl"
+  done
+  refused "no claim in common" --compare "$base/chase" "$base/oo7-raw"
+  mkdir "$base/empty"
+  refused "holds no run" --compare "$base/chase" "$base/empty"
+  run "$reproduce" --compare "$base/chase" "$base/chase"
+  [[ $status == 0 && $output == *"both: holds"* ]]
+}
+
+@test "--list and --help are quiet when their reader has seen enough" {
+  local asked
+  for asked in --list --help; do
+    run /usr/bin/python3 - "$reproduce" "$asked" <<'PYTHON'
+import os, subprocess, sys
+reading, writing = os.pipe()
+os.close(reading)
+print(subprocess.run(sys.argv[1:], stdout=writing, stderr=subprocess.PIPE, text=True).stderr, end="")
+PYTHON
+    [[ $status == 0 && -z $output ]] || { echo "$output"; return 1; }
+  done
+  run bash -c '"$1" --list | head -n 1' _ "$reproduce"
+  [[ $status == 0 && ${#lines[@]} == 1 ]]
+}
+
+@test "--artifact writes the page and nothing else" {
+  run "$reproduce" --artifact
+  [[ $status == 0 && -s $checkout/papers/artifact.md ]]
+  [[ $(ls "$checkout/papers") == artifact.md ]]
+}
