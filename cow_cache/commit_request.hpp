@@ -111,11 +111,10 @@ class CommitRequest {
   }
 
   void check_write(Store& store, const WriteSetEntry& entry) {
-    if (entry.cloned != 0) {
-      const StateHeader& cloned = *StateMemory::instance().state_of(entry.cloned);
-      Tid end = end_of(cloned);
+    if (const StateHeader* cloned = entry.cloned_state()) {
+      Tid end = end_of(*cloned);
       if (end != kInfinity) return conflicts_.push_back({entry.oid, entry.base, end});
-      if (!cloned.is_dead()) return;  // invariant 2
+      if (!cloned->is_dead()) return;  // invariant 2
     }
     Tid newest = newest_in(store, entry.oid);
     if (newest > snapshot_) conflicts_.push_back({entry.oid, entry.base, newest});

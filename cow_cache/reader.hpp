@@ -255,9 +255,7 @@ class SharedCache::Reader {
     if (found == nullptr) return nullptr;
     // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
     // written, for they share their line with everybody.
-    if (found->end.load(std::memory_order_relaxed) == kInfinity.value && reference.hint() != found) {
-      reference.set_hint(*found);
-    }
+    if (!found->is_superseded() && reference.hint() != found) reference.set_hint(*found);
     return found;
   }
 
@@ -375,10 +373,7 @@ class SharedCache::Reader {
     evictions_seen_ = evictions;
     if (!may_have_lost || (slow_ & kIndexed) != 0) return;
     std::uint32_t dead = 0;
-    log_.for_each([&](StateHandle handle) {
-      std::uint64_t key = StateMemory::instance().state_of(handle)->key.load(std::memory_order_relaxed);
-      dead += (key & kDeadMark) != 0;
-    });
+    log_.for_each([&](StateHandle handle) { dead += StateMemory::instance().state_of(handle)->is_dead(); });
     if (dead < size / 8) return;
     try {
       log_.make_index();
@@ -402,7 +397,7 @@ class SharedCache::Reader {
     } catch (const LimitError&) {  // thrown before anything was built
     }
     cache_->evict_all();
-    empty_quarantine();
+    shrink_quarantine(0);
     return build();
   }
 

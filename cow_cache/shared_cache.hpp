@@ -107,7 +107,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     std::size_t places = 0;
     for (WriteSetEntry& entry : writes) {
       // It may be evicted at any time, and then is not kept.
-      const StateHeader* cloned = entry.cloned == 0 ? nullptr : StateMemory::instance().state_of(entry.cloned);
+      const StateHeader* cloned = entry.cloned_state();
       bool is_resident = cloned != nullptr && !cloned->is_superseded() && !cloned->is_dead();
       entry.has_place = !is_resident && (entry.created || table_.find(entry.oid) == nullptr);
       places += entry.has_place;

@@ -30,6 +30,13 @@
 
 namespace cow {
 
+/// Under AddressSanitizer: slots beyond so many bytes leave the quarantine and may be handed out. 0: there are no others.
+inline void shrink_quarantine(std::size_t bytes) noexcept {
+  if constexpr (detail::kAddressSanitizer) {
+    while (StateHeader* slot = detail::Quarantine::instance().take_beyond(bytes)) StateMemory::instance().release(slot);
+  }
+}
+
 /// Destroys the value of a dead state that nobody can reach, and releases its slot. Under AddressSanitizer by way of the
 /// quarantine: the slot is free and poisoned at once, but not handed out again for a while.
 inline void destroy_state(StateHeader& state) noexcept {
@@ -39,20 +46,12 @@ inline void destroy_state(StateHeader& state) noexcept {
   if constexpr (detail::kAddressSanitizer) {
     state.key.store(0, std::memory_order_relaxed);  // as in StateMemory::release
     detail::poison(&state + 1, size_classes::bytes_of(state.size_class) - sizeof(StateHeader));
-    if (detail::Quarantine& quarantine = detail::Quarantine::instance(); quarantine.put(&state)) {
-      while (StateHeader* slot = quarantine.take_beyond(detail::Quarantine::kBytes))
-        StateMemory::instance().release(slot);
+    if (detail::Quarantine::instance().put(&state)) {
+      shrink_quarantine(detail::Quarantine::kBytes);
       return;
     }
   }
   StateMemory::instance().release(&state);
-}
-
-/// Slots in the quarantine may be handed out: there are no others.
-inline void empty_quarantine() noexcept {
-  if constexpr (detail::kAddressSanitizer) {
-    while (StateHeader* slot = detail::Quarantine::instance().take_beyond(0)) StateMemory::instance().release(slot);
-  }
 }
 
 /// A dead state whose value `construct(StateHeader&)` makes in raw memory. Throws std::bad_alloc and what that throws.

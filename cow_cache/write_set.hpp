@@ -21,6 +21,11 @@ namespace cow {
 struct WriteSetEntry {
   WriteSetEntry(Oid of, StateHeader& private_state) noexcept : oid(of), state(&private_state) {}
 
+  /// What `cloned` stands for; null: not known.
+  const StateHeader* cloned_state() const noexcept {
+    return cloned == 0 ? nullptr : StateMemory::instance().state_of(cloned);
+  }
+
   Oid oid;
   StateHeader* state;        ///< the private state: a clone, a new object, or a tombstone
   Tid base{};                ///< the revision that was cloned

@@ -52,11 +52,7 @@ TEST(Publisher, CoroutinesOnPrivateCaches) { expect_it_publishes<BasicDatabase<P
 
 TEST(Publisher, BadRequests) {
   PublishedShared published;
-  auto status = [&](const std::string& bytes) {
-    Client client = published.client();
-    client.send(bytes);
-    return client.receive().result_int();
-  };
+  auto status = [&](const std::string& bytes) { return published.status_of(bytes); };
   EXPECT_EQ(status("NONSENSE\r\n\r\n"), 400u);
   EXPECT_EQ(status("GET /dog HTTP/9.9\r\n\r\n"), 400u);
   EXPECT_EQ(status("GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n"), 400u);

@@ -83,6 +83,12 @@ struct Published {
   std::optional<Server<Database>> server;
 
   Client client() { return Client(server->port()); }
+  /// Of the answer to a request on a connection of its own.
+  unsigned status_of(const std::string& request) {
+    Client own = client();
+    own.send(request);
+    return own.receive().result_int();
+  }
 };
 using PublishedShared = Published<cow::Database>;
 

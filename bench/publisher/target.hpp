@@ -5,6 +5,7 @@
 
 #include <uriparser/Uri.h>
 
+#include <boost/beast/core/string.hpp>
 #include <charconv>
 #include <chrono>
 #include <new>
@@ -33,16 +34,9 @@ inline std::string_view text_of(const UriTextRangeA& range) {
              : std::string_view(range.first, static_cast<std::size_t>(range.afterLast - range.first));
 }
 
-/// "Http" is "http".
 inline bool is_http(std::string_view scheme) {
-  auto is = [&](std::string_view name) {
-    if (scheme.size() != name.size()) return false;
-    for (std::size_t i = 0; i < name.size(); ++i) {
-      if ((scheme[i] | 0x20) != name[i]) return false;
-    }
-    return true;
-  };
-  return is("http") || is("https");
+  const boost::beast::string_view text(scheme.data(), scheme.size());
+  return boost::beast::iequals(text, "http") || boost::beast::iequals(text, "https");
 }
 
 /// Nothing: it holds control characters, which no name has.

@@ -9,19 +9,18 @@ import argparse
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import console, owned, published, results
+from . import console, measure_claims, owned, results
 from .arguments import whole_number
 from .console import complain, say
 from .formats import ratio, significant
 from .intervals import Interval
-from .owned import Ended, Owned
+from .owned import Owned
 from .progress import Progress
 
 DEFAULT_CLAIMS = ("chase", "oo7-private", "first-write", "begin-end", "commit-raw")
@@ -118,11 +117,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
                         help=f"what the upper end of the interval may be (default: {DEFAULT_BOUND})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
     chosen = parser.parse_args(argv)
-    unknown = [name for name in chosen.claims if name not in published.CLAIMS]
-    if unknown:
-        parser.error(f"no claim {', '.join(unknown)} (see scripts/claims --list)")
-    if chosen.json and (why := console.why_unwritable(chosen.json)):
-        parser.error(f"--json {chosen.json}: {why}")
+    measure_claims.check(parser, chosen.claims, chosen.json, "scripts/claims --list")
     for side in ("old", "new"):
         path = getattr(chosen, side)
         program = path / "build/release/bench/claims" if path.is_dir() else path
@@ -140,10 +135,8 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         complain(f"scripts/compare-builds: {error}")
         return 2
-    except KeyboardInterrupt:
-        return owned.exit_code(signal.SIGINT)
-    except Ended as error:
-        return owned.exit_code(error.number)
+    except owned.ENDINGS as ending:
+        return owned.exit_code(owned.number_of(ending))
 
 
 def compare_all(chosen: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from . import results
+from . import machine, results
 from .owned import undisturbed
 
 PLAN, ROWS, JOBS, FACTS = "plan.json", "rows.jsonl", "jobs.jsonl", "machine.json"
@@ -141,8 +141,7 @@ class RunFolder:
             raise Refused(f"cannot write to {self.path}: {error.strerror}") from error
 
     def _check_room(self) -> None:
-        stat = os.statvfs(self.path)
-        free = stat.f_bavail * stat.f_frsize
+        free = machine.free_bytes(self.path)
         if free < ROOM_BYTES:
             raise Refused(f"{self.path} has room for {free >> 20} MiB, and a report may take {ROOM_BYTES >> 20}")
 

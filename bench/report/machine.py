@@ -70,6 +70,12 @@ def available_memory_bytes() -> int:
     return int(match.group(1)) * 1024 if match else 0
 
 
+def free_bytes(folder: Path) -> int:
+    """Of the disk that it is on, for us. Throws OSError."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize
+
+
 def revision(root: Path) -> dict:
     commit = output("git", "rev-parse", "HEAD", cwd=root)
     return {"commit": commit or None, "dirty": bool(output("git", "status", "--porcelain", cwd=root)) if commit else None}

@@ -3,15 +3,23 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
 from . import building, console, owned, published
 from .console import complain
-from .owned import Ended, Owned
+from .owned import Owned
 
 NAME = "scripts/claims"
+
+
+def check(parser: argparse.ArgumentParser, names: list[str], json: Path | None, listing: str) -> None:
+    """Leaves with exit code 2 if there are no such claims, or nothing can be written to the file. listing: what shows them."""
+    unknown = [name for name in names if name not in published.CLAIMS]
+    if unknown:
+        parser.error(f"no claim {', '.join(unknown)} (see {listing})")
+    if json is not None and (why := console.why_unwritable(json)):
+        parser.error(f"--json {json}: {why}")
 
 
 def program_arguments(argv: list[str]) -> list[str]:
@@ -19,19 +27,15 @@ def program_arguments(argv: list[str]) -> list[str]:
     parser = argparse.ArgumentParser(prog=NAME, allow_abbrev=False)
     for flag in ("--quick", "--verbose", "--list"):
         parser.add_argument(flag, action="store_true")
-    parser.add_argument("--json")
+    parser.add_argument("--json", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME")
     chosen = parser.parse_args(argv)
     if chosen.list and len(argv) > 1:
         parser.error("--list goes with nothing else")
-    unknown = [name for name in chosen.names if name not in published.CLAIMS]
-    if unknown:
-        parser.error(f"no claim {', '.join(unknown)} (see --list)")
+    check(parser, chosen.names, chosen.json, "--list")
     told = [flag for flag, given in (("--quick", chosen.quick), ("--verbose", chosen.verbose), ("--list", chosen.list)) if given]
     if chosen.json is not None:
-        if why := console.why_unwritable(Path(chosen.json)):
-            parser.error(f"--json {chosen.json}: {why}")
-        told += ["--json", chosen.json]
+        told += ["--json", str(chosen.json)]
     return [*told, *chosen.names]
 
 
@@ -48,10 +52,8 @@ def main() -> int:
     except (RuntimeError, OSError) as error:
         complain(f"{NAME}: {error}")
         return 1
-    except KeyboardInterrupt:
-        return owned.exit_code(signal.SIGINT)
-    except Ended as error:
-        return owned.exit_code(error.number)
+    except owned.ENDINGS as ending:
+        return owned.exit_code(owned.number_of(ending))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from . import arguments, building, catalogue, claims, machine, owned, plan, publ
 from .console import complain, say
 from .folder import Refused, RunFolder
 from .model import Job
-from .owned import Ended, Owned
+from .owned import Owned
 from .progress import Progress
 from .runner import Runner
 
@@ -49,10 +49,8 @@ def measure(options: argparse.Namespace, root: Path) -> int:
     except OSError as error:
         complain(f"{NAME}: {error}{how_to_go_on(folder)}")
         return 1
-    except KeyboardInterrupt:
-        return ended(signal.SIGINT, folder)
-    except Ended as error:
-        return ended(error.number, folder)
+    except owned.ENDINGS as ending:
+        return ended(owned.number_of(ending), folder)
 
 
 def ended(number: int, folder: RunFolder | None) -> int:
@@ -130,8 +128,7 @@ class Measuring:
         if self.needs_wordnet(arguments.chosen_jobs(self.options)):
             needed += WORDNET_MB
         for folder in self.own.folders:
-            stat = os.statvfs(folder)
-            free = stat.f_bavail * stat.f_frsize >> 20
+            free = machine.free_bytes(folder) >> 20
             if free < needed:
                 raise Refused(f"{folder.parent} has room for {free} MiB, and what was asked for takes {needed}")
 
@@ -147,8 +144,7 @@ class Measuring:
         busy = machine.busy_percent(before, machine.moment())
         if busy is not None and busy > MOST_BUSY_PERCENT:
             warnings.append(f"The machine was busy before the first run: {busy:.0f}% of its processors' time went to others.")
-        stat = os.statvfs(self.own.work)
-        free = stat.f_bavail * stat.f_frsize
+        free = machine.free_bytes(self.own.work)
         if free < 5 << 30:
             warnings.append(f"Little disk space was left: {free / (1 << 30):.1f} GiB.")
         if machine.available_memory_bytes() < 8 << 30:

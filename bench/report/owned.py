@@ -38,6 +38,14 @@ class Ended(BaseException):
         self.number = number
 
 
+ENDINGS = (KeyboardInterrupt, Ended)
+
+
+def number_of(ending: BaseException) -> int:
+    """The signal that became it."""
+    return ending.number if isinstance(ending, Ended) else signal.SIGINT
+
+
 def raise_on_signals() -> None:
     """SIGTERM and SIGHUP become Ended, as SIGINT becomes KeyboardInterrupt. What nohup ignores stays ignored."""
     def end(number, _frame):

@@ -46,8 +46,7 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
     return bytes_;
   }
 
-  /// The slot that has been here longest, if there are more than `bytes` of them; else null. Call it with kBytes until then
-  /// after a `put`.
+  /// The slot that has been here longest, if there are more than `bytes` of them; else null.
   StateHeader* take_beyond(std::size_t bytes) noexcept {
     std::scoped_lock lock(mutex_);
     if (bytes_ <= bytes) return nullptr;

@@ -150,6 +150,13 @@ struct Protocol {
     RL_ASSERT(seen == 1 || seen == 2);
   }
 
+  /// A whole one that does not sleep.
+  void run_transaction() {
+    announce();
+    if (look()) use();
+    announced.store(kIdle, Variant::kEnd, $);
+  }
+
   void hold(int by) {
     multiset.lock($);
     held($) = held($) + by;
@@ -269,6 +276,9 @@ struct Protocol {
     return oldest < limit ? oldest : limit;
   }
 
+  /// For other threads.
+  void cache_announcements() { safe_below.store(read_announcements(), Variant::kCache, $); }
+
   void free_below(unsigned below, bool is_held) {
     if (!(Variant::kFreesAtStamp ? stamp <= below : stamp < below) || is_held) return;
     free_state();
@@ -290,11 +300,7 @@ class Epochs : public rl::test_suite<Epochs<Variant>, 2> {
 
  private:
   void read() {
-    for (int transaction = 0; transaction < 2; ++transaction) {
-      protocol_.announce();
-      if (protocol_.look()) protocol_.use();
-      protocol_.announced.store(kIdle, Variant::kEnd, $);
-    }
+    for (int transaction = 0; transaction < 2; ++transaction) protocol_.run_transaction();
   }
   void reclaim() {
     protocol_.retire();
@@ -310,14 +316,12 @@ class CachedEpochs : public rl::test_suite<CachedEpochs<Variant>, 3> {
   void before() { protocol_.set_up(); }
   void thread(unsigned index) {
     if (index == 0) {
-      protocol_.announce();
-      if (protocol_.look()) protocol_.use();
-      protocol_.announced.store(kIdle, Variant::kEnd, $);
+      protocol_.run_transaction();
     } else if (index == 1) {
       protocol_.retire();
       protocol_.free_below(protocol_.safe_below.load(Variant::kCached, $), false);
     } else {
-      protocol_.safe_below.store(protocol_.read_announcements(), Variant::kCache, $);
+      protocol_.cache_announcements();
     }
   }
 
@@ -332,15 +336,13 @@ class TwoLooks : public rl::test_suite<TwoLooks<Variant>, 3> {
   void before() { protocol_.set_up(); }
   void thread(unsigned index) {
     if (index == 0) {
-      protocol_.announce();
-      if (protocol_.look()) protocol_.use();
-      protocol_.announced.store(kIdle, Variant::kEnd, $);
+      protocol_.run_transaction();
     } else if (index == 1) {
       protocol_.retire();
       unsigned own = protocol_.read_announcements(), known = protocol_.safe_below.load(Variant::kLaterCached, $);
       protocol_.free_below(own < known ? known : own, false);
     } else {
-      protocol_.safe_below.store(protocol_.read_announcements(), Variant::kCache, $);
+      protocol_.cache_announcements();
     }
   }
 
