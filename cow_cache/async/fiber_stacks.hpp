@@ -29,7 +29,7 @@ class FiberStacks {
  public:
   static constexpr std::size_t kGuardBytes = std::size_t{1} << 20;
   static constexpr std::size_t kLeastBytes = std::size_t{16} << 10;
-  static constexpr std::size_t kKept = 64;
+  static constexpr std::size_t kKept = 256;
 
   /// `bytes`: of each stack, rounded up to pages. Throws std::invalid_argument if nothing could run on it.
   explicit FiberStacks(std::size_t bytes) : bytes_(round_up(bytes)) { kept_.reserve(kKept); }
