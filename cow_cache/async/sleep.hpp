@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>  // for what is awaited with use_await
 #include <chrono>
 #include <memory>
 #include <stop_token>
