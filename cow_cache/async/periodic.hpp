@@ -3,17 +3,20 @@
 // Thread safety: the body runs on the executor, one call at a time.
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
+#include "by_name.hpp"
 #include "sleep.hpp"
 #include "task.hpp"
 
 namespace cow {
 
-/// Awaits `body()`, a Task, every `period`, counted from the start, until it is cancelled; then it returns. Calls never
-/// overlap: the times that a long call misses are left out. Throws what the body throws.
+namespace detail {
+
 template <class Body>
-Task<> periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body body) {
+Task<> call_periodically(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation,
+                         Body body) {
   for (auto next = Cancellation::Clock::now() + period;; next += period) {
     auto now = Cancellation::Clock::now();
     if (next < now) next += (now - next) / period * period + period;
@@ -22,8 +25,19 @@ Task<> periodic(AnyExecutor executor, Cancellation::Clock::duration period, Canc
     } catch (const CancelledError&) {
       co_return;
     }
-    co_await body();
+    co_await returned(body());
   }
+}
+
+}  // namespace detail
+
+/// Awaits `body()`, a Task, every `period`, counted from the start, until it is cancelled; then it returns. Calls never
+/// overlap: the times that a long call misses are left out. Throws what the body throws. With GCC 12 a body that has
+/// captured what must be destroyed needs a name (by_name.hpp).
+template <class Body>
+auto periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body&& body) {
+  return detail::made_with<Body>(detail::call_periodically<std::decay_t<Body>>(
+      std::move(executor), period, std::move(cancellation), std::forward<Body>(body)));
 }
 
 }  // namespace cow

@@ -66,7 +66,7 @@ class LoadAll {
     std::coroutine_handle<> coroutine = coroutine_;
     // Acq_rel: the last one resumes what the others have finished with. After this, this object may be gone.
     if (running_.fetch_sub(jobs, std::memory_order_acq_rel) != jobs) return;
-    boost::asio::post(executor, [coroutine] { coroutine.resume(); });
+    resume_later(std::move(executor), coroutine);
   }
 
   BasicAsyncTransaction<Database>& txn_;

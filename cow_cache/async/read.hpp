@@ -10,13 +10,13 @@
 //  3. After a load the coroutine goes on, on its own executor, with a state that its transaction has logged.
 #pragma once
 
-#include <boost/asio/post.hpp>
 #include <coroutine>
 #include <exception>
 #include <utility>
 
 #include "../load_ticket.hpp"
 #include "async_database.hpp"
+#include "by_name.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 
@@ -54,10 +54,7 @@ class LoadAttempt : private LoadWaiter {
 
   static void other_load_ended(LoadWaiter& waiter) noexcept { static_cast<LoadAttempt&>(waiter).resume_on_executor(); }
 
-  void resume_on_executor() noexcept {
-    AnyExecutor executor = txn_.executor();  // a copy, as in RunOnPool
-    boost::asio::post(executor, [coroutine = coroutine_] { coroutine.resume(); });
-  }
+  void resume_on_executor() noexcept { resume_later(txn_.executor(), coroutine_); }
 
   AsyncTransaction& txn_;
   const Ref<T>& reference_;
@@ -114,12 +111,25 @@ Task<const T*> read_keeping(AsyncTransaction& txn, Ref<T> reference) {
   co_return &co_await ReadAwait<T, AsyncTransaction>(txn, reference);
 }
 
+template <class T, class AsyncTransaction>
+Task<T*> write_keeping(AsyncTransaction& txn, Ref<T> reference) {
+  (void)co_await ReadAwait<T, AsyncTransaction>(txn, reference);
+  co_return &txn->write(reference);
+}
+
 }  // namespace detail
 
 /// `const T& value = co_await async_read(txn, reference)`: like Transaction::read, and throws like it; besides,
 /// CancelledError and DeadlineExceededError, from a miss only. The reference lives until it completes.
 template <class T, class Database>
 [[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
+}
+
+/// With GCC 12 an unnamed reference is refused where its object is an aggregate that must be destroyed (by_name.hpp).
+template <class T, class Database>
+[[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
   return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
 }
 
@@ -132,11 +142,15 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
 }
 
 /// `T& value = co_await async_write(txn, reference)`, as a pointer: the object's private version, made from what is read
-/// without blocking.
+/// without blocking. With GCC 12 an unnamed reference is refused as by `async_read`.
 template <class T, class Database>
-Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T> reference) {
-  (void)co_await async_read(txn, reference);
-  co_return &txn->write(reference);
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::write_keeping<T>(txn, reference);
+}
+template <class T, class Database>
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
+  return detail::write_keeping<T>(txn, reference);
 }
 
 /// The database's entry points, once they can be read without waiting.

@@ -25,6 +25,7 @@
 #include <utility>
 
 #include "../errors.hpp"
+#include "by_name.hpp"
 #include "cancellation.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
@@ -120,9 +121,7 @@ class RunOnPool {
     } catch (...) {
       error_ = std::current_exception();
     }
-    // A copy: the coroutine may run, and end this object, before post returns.
-    AnyExecutor executor = executor_;
-    boost::asio::post(executor, [coroutine = coroutine_] { coroutine.resume(); });
+    resume_later(executor_, coroutine_);
   }
 
   WorkerPool& pool_;
@@ -138,10 +137,13 @@ class RunOnPool {
 
 /// `co_await async_run(pool, executor, function)`: blocking code on a pool's thread; the caller goes on, on its executor,
 /// with what it returns. Throws what `function` throws, OverloadedError, and CancelledError if it was cancelled before a
-/// thread was free. For other completion styles: `spawn(executor, as_task(async_run(...)), token)`.
+/// thread was free. For other completion styles: `spawn(executor, as_task(async_run(...)), token)`. With GCC 12 a function
+/// that has captured what must be destroyed needs a name (by_name.hpp).
 template <class Function>
-auto async_run(WorkerPool& pool, AnyExecutor executor, Function function, Cancellation cancellation = Cancellation()) {
-  return detail::RunOnPool<Function>(pool, std::move(executor), std::move(function), std::move(cancellation));
+auto async_run(WorkerPool& pool, AnyExecutor executor, Function&& function,
+               Cancellation cancellation = Cancellation()) {
+  return detail::MadeWith<Function, detail::RunOnPool<std::decay_t<Function>>>(
+      pool, std::move(executor), std::forward<Function>(function), std::move(cancellation));
 }
 
 }  // namespace cow
