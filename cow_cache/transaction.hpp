@@ -162,6 +162,8 @@ class BasicTransaction {
     frame.enter(database_, this, &meets);
     frame_ = &frame;
   }
+  /// Null: it is not the transaction of a call of `transact`.
+  detail::TransactFrame* frame() const noexcept { return frame_; }
 
   /// Number of objects this transaction has changed, created or erased.
   std::size_t writes() const noexcept { return writes_.size(); }

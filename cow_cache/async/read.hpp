@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "async_database.hpp"
+#include "by_name.hpp"
 #include "load.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
@@ -58,12 +59,26 @@ Task<const T*> read_keeping(AsyncTransaction& txn, Ref<T> reference) {
   co_return &co_await ReadAwait<T, AsyncTransaction>(txn, reference);
 }
 
+template <class T, class AsyncTransaction>
+Task<T*> write_keeping(AsyncTransaction& txn, Ref<T> reference) {
+  (void)co_await ReadAwait<T, AsyncTransaction>(txn, reference);
+  co_return &txn->write(reference);
+}
+
 }  // namespace detail
 
 /// `const T& value = co_await async_read(txn, reference)`: like Transaction::read, and throws like it; besides,
-/// CancelledError and DeadlineExceededError, from a miss only: at once while it waits, after its end if the store is at it. The reference lives until it completes.
+/// CancelledError and DeadlineExceededError, from a miss only: at once while it waits, after its end if the store is at it. The
+/// reference lives until it completes.
 template <class T, class Database>
 [[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
+}
+
+/// With GCC 12 an unnamed reference is refused where its object is an aggregate that must be destroyed (by_name.hpp).
+template <class T, class Database>
+[[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
   return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
 }
 
@@ -76,11 +91,15 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
 }
 
 /// `T& value = co_await async_write(txn, reference)`, as a pointer: the object's private version, made from what is read
-/// without blocking.
+/// without blocking. With GCC 12 an unnamed reference is refused as by `async_read`.
 template <class T, class Database>
-Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T> reference) {
-  (void)co_await async_read(txn, reference);
-  co_return &txn->write(reference);
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::write_keeping<T>(txn, reference);
+}
+template <class T, class Database>
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
+  return detail::write_keeping<T>(txn, reference);
 }
 
 /// The database's entry points, once they can be read without waiting.

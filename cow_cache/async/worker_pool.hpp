@@ -27,6 +27,7 @@
 #include <variant>
 
 #include "../errors.hpp"
+#include "by_name.hpp"
 #include "cancellation.hpp"
 #include "pooled_job.hpp"
 #include "spawn.hpp"
@@ -154,9 +155,12 @@ Task<std::invoke_result_t<Function&>> run_on_pool(WorkerPool& pool, AnyExecutor 
 /// `co_await async_run(pool, executor, function)`: blocking code on a pool's thread; the caller goes on, on its executor,
 /// with what it returns. Throws what `function` throws, OverloadedError, and as soon as it is cancelled while no thread is free
 /// yet, CancelledError or DeadlineExceededError. For other completion styles: `spawn(executor, as_task(async_run(...)), token)`.
+/// With GCC 12 a function that has captured what must be destroyed needs a name (by_name.hpp).
 template <class Function>
-auto async_run(WorkerPool& pool, AnyExecutor executor, Function function, Cancellation cancellation = Cancellation()) {
-  return detail::run_on_pool<Function>(pool, std::move(executor), std::move(function), std::move(cancellation));
+auto async_run(WorkerPool& pool, AnyExecutor executor, Function&& function,
+               Cancellation cancellation = Cancellation()) {
+  return detail::made_with<Function>(detail::run_on_pool<std::decay_t<Function>>(
+      pool, std::move(executor), std::forward<Function>(function), std::move(cancellation)));
 }
 
 }  // namespace cow
