@@ -40,7 +40,8 @@ namespace cow {
 
 class HeapSum;
 
-/// Customisation point: `static void add(const T& value, HeapSum& sum)`, which must not throw.
+/// Customisation point: `static void add(const T& value, HeapSum& sum)`. If it throws, or the value's `msgpack_pack` does
+/// where that is asked, the value counts as not known.
 template <class T>
 struct HeapBytes;
 
@@ -55,6 +56,9 @@ class HeapSum {
   /// What belongs to a member or an element.
   template <class T>
   void add(const T& value);
+
+  /// Something was met that is not known.
+  void note_unknown() noexcept { complete_ = false; }
 
   std::size_t bytes() const noexcept { return bytes_; }
   /// False: something was met that is not known, so there may be more.
@@ -144,7 +148,7 @@ void HeapSum::add(const T& value) {
     detail::MemberVisitor visitor(*this);
     value.msgpack_pack(visitor);
   } else {
-    complete_ = false;
+    note_unknown();
   }
 }
 

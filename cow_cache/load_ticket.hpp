@@ -6,7 +6,9 @@
 // Invariants:
 //  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
-//  2. A finished ticket says nothing about the outcome: a thread that waited looks at the table again.
+//  2. A finished ticket says nothing of a load that succeeded: a thread that waited looks at the table again. Of one that
+//     failed it has the failure, so that thousands who wait do not fail one after the other. The failure is set before the
+//     ticket finishes, and never changes. It stays out if a commit has withdrawn the ticket, and may have made it untrue.
 //  3. A TicketHolder finishes its ticket, whatever happens to the load: no waiter is left behind.
 //  4. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
 //     was refused is not. Only a thread that loads right now holds a ticket, so every ticket finishes.
@@ -22,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "load_failure.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -30,7 +33,9 @@ namespace cow {
 /// ticket's between a successful `subscribe` and the call of `resume`.
 struct LoadWaiter {
   void (*resume)(LoadWaiter&) noexcept;  ///< runs on the loader's thread: hand the work over to your own, and return
-  LoadWaiter* next = nullptr;            ///< the ticket's
+  bool alone = false;          ///< loads for itself instead of waiting: see SharedCache::Reader::must_load_alone
+  LoadWaiter* next = nullptr;  ///< the ticket's
+  detail::SharedLoadFailure failure{};  ///< set before `resume` if the load has failed
 };
 
 class LoadTicket {
@@ -46,12 +51,16 @@ class LoadTicket {
   LoadTicket& operator=(const LoadTicket&) = delete;
   ~LoadTicket() { bytes_.fetch_sub(kBytes, std::memory_order_relaxed); }
 
+  /// The load has failed. REQUIRES: called at most once, by the loader, before `finish`.
+  void fail(detail::SharedLoadFailure failure) noexcept { failure_ = std::move(failure); }
+
   /// REQUIRES: no lock is held.
   void finish() noexcept {
     finished_.store(true, std::memory_order_release);  // pairs with the acquire in wait
     finished_.notify_all();
-    // Acquire: pairs with the release in subscribe, so the waiters are complete.
-    LoadWaiter* newest = waiters_.exchange(&closed_, std::memory_order_acq_rel);
+    // Acquire: pairs with the release in subscribe, so the waiters are complete. Release: pairs with the acquires there, so
+    // those that are refused see the failure.
+    LoadWaiter* newest = waiters_.exchange(closed(), std::memory_order_acq_rel);
     LoadWaiter* oldest = nullptr;
     while (newest != nullptr) {
       LoadWaiter* next = std::exchange(newest->next, oldest);
@@ -59,6 +68,7 @@ class LoadTicket {
     }
     while (oldest != nullptr) {
       LoadWaiter& waiter = *std::exchange(oldest, oldest->next);  // read first: resumed, the waiter may be gone
+      waiter.failure = failure_;
       waiter.resume(waiter);
     }
   }
@@ -66,20 +76,27 @@ class LoadTicket {
 
   /// True: `waiter` will be resumed, perhaps before this returns. False: the load has ended already.
   bool subscribe(LoadWaiter& waiter) noexcept {
-    LoadWaiter* newest = waiters_.load(std::memory_order_relaxed);  // compared again below
+    // Acquire, here and where the exchange fails: who finds it closed reads the failure. Release where it succeeds: see finish.
+    LoadWaiter* newest = waiters_.load(std::memory_order_acquire);
     do {
-      if (newest == &closed_) return false;
+      if (newest == closed()) return false;
       waiter.next = newest;
-    } while (!waiters_.compare_exchange_weak(newest, &waiter, std::memory_order_release, std::memory_order_relaxed));
+    } while (!waiters_.compare_exchange_weak(newest, &waiter, std::memory_order_acq_rel, std::memory_order_acquire));
     return true;
   }
+
+  /// Null: it has not failed. REQUIRES: `wait` has returned, or `subscribe` has refused.
+  const detail::LoadFailure* failure() const noexcept { return failure_.get(); }
 
   const Oid oid;
 
  private:
+  /// Stands in the list of waiters when nobody may join it any more. An address that no waiter has; never followed.
+  LoadWaiter* closed() noexcept { return reinterpret_cast<LoadWaiter*>(this); }
+
   std::atomic<std::size_t>& bytes_;
   std::atomic<bool> finished_{false};
-  LoadWaiter closed_{nullptr};                 ///< stands in the list of waiters when nobody may join it any more
+  detail::SharedLoadFailure failure_;
   std::atomic<LoadWaiter*> waiters_{nullptr};  ///< the newest first
 };
 
@@ -139,6 +156,17 @@ class TicketHolder {
   bool withdraw() noexcept {
     withdrawn_ = true;
     return tickets_.withdraw(*ticket_);
+  }
+
+  /// The load has failed. REQUIRES: no lock is held; the ticket was not withdrawn by its holder.
+  void fail(detail::SharedLoadFailure failure) noexcept {
+    bool stands;
+    {
+      std::scoped_lock lock(stripe_);
+      stands = withdraw();
+    }
+    // What the store has of the object may be another thing since the commit; that it could not be asked is as true as before.
+    if (stands || failure->of == detail::LoadFailure::Of::store) ticket_->fail(std::move(failure));
   }
 
  private:

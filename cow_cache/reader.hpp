@@ -124,9 +124,15 @@ class SharedCache::Reader {
   /// waiter may be resumed, and use this reader, before this function returns.
   template <class T>
   const T* read_or_subscribe(const Ref<T>& reference, WriteSet& writes, LoadWaiter& waiter) {
-    Miss miss{.waiter = &waiter};
+    Miss miss{.waiter = &waiter, .alone = waiter.alone};
     StateHeader* state = read_first(reference, type_operations<T>, writes, miss);
     return state == nullptr ? nullptr : &value_of<T>(*state);
+  }
+
+  /// See must_load_alone. REQUIRES: active.
+  template <class T>
+  bool must_load_alone(const Ref<T>& reference, const detail::LoadFailure& failure) {
+    return must_load_alone(failure, reference.oid(), type_operations<T>);
   }
 
   /// The private state of an object, cloned from the visible one at the first call.
@@ -179,6 +185,7 @@ class SharedCache::Reader {
     bool loads = true;
     LoadWaiter* waiter = nullptr;  ///< subscribes, rather than block, while somebody else loads
     bool subscribed = false;       ///< it has: from then on the reader may be in other hands
+    bool alone = false;            ///< loads for itself: it has waited for a load that failed
   };
 
   [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
@@ -436,6 +443,7 @@ class SharedCache::Reader {
   StateHeader& load_old(Oid oid, const TypeOperations& operations);
   StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
   StateHeader* newest_state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
+  bool must_load_alone(const detail::LoadFailure& failure, Oid oid, const TypeOperations& operations);
   void note_absent(Oid oid);
   void keep_private(StateHeader& state, Oid oid) noexcept;
 

@@ -6,6 +6,7 @@
 //  1. A thread that is in a codec (detail::BuildScope) waits for nobody's load: the thread that loads may be waiting for it
 //     in turn. It loads the object for itself then, as a private state. So threads cannot wait for each other in a cycle, and
 //     a codec that needs its own object fails in its own thread.
+//     A thread whose wait has ended with somebody else's failure loads for itself as well (must_load_alone).
 //  2. The ticket is finished however the load ends (TicketHolder), before anything else is loaded or destroyed: user code that
 //     runs then may ask for the same object.
 //  3. No user code runs under a lock: neither a codec nor a destructor.
@@ -35,6 +36,7 @@ using OwnedState = std::unique_ptr<StateHeader, DestroyState>;
 
 /// Loads the current revision, or waits for the thread that does. Null: look again, unless it has subscribed.
 inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperations& operations, Miss& miss) {
+  if (miss.alone) return &load_old(oid, operations);
   detail::HeapPause not_of_an_outer_value;
   OidTable& table = cache_->table_;
   std::mutex& mutex = table.mutex_of(oid);
@@ -54,7 +56,9 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
         others->wait();
       } else {
         miss.subscribed = others->subscribe(*miss.waiter);
+        if (miss.subscribed) return nullptr;
       }
+      if (others->failure() != nullptr) miss.alone = must_load_alone(*others->failure(), oid, operations);
       return nullptr;
     }
     tickets.add(ticket);
@@ -63,12 +67,24 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
   bool visible = false, has_room = false;
   {
     TicketHolder holder(ticket, tickets, mutex);
-    std::optional<Revision> revision = cache_->store_.load(oid, kInfinity);
+    std::optional<Revision> revision;
+    try {
+      revision = cache_->store_.load(oid, kInfinity);
+    } catch (...) {
+      holder.fail(detail::load_failure_of_store());
+      throw;
+    }
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
-    owned.reset(newest_state_of(revision, oid, operations));
+    try {
+      owned.reset(newest_state_of(revision, oid, operations));
+      if (owned != nullptr) log_.reserve_one();  // so that what follows cannot fail
+    } catch (...) {
+      holder.fail(revision ? detail::load_failure_of_value(oid, operations, revision->begin)
+                           : detail::load_failure_of_absence());
+      throw;
+    }
     if (owned != nullptr) {
       visible = revision->begin.value <= snapshot_;
-      log_.reserve_one();  // so that what follows cannot fail
       std::scoped_lock lock(mutex);
       if (!holder.withdraw()) return nullptr;  // a commit has withdrawn it
       // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
@@ -159,6 +175,30 @@ inline StateHeader* SharedCache::Reader::newest_state_of(const std::optional<Rev
     if (visible) throw;
   }
   return nullptr;
+}
+
+/// This transaction has waited for a load that failed. Throws if that is its failure too. True: it is not, and it must load for
+/// itself, by no ticket, or thousands would try one after the other. False: let it look again.
+inline bool SharedCache::Reader::must_load_alone(const detail::LoadFailure& failure, Oid oid,
+                                                 const TypeOperations& operations) {
+  using Of = detail::LoadFailure::Of;
+  switch (failure.of) {
+    case Of::store:
+      failure.raise();
+      break;
+    case Of::absent:
+      note_absent(oid);
+      throw DanglingReferenceError(oid, Tid{snapshot_});
+    case Of::value:
+      if (failure.begin.value > snapshot_) return true;  // it sees an older one
+      if (failure.operations != &operations) return false;
+      note_absent(oid);
+      failure.raise();
+      break;
+    case Of::loader:
+      break;
+  }
+  return true;
 }
 
 /// Throws std::bad_alloc.

@@ -10,6 +10,8 @@
 //  4. A type has its number in keys (key.hpp), which takes memory, before there is a state of it: publishing cannot fail.
 #pragma once
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -73,15 +75,22 @@ inline void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
                      std::memory_order_relaxed);
 }
 
-inline HeapSum heap_bytes_of(const StateHeader& state) noexcept {
+/// What the value says. To ask it runs user code, which may throw: then the sum is not complete, and the object is none the worse.
+inline HeapSum heap_bytes_of(const StateHeader& state) {
   HeapSum sum;
-  state.operations->add_heap_bytes(state, sum);
+  try {
+    state.operations->add_heap_bytes(state, sum);
+  } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
+    throw;
+  } catch (...) {
+    sum.note_unknown();
+  }
   return sum;
 }
 
 /// Charges a state that a program may have changed with what its value says that it has on the heap. Where that is not
 /// all: with the last charge at least, and with its record if that is more than the value itself holds.
-inline void weigh(StateHeader& state, std::size_t record_bytes) noexcept {
+inline void weigh(StateHeader& state, std::size_t record_bytes) {
   HeapSum sum = heap_bytes_of(state);
   std::size_t heap_bytes = sum.bytes();
   if (!sum.complete()) {
@@ -102,7 +111,13 @@ inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOp
   StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
     raw.operations->decode(raw, revision.record, oid, revision.begin);
   });
-  HeapSum sum = heap_bytes_of(state);
+  HeapSum sum;
+  try {
+    sum = heap_bytes_of(state);
+  } catch (...) {
+    destroy_state(state);
+    throw;
+  }
   // What was allocated is all, but for what the allocator adds; without a count the record must do for what is not known.
   std::size_t at_least = meter.counts() ? meter.kept() : sum.complete() ? 0 : revision.record.size();
   set_charge(state, std::max(sum.bytes(), at_least));

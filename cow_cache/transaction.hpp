@@ -83,6 +83,14 @@ class BasicTransaction {
     return reader_.read_or_subscribe(reference, writes_, waiter);
   }
 
+  /// After a waiter was resumed with a failure: throws it if it is this transaction's too, with an exception of its own. True:
+  /// it is not; set `alone` in the next waiter, so that this transaction loads for itself.
+  template <class T>
+  bool must_load_alone(const cow::Ref<T>& reference, const detail::LoadFailure& failure) requires kReadsWithoutWaiting {
+    if (!active()) throw TransactionEndedError();
+    return reader_.must_load_alone(reference, failure);
+  }
+
   /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`, and
   /// TransactionCommittingError in a codec that encodes this transaction's changes.
   template <class T>
@@ -154,6 +162,8 @@ class BasicTransaction {
     frame.enter(database_, this, &meets);
     frame_ = &frame;
   }
+  /// Null: it is not the transaction of a call of `transact`.
+  detail::TransactFrame* frame() const noexcept { return frame_; }
 
   /// Number of objects this transaction has changed, created or erased.
   std::size_t writes() const noexcept { return writes_.size(); }

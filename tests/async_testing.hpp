@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -30,6 +31,7 @@ class DoorStore final : public ForwardingStore {
   std::optional<Revision> load(Oid oid, Tid at) override {
     pass(loads_shut_, loads_waiting_);
     ++loads;
+    if (on_load) on_load();
     return ForwardingStore::load(oid, at);
   }
   void commit(std::span<const TransactionWrite> group) override {
@@ -47,6 +49,7 @@ class DoorStore final : public ForwardingStore {
   }
 
   std::atomic<int> loads = 0;
+  std::function<void()> on_load;  ///< what becomes of a load that was let through: it may throw. Set while nobody loads
 
  private:
   void pass(const bool& shut, int& waiting) {
@@ -106,6 +109,14 @@ class AsyncTest : public ::testing::Test {
       loop.restart();
       std::this_thread::yield();
     }
+  }
+
+  /// The same; false if it has not come to that after half a minute, which nothing here takes.
+  template <class Done>
+  [[nodiscard]] bool gets_to(Done&& done) {
+    auto give_up = std::chrono::steady_clock::now() + 30s;
+    run_until([&] { return done() || std::chrono::steady_clock::now() > give_up; });
+    return done();
   }
 
   /// Nothing is left of any transaction.

@@ -1,4 +1,11 @@
 // Transactions of fibers. Sanitizers cannot follow Debian's Boost.Context from stack to stack, so this is tested without.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
 #include <optional>
 
 #include "async_testing.hpp"
@@ -142,6 +149,75 @@ TEST_F(Fibers, ThousandsAsleep) {
   }
   EXPECT_EQ(woken, kFibers);
   expect_all_free();
+}
+
+std::size_t bytes_of_addresses() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+[[gnu::noinline]] void use_stack(std::size_t bytes) {
+  volatile char* lowest = static_cast<char*>(__builtin_alloca(bytes));
+  for (std::size_t i = 0; i < bytes; i += 16) lowest[i] = 1;  // from its far end
+}
+
+/// In a program of its own, for it may end that: a fiber of 64 KiB beside others.
+void use_stack_in_a_fiber(std::size_t bytes) {
+  FiberThreads fibers(1);
+  for (int i = 0; i < 10; ++i) fibers.spawn([] { boost::this_fiber::sleep_for(20ms); });
+  fibers.spawn([bytes] { use_stack(bytes); });
+}
+
+TEST(FiberStacks, WhoNeedsMoreEndsTheProgramInsteadOfOverwriting) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (std::size_t kib : {65, 90, 500}) {
+    EXPECT_EXIT(use_stack_in_a_fiber(kib << 10), ::testing::KilledBySignal(SIGSEGV), "") << kib;
+  }
+  EXPECT_EXIT((use_stack_in_a_fiber(40 << 10), std::exit(0)), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(FiberStacks, AreUsedAgain) {
+  detail::FiberStacks stacks(64 << 10);
+  auto first = stacks.take();
+  ASSERT_TRUE(first);
+  void* place = first->sp;
+  stacks.give_back(*first);
+  auto second = stacks.take();
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->sp, place);
+  stacks.give_back(*second);
+}
+
+TEST(FiberStacks, WhatCouldNeverRunIsRefused) {
+  EXPECT_THROW(FiberThreads(0), std::invalid_argument);
+  EXPECT_THROW(FiberThreads(1, 0), std::invalid_argument);
+  EXPECT_THROW(FiberThreads(1, 100), std::invalid_argument);
+  EXPECT_THROW(FiberThreads(1, std::numeric_limits<std::size_t>::max()), std::invalid_argument);
+}
+
+/// Exits with 0 if all fibers have run although there were never stacks for more than some of them.
+[[noreturn]] void run_with_few_addresses() {
+  std::atomic<int> ran = 0;
+  {
+    FiberThreads fibers(1, std::size_t{4} << 20);
+    fibers.spawn([&] { ++ran; });  // for what the thread itself needs
+    while (ran == 0) std::this_thread::yield();
+    rlimit limit{.rlim_cur = bytes_of_addresses() + (std::size_t{64} << 20), .rlim_max = RLIM_INFINITY};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) std::exit(1);
+    for (int i = 0; i < 100; ++i) {
+      fibers.spawn([&] {
+        boost::this_fiber::sleep_for(1ms);
+        ++ran;
+      });
+    }
+  }
+  std::exit(ran == 101 ? 0 : 2);
+}
+
+TEST(FiberStacks, ThatAreNotThereAreWaitedFor) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(run_with_few_addresses(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

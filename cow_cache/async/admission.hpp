@@ -6,6 +6,7 @@
 //  1. running + free places = most_running. A place that is given back while somebody waits passes to the one who has
 //     waited longest; nobody overtakes.
 //  2. A waiter stands in the list from the moment it waits until it is given a place or gives up, never both.
+//     However the waiting ends (an exception too), it leaves the list, and gives a place back that it was given meanwhile.
 //  3. More than `most_waiting` never wait: who comes then is refused at once, by OverloadedError. (Little's law: a longer
 //     queue makes everybody later and nobody faster.)
 #pragma once
@@ -14,6 +15,7 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -45,9 +47,11 @@ class Admission {
     Admission* admission_ = nullptr;
   };
 
-  /// `name`: what OverloadedError calls it.
+  /// `name`: what OverloadedError calls it. Throws std::invalid_argument if nobody could ever be admitted.
   Admission(std::string name, std::size_t most_running, std::size_t most_waiting)
-      : name_(std::move(name)), most_running_(most_running), most_waiting_(most_waiting) {}
+      : name_(std::move(name)), most_running_(most_running), most_waiting_(most_waiting) {
+    if (most_running == 0) throw std::invalid_argument(name_ + ": a bound of no transactions in flight");
+  }
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
 
@@ -64,8 +68,7 @@ class Admission {
     cancellation.throw_if_requested();
     if (auto permit = try_acquire()) co_return *std::move(permit);
     Sleeper sleeper(executor);
-    Waiter waiter{sleeper.waker()};
-    Waiting::iterator place;
+    Waiter waiter(*this, sleeper.waker());
     {
       std::scoped_lock lock(mutex_);
       if (running_ < most_running_ && waiting_.empty()) {
@@ -73,23 +76,15 @@ class Admission {
         co_return Permit(*this);
       }
       if (waiting_.size() >= most_waiting_) throw OverloadedError(name_, running_, waiting_.size());
-      place = waiting_.insert(waiting_.end(), &waiter);
+      waiter.join();
     }
     {
       std::stop_callback wake(cancellation.stop, sleeper.waker());
       co_await sleeper.until(cancellation.deadline);
     }
-    std::unique_lock lock(mutex_);
-    if (!waiter.admitted) {
-      waiting_.erase(place);
-      lock.unlock();
-      if (cancellation.stop.stop_requested()) throw CancelledError();
-      throw DeadlineExceededError();
-    }
-    lock.unlock();
-    Permit permit(*this);  // from here on: given back, whatever happens
-    cancellation.throw_if_requested();
-    co_return permit;
+    std::optional<Permit> permit = waiter.leave();
+    cancellation.throw_if_requested();  // a permit is given back then
+    co_return *std::move(permit);
   }
 
   std::size_t running() const {
@@ -102,11 +97,42 @@ class Admission {
   }
 
  private:
-  struct Waiter {
-    Sleeper::Waker wake;
-    bool admitted = false;
-  };
+  class Waiter;
   using Waiting = std::list<Waiter*>;
+
+  /// A task's place in the list. It leaves it in any case (invariant 2).
+  class Waiter {
+   public:
+    Waiter(Admission& admission, Sleeper::Waker wake) noexcept : admission_(admission), wake_(std::move(wake)) {}
+    Waiter(const Waiter&) = delete;
+    Waiter& operator=(const Waiter&) = delete;
+    ~Waiter() { (void)leave(); }
+
+    /// REQUIRES: the lock. Throws std::bad_alloc.
+    void join() { place_ = admission_.waiting_.insert(admission_.waiting_.end(), this); }
+
+    /// REQUIRES: the lock; it has joined and is the first.
+    void admit() noexcept {
+      admission_.waiting_.erase(*place_);
+      place_.reset();
+      admitted_ = true;
+      wake_();  // under the lock: without it the waiter could give up, and be gone
+    }
+
+    /// What it was given, if it was.
+    std::optional<Permit> leave() noexcept {
+      std::scoped_lock lock(admission_.mutex_);
+      if (place_) admission_.waiting_.erase(*std::exchange(place_, std::nullopt));
+      if (!std::exchange(admitted_, false)) return std::nullopt;
+      return Permit(admission_);
+    }
+
+   private:
+    Admission& admission_;
+    Sleeper::Waker wake_;
+    std::optional<Waiting::iterator> place_{};
+    bool admitted_ = false;
+  };
 
   void give_back() noexcept {
     std::scoped_lock lock(mutex_);
@@ -114,10 +140,7 @@ class Admission {
       --running_;
       return;
     }
-    Waiter& first = *waiting_.front();
-    waiting_.pop_front();
-    first.admitted = true;
-    first.wake();  // under the lock: without it the waiter could give up, and be gone
+    waiting_.front()->admit();
   }
 
   const std::string name_;

@@ -80,8 +80,10 @@ class BasicAsyncTransaction {
 
   /// Ends it, and begins again at the present frontier.
   void restart() {
+    detail::TransactFrame* frame = transaction_.frame();
     transaction_.abort();
     transaction_ = lease_.session().begin();
+    if (frame != nullptr) transaction_.enter(*frame);
   }
 
   /// Tells the cache that this transaction will sleep. The one place for it: whatever waits for long calls this first.

@@ -2,9 +2,10 @@
 //
 // Thread safety: a value; the std::stop_source behind it may be used from any thread.
 //
-// What is cancelled stops at its next suspension point: before it asks the store, before it commits, while it waits to
-// be admitted, sleeps or waits outside. What the store is at already is waited for: a read of the store ends by itself,
-// and a commit under way has an outcome that its transaction must learn. Hits ask nobody, they cost what they cost.
+// What is cancelled stops at its next suspension point, and a task that waits is woken for it at the time: while it waits to be
+// admitted, for a thread of a pool or for somebody else's load, while it sleeps or waits outside. The store is not asked
+// afterwards. What the store is at already is waited for: a read of the store ends by itself, and the transaction gives up
+// then; a commit under way has an outcome that its transaction must learn. Hits ask nobody, they cost what they cost.
 #pragma once
 
 #include <chrono>

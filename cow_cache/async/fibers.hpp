@@ -16,25 +16,29 @@
 //  1. An operation with the token `use_fiber` suspends the calling fiber; its thread runs other fibers meanwhile. The
 //     operation itself runs on its executor, which another thread runs.
 //  2. The destructor of FiberThreads returns when all fibers have ended.
-//  3. Nothing of this library is thread_local across a suspension: compilers keep the address of such variables over a
+//  3. A fiber that needs more than its stack ends the program, and overwrites nothing (fiber_stacks.hpp).
+//  4. Nothing of this library is thread_local across a suspension: compilers keep the address of such variables over a
 //     switch of fibers.
 #pragma once
 
 #include <atomic>
 #include <boost/asio/async_result.hpp>
+#include <boost/context/stack_context.hpp>
 #include <boost/fiber/buffered_channel.hpp>
 #include <boost/fiber/condition_variable.hpp>
 #include <boost/fiber/fiber.hpp>
-#include <boost/fiber/fixedsize_stack.hpp>
 #include <boost/fiber/fss.hpp>
 #include <boost/fiber/future/promise.hpp>
 #include <boost/fiber/mutex.hpp>
 #include <boost/fiber/operations.hpp>
+#include <chrono>
 #include <cstddef>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <stdexcept>
 #include <thread>
 #include <tuple>
 #include <type_traits>
@@ -42,6 +46,7 @@
 #include <vector>
 
 #include "async.hpp"
+#include "fiber_stacks.hpp"
 
 namespace cow {
 
@@ -53,12 +58,17 @@ inline constexpr UseFiber use_fiber;
 /// Threads that run fibers.
 class FiberThreads {
  public:
-  /// `stack_bytes`: of each fiber; what it does not use is never touched.
+  /// `stack_bytes`: of each fiber; what it does not use is never touched, and a fiber that needs more ends the program
+  /// (fiber_stacks.hpp says what that costs, and how many fibers there can be). Throws std::invalid_argument for no threads or
+  /// stacks on which nothing could run.
   explicit FiberThreads(std::size_t threads, std::size_t stack_bytes = std::size_t{64} << 10) {
+    if (threads == 0) throw std::invalid_argument("fibers of no threads");
+    stack_bytes = detail::FiberStacks::round_up(stack_bytes);
     for (std::size_t i = 0; i < threads; ++i) workers_.push_back(std::make_unique<Worker>(stack_bytes));
   }
 
-  /// Runs `body()` as a fiber. REQUIRES: it does not throw.
+  /// Runs `body()` as a fiber, once there is a stack for it: where there is no memory for one, when another fiber has ended.
+  /// REQUIRES: it does not throw.
   void spawn(std::function<void()> body) {
     std::size_t chosen = next_.fetch_add(1, std::memory_order_relaxed) % workers_.size();  // any order will do
     workers_[chosen]->bodies.push(std::move(body));
@@ -66,23 +76,30 @@ class FiberThreads {
 
  private:
   struct Worker {
-    explicit Worker(std::size_t stack_bytes) : thread([this, stack_bytes] { run(stack_bytes); }) {}
+    explicit Worker(std::size_t stack_bytes) : stacks(stack_bytes), thread([this] { run(); }) {}
     ~Worker() {
       bodies.close();
       thread.join();
     }
 
-    void run(std::size_t stack_bytes) {
+    void run() {
       std::size_t living = 0;  // fibers of one thread never run at once: no lock
       boost::fibers::mutex mutex;
       boost::fibers::condition_variable ended;
       std::function<void()> body;
       while (bodies.pop(body) == boost::fibers::channel_op_status::success) {
+        std::optional<boost::context::stack_context> stack;
+        while (!(stack = stacks.take())) {
+          // The next fiber that ends gives its stack back; so may others of the process, which nobody here hears of.
+          std::unique_lock lock(mutex);
+          ended.wait_for(lock, std::chrono::milliseconds(1));
+        }
         ++living;
-        boost::fibers::fiber(std::allocator_arg, boost::fibers::fixedsize_stack(stack_bytes),
+        boost::fibers::fiber(std::allocator_arg, detail::TakenFiberStack(stacks, *stack),
                              [&living, &ended, body = std::move(body)] {
                                body();
-                               if (--living == 0) ended.notify_one();
+                               --living;
+                               ended.notify_one();
                              })
             .detach();
       }
@@ -90,6 +107,7 @@ class FiberThreads {
       ended.wait(lock, [&] { return living == 0; });
     }
 
+    detail::FiberStacks stacks;  // outlives the thread, in whose scheduler the last fibers are destroyed
     boost::fibers::buffered_channel<std::function<void()>> bodies{1024};
     std::thread thread;
   };

@@ -3,11 +3,15 @@
 // Thread safety: see async_database.hpp, invariant 1.
 #pragma once
 
+#include <exception>
+#include <optional>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "async_database.hpp"
+#include "by_name.hpp"
 #include "sleep.hpp"
 #include "task.hpp"
 
@@ -19,11 +23,10 @@ enum class Snapshot {
   fresh,  ///< it ends before the call and begins anew after it (collective.futures); what it read before is dangling
 };
 
-/// `co_await outside(txn, call)` awaits `call(const Cancellation&)`, a Task, and gives its result. The call is to heed the
-/// cancellation: it is not interrupted from here. Throws what it throws; CancelledError, DeadlineExceededError after it;
-/// std::logic_error if there are writes, which a fresh snapshot would lose.
+namespace detail {
+
 template <class Database, class Call>
-auto outside(BasicAsyncTransaction<Database>& txn, Call call, Snapshot snapshot = Snapshot::same)
+auto call_outside(BasicAsyncTransaction<Database>& txn, Call call, Snapshot snapshot)
     -> Task<TaskResult<Call&, const Cancellation&>> {
   using Result = TaskResult<Call&, const Cancellation&>;
   txn.cancellation().throw_if_requested();
@@ -33,16 +36,34 @@ auto outside(BasicAsyncTransaction<Database>& txn, Call call, Snapshot snapshot 
     if (txn->writes() > 0) throw std::logic_error("outside: a fresh snapshot would lose what the transaction wrote");
     txn->abort();
   }
-  if constexpr (std::is_void_v<Result>) {
-    co_await call(txn.cancellation());
-    txn.cancellation().throw_if_requested();
-    if (snapshot == Snapshot::fresh) txn.restart();
-  } else {
-    Result result = co_await call(txn.cancellation());
-    txn.cancellation().throw_if_requested();
-    if (snapshot == Snapshot::fresh) txn.restart();
-    co_return result;
+  std::conditional_t<std::is_void_v<Result>, std::monostate, std::optional<Result>> result;
+  std::exception_ptr error;
+  try {
+    if constexpr (std::is_void_v<Result>) {
+      co_await returned(call(txn.cancellation()));
+    } else {
+      result.emplace(co_await returned(call(txn.cancellation())));
+    }
+  } catch (...) {
+    error = std::current_exception();
   }
+  if (snapshot == Snapshot::fresh) txn.restart();  // whatever has come of the call, the body may go on
+  if (error) std::rethrow_exception(error);
+  txn.cancellation().throw_if_requested();
+  if constexpr (!std::is_void_v<Result>) co_return *std::move(result);
+}
+
+}  // namespace detail
+
+/// `co_await outside(txn, call)` awaits `call(const Cancellation&)`, a Task, and gives its result. The call is to heed the
+/// cancellation: it is not interrupted from here. Throws what it throws; CancelledError, DeadlineExceededError after it;
+/// std::logic_error if there are writes, which a fresh snapshot would lose. Whatever it throws, the transaction is active
+/// again, on the snapshot that was asked for: a body that catches it may go on. With GCC 12 a call that has captured what
+/// must be destroyed needs a name (by_name.hpp).
+template <class Database, class Call>
+auto outside(BasicAsyncTransaction<Database>& txn, Call&& call, Snapshot snapshot = Snapshot::same) {
+  return detail::made_with<Call>(
+      detail::call_outside<Database, std::decay_t<Call>>(txn, std::forward<Call>(call), snapshot));
 }
 
 /// Sleeps inside a transaction.

@@ -3,27 +3,46 @@
 // Thread safety: the body runs on the executor, one call at a time.
 #pragma once
 
+#include <stdexcept>
+#include <type_traits>
 #include <utility>
 
+#include "by_name.hpp"
 #include "sleep.hpp"
 #include "task.hpp"
 
 namespace cow {
 
-/// Awaits `body()`, a Task, every `period`, counted from the start, until it is cancelled; then it returns. Calls never
-/// overlap: the times that a long call misses are left out. Throws what the body throws.
+namespace detail {
+
 template <class Body>
-Task<> periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body body) {
-  for (auto next = Cancellation::Clock::now() + period;; next += period) {
-    auto now = Cancellation::Clock::now();
+Task<> call_periodically(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation,
+                         Body body) {
+  using Clock = Cancellation::Clock;
+  if (period <= Clock::duration::zero()) throw std::invalid_argument("periodic: a period that is not positive");
+  for (Clock::time_point next = detail::time_after(period);;
+       next = period < Clock::time_point::max() - next ? next + period : Clock::time_point::max()) {
+    Clock::time_point now = Clock::now();
     if (next < now) next += (now - next) / period * period + period;
     try {
       co_await sleep_until(executor, next, cancellation);
     } catch (const CancelledError&) {
       co_return;
     }
-    co_await body();
+    co_await returned(body());
   }
+}
+
+}  // namespace detail
+
+/// Awaits `body()`, a Task, every `period`, counted from the start, until it is cancelled; then it returns. Calls never
+/// overlap: the times that a long call misses are left out. Throws what the body throws; std::invalid_argument for a period
+/// that is not positive. One that no clock can show never ends. With GCC 12 a body that has captured what must be destroyed
+/// needs a name (by_name.hpp).
+template <class Body>
+auto periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body&& body) {
+  return detail::made_with<Body>(detail::call_periodically<std::decay_t<Body>>(
+      std::move(executor), period, std::move(cancellation), std::forward<Body>(body)));
 }
 
 }  // namespace cow

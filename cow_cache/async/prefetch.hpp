@@ -1,16 +1,22 @@
 // async_prefetch: many objects at once, so that the reads that follow are hits.
 //
 // Thread safety: see async_database.hpp, invariant 1.
+//
+// Invariants:
+//  1. The pool's threads load with references and transactions of their own. So a task that is cancelled goes on at once,
+//     whatever the store is at, and they stop before they ask it again.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
-#include <boost/asio/post.hpp>
-#include <coroutine>
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
+#include "alarm.hpp"
 #include "async_database.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
@@ -18,41 +24,27 @@
 namespace cow {
 namespace detail {
 
-/// Awaits the loading of objects by as many of the pool's threads as there are.
+/// The loading of objects by as many of the pool's threads as there are; shared by them and the task.
 template <class T, class Database>
 class LoadAll {
  public:
-  LoadAll(BasicAsyncTransaction<Database>& txn, std::vector<const Ref<T>*> missing) noexcept
-      : txn_(txn), missing_(std::move(missing)) {}
+  LoadAll(BasicAsyncTransaction<Database>& txn, std::vector<Ref<T>> missing)
+      : database_(txn.database()),
+        cancellation_(txn.cancellation()),
+        missing_(std::move(missing)),
+        alarm_(std::make_shared<Alarm>(txn.executor())) {}
 
-  bool await_ready() const noexcept { return missing_.empty(); }
-  void await_suspend(std::coroutine_handle<> coroutine) {
-    coroutine_ = coroutine;
-    WorkerPool& pool = txn_.database().loads();
-    std::size_t jobs = std::min(pool.threads(), missing_.size());
-    running_ = jobs;
-    for (std::size_t posted = 0; posted < jobs; ++posted) {
-      try {
-        pool.post([this] { load_some(); });
-      } catch (...) {
-        if (posted == 0) throw;
-        end(jobs - posted);  // those that were posted do the work
-        return;
-      }
-    }
-  }
-  void await_resume() const noexcept {}
-
- private:
   void load_some() noexcept {
     try {
       // Transactions of their own, for one is used by one thread at a time. They read at the present frontier: what is
       // current there is what this transaction sees, unless it has changed meanwhile.
-      auto lease = txn_.database().sessions().lend();
+      auto lease = database_.sessions().lend();
       auto own = lease.session().begin();
-      for (std::size_t i = next_++; i < missing_.size(); i = next_++) {
+      // Relaxed: each thread takes another one, in whatever order.
+      for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < missing_.size() && is_wanted();
+           i = next_.fetch_add(1, std::memory_order_relaxed)) {
         try {
-          (void)own.read(*missing_[i]);
+          (void)own.read(missing_[i]);
         } catch (const Error&) {  // whoever reads it in earnest will hear of it
         }
       }
@@ -61,38 +53,72 @@ class LoadAll {
     end(1);
   }
 
+  /// Acq_rel: who sees zero has seen what the others did before.
   void end(std::size_t jobs) noexcept {
-    AnyExecutor executor = txn_.executor();
-    std::coroutine_handle<> coroutine = coroutine_;
-    // Acq_rel: the last one resumes what the others have finished with. After this, this object may be gone.
-    if (running_.fetch_sub(jobs, std::memory_order_acq_rel) != jobs) return;
-    boost::asio::post(executor, [coroutine] { coroutine.resume(); });
+    if (running_.fetch_sub(jobs, std::memory_order_acq_rel) == jobs) alarm_->wake();
   }
 
-  BasicAsyncTransaction<Database>& txn_;
-  const std::vector<const Ref<T>*> missing_;
-  std::coroutine_handle<> coroutine_;
+  Alarm& alarm() noexcept { return *alarm_; }
+  void drop() noexcept { wanted_.store(false, std::memory_order_relaxed); }
+
+  /// Posts the jobs. Throws what posting throws, if none could be; otherwise those that were do the work.
+  static void post(const std::shared_ptr<LoadAll>& all) {
+    WorkerPool& pool = all->database_.loads();
+    std::size_t jobs = std::min(pool.threads(), all->missing_.size());
+    all->running_.store(jobs, std::memory_order_relaxed);  // the pool's queue orders it before the threads' use
+    for (std::size_t posted = 0; posted < jobs; ++posted) {
+      try {
+        pool.post([all] { all->load_some(); });
+      } catch (...) {
+        if (posted == 0) throw;
+        return all->end(jobs - posted);
+      }
+    }
+  }
+
+ private:
+  // Relaxed: it may be noticed late, for what is wanted no longer does no harm.
+  bool is_wanted() const noexcept { return wanted_.load(std::memory_order_relaxed) && !cancellation_.requested(); }
+
+  BasicAsyncDatabase<Database>& database_;
+  const Cancellation cancellation_;
+  const std::vector<Ref<T>> missing_;
+  const std::shared_ptr<Alarm> alarm_;
   std::atomic<std::size_t> next_{0}, running_{0};
+  std::atomic<bool> wanted_{true};
 };
+
+template <class T, class Database>
+Task<> load_all(BasicAsyncTransaction<Database>& txn, std::vector<Ref<T>> missing) {
+  auto all = std::make_shared<LoadAll<T, Database>>(txn, std::move(missing));
+  JobOfTask of_this_task(all);
+  all->alarm().set(txn.cancellation().deadline);
+  LoadAll<T, Database>::post(all);
+  std::stop_callback wake(txn.cancellation().stop, [&all]() noexcept { all->alarm().wake(); });
+  co_await all->alarm().over();
+  txn.cancellation().throw_if_requested();
+}
 
 }  // namespace detail
 
 /// `co_await async_prefetch(txn, references)`: afterwards what exists is resident, if the budget has room for all of it.
 /// What was resident before is held by the transaction from then on. Objects that cannot be read are passed over. The
-/// references live until it completes. Does nothing with caches that cannot tell a hit from a miss beforehand.
+/// references live until it completes. Throws CancelledError, DeadlineExceededError as soon as it is cancelled: what the store
+/// is at goes on without it, and nothing further is loaded. Does nothing with caches that cannot tell a hit from a miss
+/// beforehand.
 template <class T, class Database>
 Task<> async_prefetch(BasicAsyncTransaction<Database>& txn, std::span<const Ref<T>> references) {
   if constexpr (BasicAsyncTransaction<Database>::Transaction::kReadsWithoutWaiting) {
     txn.cancellation().throw_if_requested();
-    std::vector<const Ref<T>*> missing;
+    std::vector<Ref<T>> missing;
     for (const Ref<T>& reference : references) {
       try {
-        if (reference && txn->try_read(reference) == nullptr) missing.push_back(&reference);
+        if (reference && txn->try_read(reference) == nullptr) missing.push_back(reference);
       } catch (const DanglingReferenceError&) {
       } catch (const TypeMismatchError&) {
       }
     }
-    co_await detail::LoadAll<T, Database>(txn, std::move(missing));
+    if (!missing.empty()) co_await detail::load_all(txn, std::move(missing));
   }
   co_return;
 }

@@ -4,77 +4,22 @@
 //
 // Invariants:
 //  1. A hit is neither a suspension nor an allocation: await_ready reads, before anything of Asio is touched.
-//  2. A miss is read by a thread of the pool for loads. One that meets another's load of the same object leaves a
-//     continuation at its ticket (load_ticket.hpp) and gives the thread back: waiting holds no thread, and a ticket is
-//     held by a running thread only, so nobody waits for a job that queues behind him.
+//  2. A miss is read by a thread of the pool for loads (load.hpp).
 //  3. After a load the coroutine goes on, on its own executor, with a state that its transaction has logged.
 #pragma once
 
-#include <boost/asio/post.hpp>
 #include <coroutine>
 #include <exception>
 #include <utility>
 
-#include "../load_ticket.hpp"
 #include "async_database.hpp"
+#include "by_name.hpp"
+#include "load.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 
 namespace cow {
 namespace detail {
-
-/// Awaits one attempt of a pool's thread to read an object: the value, or null when another's load of it has ended.
-template <class T, class AsyncTransaction>
-class LoadAttempt : private LoadWaiter {
- public:
-  LoadAttempt(AsyncTransaction& txn, const Ref<T>& reference) noexcept
-      : LoadWaiter{&other_load_ended}, txn_(txn), reference_(reference) {}
-
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> coroutine) {
-    coroutine_ = coroutine;
-    txn_.database().loads().post([this] { attempt(); });
-  }
-  const T* await_resume() const {
-    if (error_) std::rethrow_exception(error_);
-    return value_;
-  }
-
- private:
-  void attempt() noexcept {
-    try {
-      const T* value = txn_->read_or_subscribe(reference_, *this);
-      if (value == nullptr) return;  // subscribed: this object may be gone by now
-      value_ = value;
-    } catch (...) {
-      error_ = std::current_exception();
-    }
-    resume_on_executor();
-  }
-
-  static void other_load_ended(LoadWaiter& waiter) noexcept { static_cast<LoadAttempt&>(waiter).resume_on_executor(); }
-
-  void resume_on_executor() noexcept {
-    AnyExecutor executor = txn_.executor();  // a copy, as in RunOnPool
-    boost::asio::post(executor, [coroutine = coroutine_] { coroutine.resume(); });
-  }
-
-  AsyncTransaction& txn_;
-  const Ref<T>& reference_;
-  std::coroutine_handle<> coroutine_;
-  const T* value_ = nullptr;
-  std::exception_ptr error_;
-};
-
-template <class T, class AsyncTransaction>
-Task<const T*> load(AsyncTransaction& txn, const Ref<T>& reference) {
-  for (;;) {
-    txn.cancellation().throw_if_requested();
-    if (const T* value = co_await LoadAttempt<T, AsyncTransaction>(txn, reference)) co_return value;
-    // Somebody else has loaded it. Under a tight budget it may have gone again: then this one loads.
-    if (const T* value = txn->try_read(reference)) co_return value;
-  }
-}
 
 /// The two ways of awaiting a value: here a hit, in `load` a miss.
 template <class T, class AsyncTransaction>
@@ -114,12 +59,26 @@ Task<const T*> read_keeping(AsyncTransaction& txn, Ref<T> reference) {
   co_return &co_await ReadAwait<T, AsyncTransaction>(txn, reference);
 }
 
+template <class T, class AsyncTransaction>
+Task<T*> write_keeping(AsyncTransaction& txn, Ref<T> reference) {
+  (void)co_await ReadAwait<T, AsyncTransaction>(txn, reference);
+  co_return &txn->write(reference);
+}
+
 }  // namespace detail
 
 /// `const T& value = co_await async_read(txn, reference)`: like Transaction::read, and throws like it; besides,
-/// CancelledError and DeadlineExceededError, from a miss only. The reference lives until it completes.
+/// CancelledError and DeadlineExceededError, from a miss only: at once while it waits, after its end if the store is at it. The
+/// reference lives until it completes.
 template <class T, class Database>
 [[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
+}
+
+/// With GCC 12 an unnamed reference is refused where its object is an aggregate that must be destroyed (by_name.hpp).
+template <class T, class Database>
+[[gnu::always_inline]] inline auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
   return detail::ReadAwait<T, BasicAsyncTransaction<Database>>(txn, reference);
 }
 
@@ -132,11 +91,15 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
 }
 
 /// `T& value = co_await async_write(txn, reference)`, as a pointer: the object's private version, made from what is read
-/// without blocking.
+/// without blocking. With GCC 12 an unnamed reference is refused as by `async_read`.
 template <class T, class Database>
-Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T> reference) {
-  (void)co_await async_read(txn, reference);
-  co_return &txn->write(reference);
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference) {
+  return detail::write_keeping<T>(txn, reference);
+}
+template <class T, class Database>
+Task<T*> async_write(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference) {
+  detail::require_named_reference<T>();
+  return detail::write_keeping<T>(txn, reference);
 }
 
 /// The database's entry points, once they can be read without waiting.

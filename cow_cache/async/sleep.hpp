@@ -1,15 +1,18 @@
 // Sleeping without a thread.
 //
 // Thread safety: a Sleeper belongs to one task, whose executor is serial (an io_context that one thread runs, or a
-// strand); its waker may be called from any thread, at any time, also after the sleeper has gone.
+// strand); its waker may be called from any thread, at any time, also after the sleeper has gone. To wake takes no memory
+// and cannot fail (alarm.hpp).
 #pragma once
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>  // for what is awaited with use_await
+#include <chrono>
 #include <memory>
 #include <stop_token>
 #include <utility>
 
+#include "alarm.hpp"
 #include "cancellation.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
@@ -19,42 +22,47 @@ namespace cow {
 
 /// A sleep that can be ended early. Once woken, it does not sleep again.
 class Sleeper {
-  struct State {
-    explicit State(const AnyExecutor& executor) : timer(executor) {}
-    boost::asio::steady_timer timer;
-    bool woken = false;  // touched on the executor only
-  };
-
  public:
   class Waker {
    public:
-    void operator()() const {
-      boost::asio::post(state_->timer.get_executor(), [state = state_] {
-        state->woken = true;
-        state->timer.cancel();
-      });
-    }
+    void operator()() const noexcept { alarm_->wake(); }
 
    private:
     friend Sleeper;
-    explicit Waker(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
-    std::shared_ptr<State> state_;
+    explicit Waker(std::shared_ptr<detail::Alarm> alarm) noexcept : alarm_(std::move(alarm)) {}
+    std::shared_ptr<detail::Alarm> alarm_;
   };
 
-  explicit Sleeper(const AnyExecutor& executor) : state_(std::make_shared<State>(executor)) {}
+  /// Throws std::bad_alloc.
+  explicit Sleeper(const AnyExecutor& executor) : alarm_(std::make_shared<detail::Alarm>(executor)) {}
+  Sleeper(const Sleeper&) = delete;
+  Sleeper& operator=(const Sleeper&) = delete;
+  ~Sleeper() { alarm_->close(); }
 
-  Waker waker() const { return Waker(state_); }
+  Waker waker() const noexcept { return Waker(alarm_); }
 
-  /// Until `time`, or until woken.
-  Task<> until(Cancellation::Clock::time_point time) {
-    if (state_->woken) co_return;
-    state_->timer.expires_at(time);
-    (void)co_await state_->timer.async_wait(use_await);
-  }
+  /// `co_await sleeper.until(time)`: until then, or until woken. Throws std::bad_alloc before it sleeps, not later.
+  auto until(Cancellation::Clock::time_point time) noexcept { return alarm_->until(time); }
 
  private:
-  std::shared_ptr<State> state_;
+  std::shared_ptr<detail::Alarm> alarm_;
 };
+
+namespace detail {
+
+/// `duration` from now. What no clock can show is never: the last time that it can.
+template <class Rep, class Period>
+Cancellation::Clock::time_point time_after(std::chrono::duration<Rep, Period> duration) noexcept {
+  using Clock = Cancellation::Clock;
+  using Seconds = std::chrono::duration<long double>;
+  Clock::time_point now = Clock::now();
+  // Half of what is left: rounding does no harm there, and it is more than a century.
+  if (!(Seconds(duration) < Seconds(Clock::time_point::max() - now) / 2)) return Clock::time_point::max();
+  if (Seconds(duration) <= Seconds::zero()) return now;
+  return now + std::chrono::duration_cast<Clock::duration>(duration);
+}
+
+}  // namespace detail
 
 /// Suspends the caller. Throws CancelledError, DeadlineExceededError as soon as it is cancelled.
 inline Task<> sleep_until(AnyExecutor executor, Cancellation::Clock::time_point time,
@@ -66,9 +74,11 @@ inline Task<> sleep_until(AnyExecutor executor, Cancellation::Clock::time_point 
   cancellation.throw_if_requested();
 }
 
-inline Task<> sleep_for(AnyExecutor executor, Cancellation::Clock::duration duration,
-                        Cancellation cancellation = Cancellation()) {
-  return sleep_until(std::move(executor), Cancellation::Clock::now() + duration, std::move(cancellation));
+/// The same for a duration of any unit; one that is too long to be told, as the longest of any unit is, never ends by itself.
+template <class Rep, class Period>
+Task<> sleep_for(AnyExecutor executor, std::chrono::duration<Rep, Period> duration,
+                 Cancellation cancellation = Cancellation()) {
+  return sleep_until(std::move(executor), detail::time_after(duration), std::move(cancellation));
 }
 
 }  // namespace cow

@@ -4,7 +4,11 @@
 //
 // Invariants:
 //  1. The task runs on its executor alone. While it waits, the executor has work: a loop does not run dry under it.
-//  2. The token's handler is called once, after the task's frame has gone, on the handler's own executor if it has one.
+//  2. The token's handler is called once, after the task's frame has gone, on the handler's own executor if it has one; that
+//     executor, too, has work from the call of `spawn` until the handler has returned.
+//  3. A thread that spawns holds work of the loop until it has let go of its queue; one that wakes a task has let go before
+//     the task goes on (alarm.hpp). So a loop may be destroyed as soon as its `run` has returned.
+//  4. No exception of a handler passes through a coroutine.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -12,6 +16,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <coroutine>
@@ -20,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "by_name.hpp"
 #include "task.hpp"
 
 namespace cow {
@@ -36,7 +42,7 @@ struct Detached {
     std::suspend_never initial_suspend() const noexcept { return {}; }
     std::suspend_never final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }  // of a handler
+    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }  // no memory to queue a handler
   };
 };
 
@@ -53,10 +59,22 @@ Task<std::optional<T>> run_and_free(Task<T> task, std::exception_ptr& error) {
   co_return result;
 }
 
-template <class T, class Handler>
-Detached run_task(AnyExecutor executor, Task<T> task, Handler handler) {
-  AnyExecutor working = boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked);
-  auto handlers_own = boost::asio::get_associated_executor(handler, executor);
+/// Calls a handler. It may run inside of the coroutine that has ended, where the executor allows that: so what it throws is
+/// thrown anew from the executor's queue.
+template <class Executor, class Call>
+void call_handler(const Executor& executor, Call&& call) {
+  try {
+    call();
+  } catch (...) {
+    boost::asio::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
+  }
+}
+
+/// `handlers_own`: work of the handler's executor.
+template <class T, class Handler, class Work>
+Detached run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handlers_own) {
+  auto working = boost::asio::make_work_guard(executor);
+  auto on = handlers_own.get_executor();
   std::exception_ptr error;
   if constexpr (std::is_void_v<T>) {
     try {
@@ -65,12 +83,13 @@ Detached run_task(AnyExecutor executor, Task<T> task, Handler handler) {
     } catch (...) {
       error = std::current_exception();
     }
-    boost::asio::dispatch(handlers_own, [handler = std::move(handler), error]() mutable { handler(error); });
+    boost::asio::dispatch(
+        on, [on, handler = std::move(handler), error]() mutable { call_handler(on, [&] { handler(error); }); });
   } else {
     std::optional<T> result = co_await run_and_free(std::move(task), error);
-    boost::asio::dispatch(handlers_own, [handler = std::move(handler), error, result = std::move(result)]() mutable {
+    boost::asio::dispatch(on, [on, handler = std::move(handler), error, result = std::move(result)]() mutable {
       // Who gets an error gets an empty value, as Asio's conventions want it.
-      handler(error, result ? *std::move(result) : T());
+      call_handler(on, [&] { handler(error, result ? *std::move(result) : T()); });
     });
   }
 }
@@ -88,18 +107,34 @@ struct SpawnSignature<void> {
 
 /// Runs a task on an executor, and completes with `void(std::exception_ptr, T)`: a callback gets both, `asio::use_future`
 /// and `asio::use_awaitable` return the T or throw, `asio::detached` ignores both. T must have a default constructor.
+/// An exception that a handler throws leaves the `run` of the loop on which the handler runs, whatever executor that is, as with
+/// Asio's own operations; what else is in the loop's queue stays there, for the next `run`. (A boost::asio::thread_pool, which
+/// nobody runs, ends the program.)
 template <class T, class Token>
 auto spawn(const AnyExecutor& executor, Task<T> task, Token&& token) {
   return boost::asio::async_initiate<Token, typename detail::SpawnSignature<T>::Type>(
       [](auto handler, AnyExecutor on, Task<T> running) {
-        boost::asio::post(on, [on, running = std::move(running), handler = std::move(handler)]() mutable {
-          detail::run_task(on, std::move(running), std::move(handler));
+        auto working = boost::asio::make_work_guard(on);  // invariant 3
+        auto handlers_own = boost::asio::make_work_guard(boost::asio::get_associated_executor(handler, on));
+        boost::asio::post(on, [on, running = std::move(running), handler = std::move(handler),
+                               handlers_own = std::move(handlers_own)]() mutable {
+          detail::run_task(on, std::move(running), std::move(handler), std::move(handlers_own));
         });
       },
       token, executor, std::move(task));
 }
 
-/// An awaitable as a task, for `spawn`. What it gives by reference comes as a pointer.
+/// The same where the task was made with an unnamed callable; what the token makes of it may not be awaited (by_name.hpp).
+template <class T, class Callable, class Token>
+auto spawn(const AnyExecutor& executor, detail::AwaitedByName<Task<T>, Callable>&& task, Token&& token) {
+  using Made = decltype(spawn(executor, Task<T>(), std::forward<Token>(token)));
+  detail::require_named_callable < !requires(Made made) { made.await_ready(); }
+  , Callable > ();
+  return spawn(executor, static_cast<Task<T>&&>(task), std::forward<Token>(token));
+}
+
+/// An awaitable as a task, for `spawn`. What it gives by reference comes as a pointer. What must be awaited by its name is
+/// awaited by the task's.
 template <class Awaitable>
 auto as_task(Awaitable awaitable) -> Task<
     std::conditional_t<std::is_reference_v<decltype(awaitable.await_resume())>,
@@ -109,6 +144,11 @@ auto as_task(Awaitable awaitable) -> Task<
   } else {
     co_return co_await awaitable;
   }
+}
+template <class Awaitable, class Callable>
+auto as_task(detail::AwaitedByName<Awaitable, Callable> awaitable) {
+  using Made = decltype(as_task(static_cast<Awaitable&&>(awaitable)));
+  return detail::AwaitedByName<Made, Callable>(as_task(static_cast<Awaitable&&>(awaitable)));
 }
 
 }  // namespace cow

@@ -6,34 +6,32 @@
 #include <type_traits>
 #include <utility>
 
+#include "by_name.hpp"
 #include "commit.hpp"
 #include "sleep.hpp"
 
 namespace cow {
 
-/// Awaits `body(AsyncTransaction&)`, a Task, and commits; again from the start, a bounded number of times and after a
-/// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
-/// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
-/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free. The body may
-/// await further transactions, as in Session::transact; a task that is spawned is not inside of anything.
+namespace detail {
+
 template <class Database, class Body>
-auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body body,
-                    Cancellation cancellation = Cancellation(), RetryPolicy retry = RetryPolicy())
+auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body body,
+                      Cancellation cancellation, RetryPolicy retry)
     -> Task<TaskResult<Body&, BasicAsyncTransaction<Database>&>> {
   using Result = TaskResult<Body&, BasicAsyncTransaction<Database>&>;
   auto txn = co_await async_begin(database, executor, cancellation);
-  detail::TransactFrame*& innermost = co_await detail::InnermostFrame();
-  detail::TransactFrame frame(innermost);
+  TransactFrame*& innermost = co_await InnermostFrame();
+  TransactFrame frame(innermost);
   innermost = &frame;  // for what the body awaits
   for (int attempt = 1;; ++attempt) {
     txn->enter(frame);
     try {
       if constexpr (std::is_void_v<Result>) {
-        co_await body(txn);
+        co_await returned(body(txn));
         co_await async_commit(txn);
         co_return;
       } else {
-        Result result = co_await body(txn);
+        Result result = co_await returned(body(txn));
         co_await async_commit(txn);
         co_return result;
       }
@@ -45,6 +43,21 @@ auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor
     co_await sleep_for(executor, retry.pause_after(attempt), cancellation);
     txn.restart();
   }
+}
+
+}  // namespace detail
+
+/// Awaits `body(AsyncTransaction&)`, a Task, and commits; again from the start, a bounded number of times and after a
+/// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
+/// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
+/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free. The body may
+/// await further transactions, as in Session::transact; a task that is spawned is not inside of anything. With GCC 12 a
+/// body that has captured what must be destroyed needs a name where the result is awaited (by_name.hpp).
+template <class Database, class Body>
+auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body&& body,
+                    Cancellation cancellation = Cancellation(), RetryPolicy retry = RetryPolicy()) {
+  return detail::made_with<Body>(detail::transact_on_loop<Database, std::decay_t<Body>>(
+      database, std::move(executor), std::forward<Body>(body), std::move(cancellation), retry));
 }
 
 }  // namespace cow

@@ -7,25 +7,29 @@
 //
 // Invariants:
 //  1. Jobs begin in the order of their arrival. More than `most_waiting` never wait: OverloadedError.
-//  2. The destructor runs what waits, and joins. A job that nobody wants any more is not begun (async_run).
+//  2. The destructor runs what waits, and joins. A job that nobody wants any more is not begun (pooled_job.hpp).
 #pragma once
 
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <coroutine>
 #include <cstddef>
+#include <exception>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "../errors.hpp"
+#include "by_name.hpp"
 #include "cancellation.hpp"
+#include "pooled_job.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 
@@ -38,21 +42,28 @@ struct PoolLimits {
 
 class WorkerPool {
  public:
+  /// Throws std::invalid_argument if no job could ever run: no threads, or none may wait for one.
   explicit WorkerPool(std::string name, PoolLimits limits = {})
-      : name_(std::move(name)), limits_(limits), threads_(limits.threads) {}
+      : name_(std::move(name)), limits_(checked(limits)), threads_(limits.threads) {}
   ~WorkerPool() { threads_.join(); }
 
-  /// Runs `job()` on one of the threads. Throws OverloadedError. REQUIRES: the job does not throw.
+  /// Runs `job()` on one of the threads. Throws OverloadedError, std::bad_alloc; then it has never been here. REQUIRES: the
+  /// job does not throw.
   template <class Job>
   void post(Job job) {
     if (waiting_.fetch_add(1, std::memory_order_relaxed) >= limits_.most_waiting) {
       std::size_t others = waiting_.fetch_sub(1, std::memory_order_relaxed) - 1;
       throw OverloadedError(name_, limits_.threads, others);
     }
-    boost::asio::post(threads_, [this, job = std::move(job)]() mutable {
-      waiting_.fetch_sub(1, std::memory_order_relaxed);  // a mere count: the pool's queue orders the rest
-      job();
-    });
+    try {
+      boost::asio::post(threads_, [this, job = std::move(job)]() mutable {
+        waiting_.fetch_sub(1, std::memory_order_relaxed);  // a mere count: the pool's queue orders the rest
+        job();
+      });
+    } catch (...) {
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+      throw;
+    }
   }
 
   const std::string& name() const noexcept { return name_; }
@@ -60,6 +71,12 @@ class WorkerPool {
   std::size_t waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
 
  private:
+  PoolLimits checked(PoolLimits limits) const {
+    if (limits.threads == 0) throw std::invalid_argument("pool '" + name_ + "' of no threads");
+    if (limits.most_waiting == 0) throw std::invalid_argument("pool '" + name_ + "' in which no job may wait");
+    return limits;
+  }
+
   const std::string name_;
   const PoolLimits limits_;
   std::atomic<std::size_t> waiting_{0};
@@ -85,63 +102,65 @@ class WorkerPools {
 
 namespace detail {
 
-/// Awaits `function()` on a pool's thread, and resumes on `executor`.
+/// `function()` on a pool's thread.
 template <class Function>
-class RunOnPool {
+class FunctionJob : public PooledJob {
   using Result = std::invoke_result_t<Function&>;
   using Kept = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
 
  public:
-  RunOnPool(WorkerPool& pool, AnyExecutor executor, Function function, Cancellation cancellation)
-      : pool_(pool),
-        executor_(std::move(executor)),
-        function_(std::move(function)),
-        cancellation_(std::move(cancellation)) {}
+  FunctionJob(const AnyExecutor& executor, Cancellation cancellation, Function&& function)
+      : PooledJob(executor, std::move(cancellation)), function_(std::in_place, std::move(function)) {}
 
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> coroutine) {
-    coroutine_ = coroutine;
-    pool_.post([this] { run(); });
-  }
-  Result await_resume() {
-    if (error_) std::rethrow_exception(error_);
-    if constexpr (!std::is_void_v<Result>) return *std::move(result_);
-  }
-
- private:
   void run() noexcept {
+    if (!begin()) return;
     try {
-      cancellation_.throw_if_requested();  // it has waited for a thread
+      cancellation().throw_if_requested();
       if constexpr (std::is_void_v<Result>) {
-        function_();
+        (*function_)();
       } else {
-        result_.emplace(function_());
+        result_.emplace((*function_)());
       }
     } catch (...) {
       error_ = std::current_exception();
     }
-    // A copy: the coroutine may run, and end this object, before post returns.
-    AnyExecutor executor = executor_;
-    boost::asio::post(executor, [coroutine = coroutine_] { coroutine.resume(); });
+    end();
   }
 
-  WorkerPool& pool_;
-  AnyExecutor executor_;
-  Function function_;
-  Cancellation cancellation_;
-  std::coroutine_handle<> coroutine_;
+  /// On the executor again. What the function has captured goes here, not with the last thread that knows of the job.
+  Result take() {
+    function_.reset();
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+    if constexpr (!std::is_void_v<Result>) return *std::move(result_);
+  }
+  void drop() noexcept { function_.reset(); }
+
+ private:
+  std::optional<Function> function_;
   std::optional<Kept> result_;
   std::exception_ptr error_;
 };
 
+template <class Function>
+Task<std::invoke_result_t<Function&>> run_on_pool(WorkerPool& pool, AnyExecutor executor, Function function,
+                                                  Cancellation cancellation) {
+  auto job = std::make_shared<FunctionJob<Function>>(executor, std::move(cancellation), std::move(function));
+  JobOfTask of_this_task(job);
+  co_await on_pool(pool, job);
+  co_return job->take();
+}
+
 }  // namespace detail
 
 /// `co_await async_run(pool, executor, function)`: blocking code on a pool's thread; the caller goes on, on its executor,
-/// with what it returns. Throws what `function` throws, OverloadedError, and CancelledError if it was cancelled before a
-/// thread was free. For other completion styles: `spawn(executor, as_task(async_run(...)), token)`.
+/// with what it returns. Throws what `function` throws, OverloadedError, and as soon as it is cancelled while no thread is free
+/// yet, CancelledError or DeadlineExceededError. For other completion styles: `spawn(executor, as_task(async_run(...)), token)`.
+/// With GCC 12 a function that has captured what must be destroyed needs a name (by_name.hpp).
 template <class Function>
-auto async_run(WorkerPool& pool, AnyExecutor executor, Function function, Cancellation cancellation = Cancellation()) {
-  return detail::RunOnPool<Function>(pool, std::move(executor), std::move(function), std::move(cancellation));
+auto async_run(WorkerPool& pool, AnyExecutor executor, Function&& function,
+               Cancellation cancellation = Cancellation()) {
+  return detail::made_with<Function>(detail::run_on_pool<std::decay_t<Function>>(
+      pool, std::move(executor), std::forward<Function>(function), std::move(cancellation)));
 }
 
 }  // namespace cow
