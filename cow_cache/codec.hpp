@@ -22,8 +22,8 @@
 #include <string>
 #include <string_view>
 
-#include "detail/reference_watch.hpp"
 #include "detail/packing.hpp"
+#include "detail/reference_watch.hpp"
 #include "detail/spelled_name.hpp"
 #include "ref.hpp"
 

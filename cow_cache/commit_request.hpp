@@ -74,7 +74,7 @@ class CommitRequest {
  private:
   friend class Committer;
 
-  enum Progress : int { kWaiting, kLeading, kDone };
+  enum Progress : int { waiting, leading, done };
 
   [[gnu::noinline]] void forget_own_references() {
     std::erase_if(unsure_references_,
@@ -192,7 +192,7 @@ class CommitRequest {
   std::vector<ConflictError::Conflict> conflicts_;
   Tid tid_{};
   std::exception_ptr error_;
-  std::atomic<int> progress_{kWaiting};
+  std::atomic<int> progress_{waiting};
 };
 
 }  // namespace cow

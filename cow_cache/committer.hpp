@@ -89,7 +89,7 @@ class Committer {
     RecentWrites::Pin pin(recent_, frontier_);
     request.check(store_, pin.frontier(), kInfinity);
     request.overtaken_ = false;
-    request.progress_.store(CommitRequest::kWaiting, std::memory_order_relaxed);  // nobody else knows the request now
+    request.progress_.store(CommitRequest::waiting, std::memory_order_relaxed);  // nobody else knows the request now
     request.pinned_ = true;
     if (lead_or_wait(request)) lead(request, cache);
   }
@@ -106,13 +106,13 @@ class Committer {
     }
     // Acquire: pairs with the release in `signal`, of the leader that has finished the request or hands over to it.
     for (int spin = 0; spin < kSpins; ++spin) {
-      if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::kWaiting) {
-        return progress == CommitRequest::kLeading;
+      if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::waiting) {
+        return progress == CommitRequest::leading;
       }
       detail::pause();
     }
-    request.progress_.wait(CommitRequest::kWaiting, std::memory_order_acquire);
-    return request.progress_.load(std::memory_order_acquire) == CommitRequest::kLeading;
+    request.progress_.wait(CommitRequest::waiting, std::memory_order_acquire);
+    return request.progress_.load(std::memory_order_acquire) == CommitRequest::leading;
   }
 
   /// Commits groups, first the one that holds its own request, until the queue is empty. A waiting thread may be asleep, and
@@ -134,9 +134,9 @@ class Committer {
           next = queue_.front();
         }
       }
-      if (next != nullptr) signal(*next, CommitRequest::kLeading);
+      if (next != nullptr) signal(*next, CommitRequest::leading);
       for (CommitRequest* request : group) {
-        if (request != &own) signal(*request, CommitRequest::kDone);  // and is gone from then on
+        if (request != &own) signal(*request, CommitRequest::done);  // and is gone from then on
       }
     }
   }

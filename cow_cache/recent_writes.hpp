@@ -98,7 +98,7 @@ class RecentWrites {
     if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kFewestOrdered, 2 * place), kOrdered));
     if (undo_.size() == undo_.capacity()) undo_.reserve(std::max<std::size_t>(16, 2 * undo_.size()));
     auto [found, fresh] = recent_.try_emplace(oid, tid);  // the last thing that may fail
-    undo_.push_back({oid, fresh ? Tid{} : found->second});
+    undo_.emplace_back(oid, fresh ? Tid{} : found->second);
     found.value() = tid;
     if (place == ordered_.size()) {
       ordered_.push_back({oid, tid});  // there is room

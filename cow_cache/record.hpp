@@ -292,7 +292,7 @@ std::string fingerprint_of(const T& value) {
 /// Types that say themselves what is equal. (A standard container has an operator== whatever its elements have.)
 template <class T>
 concept HasEquality = requires(const T& a) {
-  { a == a } -> std::convertible_to<bool>;
+  { a == a } -> std::convertible_to<bool>;  // NOLINT(misc-redundant-expression): its type is asked
 };
 template <class T>
 constexpr bool is_comparable() {
@@ -319,7 +319,7 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
   if constexpr (is_comparable<T>()) {
     const bool equal = value == copy;
     if (!WritesMembers<T>) same = same || equal;
-    if (!equal && value == value) same = false;
+    if (!equal && value == value) same = false;  // NOLINT(misc-redundant-expression): a NaN is not
   }
   if (same) return;
   throw RoundTripError(oid, type_name<T>(),

@@ -374,7 +374,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
   };
   struct AtThreadEnd {
-    AtThreadEnd() noexcept {}
+    AtThreadEnd() noexcept = default;
     ~AtThreadEnd() {
       for (ThreadSlots::Entry& entry : thread_slots_.entries) ThreadSlots::give_back(entry);
       thread_slots_.has_ended = true;
@@ -425,7 +425,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     std::uint32_t index = slot_count_.load(std::memory_order_relaxed);  // written only under this mutex
     if (index == kMostSlots) throw LimitError("transactions of a database at a time", kMostSlots);
     for (auto* list : {&free_, &orphans_}) {  // so that neither `end` nor the end of a thread can fail
-      if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, 2 * index));
+      if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, std::size_t{2} * index));
     }
     LogTable* log = LogTable::make(LogTable::kFewestLanes);
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # root: see below
 # Sourced by the scripts that build; `root` is the checkout. A build folder is one checkout's, is built by one process at a
 # time, and is touched only when there is something to do.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from report import drawing
 from report.formats import NOT_MEASURED, interval, significant, size as bytes_text
 from report.intervals import Interval
-from report.model import Figure, Job, Section, Size, Sources, Table, summarise
+from report.model import Figure, Job, Section, Size, Table, summarise
 from report.systems import in_order
 
 SYSTEMS = ("shared", "private", "two-level", "locked")

@@ -115,7 +115,8 @@ struct Sample {
 
 std::unique_ptr<Store> open_store(const ObjectSizeOptions& options, const std::filesystem::path& path) {
   if (options.store == "memory") return std::make_unique<MemoryStore>();
-  return std::make_unique<RocksDbStore>(path, RocksDbOptions{.durable = options.store == "rocksdb", .create_if_missing = true});
+  return std::make_unique<RocksDbStore>(
+      path, RocksDbOptions{.durable = options.store == "rocksdb", .create_if_missing = true});
 }
 
 /// A database with one session.

@@ -112,7 +112,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("new", type=Path, metavar="NEW", help="likewise")
     parser.add_argument("claims", nargs="*", default=list(DEFAULT_CLAIMS), metavar="CLAIM",
                         help=f"names of claims (default: {' '.join(DEFAULT_CLAIMS)})")
-    parser.add_argument("--pairs", type=whole_number(1, MOST_PAIRS), default=DEFAULT_PAIRS, metavar="N", help=f"runs of each (default: {DEFAULT_PAIRS})")
+    parser.add_argument("--pairs", type=whole_number(1, MOST_PAIRS),
+                        default=DEFAULT_PAIRS, metavar="N", help=f"runs of each (default: {DEFAULT_PAIRS})")
     parser.add_argument("--bound", type=positive, default=DEFAULT_BOUND, metavar="RATIO",
                         help=f"what the upper end of the interval may be (default: {DEFAULT_BOUND})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")

@@ -124,7 +124,8 @@ class Alarm : public std::enable_shared_from_this<Alarm> {
     using value_type = T;
     explicit OwnMemory(Alarm& of) noexcept : alarm(&of) {}
     template <class U>
-    OwnMemory(const OwnMemory<U>& other) noexcept : alarm(other.alarm) {}  // implicit, as allocators are
+    // NOLINTNEXTLINE(google-explicit-constructor): as allocators are
+    OwnMemory(const OwnMemory<U>& other) noexcept : alarm(other.alarm) {}
 
     T* allocate(std::size_t count) {
       if constexpr (kFits) {
@@ -145,6 +146,7 @@ class Alarm : public std::enable_shared_from_this<Alarm> {
       return alarm != other.alarm;
     }
 
+    // NOLINTNEXTLINE(misc-redundant-expression): not of every T
     static constexpr bool kFits = sizeof(T) <= kOperationBytes && alignof(T) <= alignof(std::max_align_t);
     Alarm* alarm;
   };

@@ -92,7 +92,7 @@ using MadeWith = std::conditional_t<kMayDieTwice<Callable>, AwaitedByName<Awaita
 
 template <class Callable, class Awaitable>
 MadeWith<Callable, Awaitable> made_with(Awaitable&& made) noexcept {
-  return MadeWith<Callable, Awaitable>(std::move(made));
+  return MadeWith<Callable, Awaitable>(std::forward<Awaitable>(made));
 }
 
 /// What has been returned by a function is no temporary of the co_await that follows: it may be awaited at once.

@@ -51,7 +51,7 @@ struct TaskPromiseBase {
 /// `co_await InnermostFrame()`: the frame that a task passes on, to be changed. No suspension.
 class InnermostFrame {
  public:
-  InnermostFrame() noexcept {}
+  InnermostFrame() noexcept = default;
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> coroutine) noexcept {

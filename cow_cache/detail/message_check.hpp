@@ -51,10 +51,10 @@ class MessageWalk {
     elements = 0;
     if (at_ == end_) return false;
     const unsigned head = *at_++;
-    if (head <= 0x7f || head >= 0xe0) return true;               // small numbers
-    if (head <= 0x8f) return elements = 2 * (head & 0xf), true;  // small maps
-    if (head <= 0x9f) return elements = head & 0xf, true;        // small arrays
-    if (head <= 0xbf) return skip(head & 0x1f);                  // short strings
+    if (head <= 0x7f || head >= 0xe0) return true;                              // small numbers
+    if (head <= 0x8f) return elements = std::uint64_t{2} * (head & 0xf), true;  // small maps
+    if (head <= 0x9f) return elements = head & 0xf, true;                       // small arrays
+    if (head <= 0xbf) return skip(head & 0x1f);                                 // short strings
     const MessageForm form = kMessageForms[head - 0xc0];
     std::uint64_t length = 0;
     if (!big_endian(form.length_bytes, length)) return false;

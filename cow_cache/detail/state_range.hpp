@@ -45,7 +45,7 @@ class StateRange {
       // A random walk over many objects pays a TLB miss per step with 4 KiB pages. Failure only costs speed.
       (void)::madvise(base_, bytes_, MADV_HUGEPAGE);
       (void)::madvise(base_, bytes_, MADV_DONTDUMP);
-      units_ = reinterpret_cast<std::atomic<Chunk*>*>(reserve(bytes_ / kUnit * sizeof(Chunk*)));
+      units_ = reinterpret_cast<std::atomic<Chunk*>*>(reserve(bytes_ / kUnit * sizeof *units_));
       if (units_ != nullptr) return;
       break;
     }

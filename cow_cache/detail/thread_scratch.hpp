@@ -43,7 +43,7 @@ class ThreadScratch {
     bool has_ended = false;
   };
   struct AtThreadEnd {
-    AtThreadEnd() noexcept {}
+    AtThreadEnd() noexcept = default;
     ~AtThreadEnd() {
       delete std::exchange(kept_.object, nullptr);
       kept_.has_ended = true;

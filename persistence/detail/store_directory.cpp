@@ -10,8 +10,8 @@
 #include <system_error>
 #include <vector>
 
-#include "cow_cache/errors.hpp"
 #include "checked_tables.hpp"
+#include "cow_cache/errors.hpp"
 #include "encoding.hpp"
 #include "log_mark.hpp"
 #include "persistence/rocksdb_options.hpp"
