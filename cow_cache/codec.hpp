@@ -8,9 +8,9 @@
 // the oid in eight bytes, big-endian, and a null one as nil: any program finds the references of a record without
 // knowing its type.
 //
-// What a member may be is checked by the compiler (detail/storable.hpp). All that decoding refuses is refused before it is
-// committed, with an UnstorableValueError: nesting above 1024 levels, records above kMostRecordBytes, and what a codec or an
-// adaptor of one's own writes that is not exactly one MessagePack value.
+// What a member may be is checked by the compiler (detail/record/storable.hpp). All that decoding refuses is refused
+// before it is committed, with an UnstorableValueError: nesting above 1024 levels, records above kMostRecordBytes, and
+// what a codec or an adaptor of one's own writes that is not exactly one MessagePack value.
 //
 // Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything). Only
 // references that are packed as Ref<T> are checked when they are committed (UncommittedReferenceError).
@@ -22,8 +22,8 @@
 #include <string>
 #include <string_view>
 
-#include "detail/packing.hpp"
-#include "detail/reference_watch.hpp"
+#include "detail/record/packing.hpp"
+#include "detail/record/reference_watch.hpp"
 #include "detail/spelled_name.hpp"
 #include "ref.hpp"
 

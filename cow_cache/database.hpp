@@ -21,11 +21,11 @@
 #include <type_traits>
 #include <utility>
 
-#include "committer.hpp"
-#include "detail/store_latch.hpp"
+#include "detail/cache/shared_cache.hpp"
+#include "detail/commit/committer.hpp"
+#include "detail/commit/oid_pool.hpp"
+#include "detail/commit/store_latch.hpp"
 #include "isolation.hpp"
-#include "oid_pool.hpp"
-#include "shared_cache.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
 #include "transaction.hpp"

@@ -46,7 +46,7 @@
 #include <vector>
 
 #include "async.hpp"
-#include "fiber_stacks.hpp"
+#include "async/detail/fiber_stacks.hpp"
 
 namespace cow {
 

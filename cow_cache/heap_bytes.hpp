@@ -2,9 +2,9 @@
 //
 // Thread safety: all functions are stateless; nobody may change the value meanwhile.
 //
-// What decoding allocates can be measured (detail/heap_meter.hpp). What a program does to an object between its first write
-// and the commit cannot be: it allocates for other purposes too, and may do so on several threads. So the finished value
-// is asked. Known are the standard containers, types without anything on the heap, and structs that
+// What decoding allocates can be measured (detail/state/heap_meter.hpp). What a program does to an object between its
+// first write and the commit cannot be: it allocates for other purposes too, and may do so on several threads. So the
+// finished value is asked. Known are the standard containers, types without anything on the heap, and structs that
 // describe themselves with MSGPACK_DEFINE or MSGPACK_DEFINE_MAP, whose members are visited as if they were written. What is
 // none of these counts as not known, and the cache falls back on the size of the record; specialise HeapBytes for such a
 // type, or for one that keeps something on the heap that it does not write:
@@ -33,7 +33,7 @@
 #include <variant>
 #include <vector>
 
-#include "detail/heap_meter.hpp"
+#include "detail/state/heap_meter.hpp"
 #include "ref.hpp"
 
 namespace cow {

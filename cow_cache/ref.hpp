@@ -14,8 +14,8 @@
 #include <compare>
 #include <utility>
 
+#include "detail/state/state.hpp"
 #include "errors.hpp"
-#include "state.hpp"
 #include "types.hpp"
 
 namespace cow {

@@ -7,7 +7,7 @@
 //  1. It sees exactly the commits up to its snapshot, plus its own writes; never a mix.
 //  2. References from `read` and `write` stay valid until it ends, whatever others evict or commit. After that they are
 //     dangling: copy what you need. (A build with AddressSanitizer catches their use once the memory was reclaimed,
-//     and for some megabytes of further states after that: detail/quarantine.hpp.)
+//     and for some megabytes of further states after that: detail/state/quarantine.hpp.)
 //  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
 #pragma once
 
@@ -16,15 +16,15 @@
 #include <exception>
 #include <utility>
 
-#include "committer.hpp"
-#include "detail/transact_frame.hpp"
+#include "detail/cache/load_ticket.hpp"
+#include "detail/commit/committer.hpp"
+#include "detail/commit/oid_pool.hpp"
+#include "detail/commit/transact_frame.hpp"
+#include "detail/commit/write_set.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
-#include "load_ticket.hpp"
-#include "oid_pool.hpp"
 #include "ref.hpp"
 #include "root.hpp"
-#include "write_set.hpp"
 
 namespace cow {
 

@@ -3,7 +3,7 @@
 #include <boost/asio/io_context.hpp>
 #include <iostream>
 
-#include <cow_cache/async/async.hpp>
+#include <cow_cache/async.hpp>
 #include <persistence/memory_store.hpp>
 
 using namespace std::chrono_literals;

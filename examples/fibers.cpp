@@ -3,7 +3,7 @@
 #include <iostream>
 #include <optional>
 
-#include <cow_cache/async/fibers.hpp>
+#include <cow_cache/fibers.hpp>
 #include <persistence/memory_store.hpp>
 
 struct Counter {

@@ -16,14 +16,14 @@
 #include <thread>
 #include <vector>
 
-#include "bench/command_line.hpp"
-#include "bench/crowd.hpp"
-#include "bench/generated_items.hpp"
-#include "bench/latency_histogram.hpp"
-#include "bench/option_checks.hpp"
-#include "bench/paired.hpp"
-#include "bench/process_memory.hpp"
-#include "bench/rows.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/crowd.hpp"
+#include "bench/support/generated_items.hpp"
+#include "bench/support/latency_histogram.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/process_memory.hpp"
+#include "bench/support/rows.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "scheme.hpp"
 

@@ -16,12 +16,12 @@
 #include <mutex>
 #include <utility>
 
-#include "cow_cache/detail/asymmetric_fence.hpp"
-#include "cow_cache/detail/thread_number.hpp"
-#include "cow_cache/reclaimer.hpp"
-#include "cow_cache/retire_list.hpp"
-#include "cow_cache/state_factory.hpp"
-#include "cow_cache/transaction_registry.hpp"
+#include "cow_cache/detail/reclaim/asymmetric_fence.hpp"
+#include "cow_cache/detail/reclaim/reclaimer.hpp"
+#include "cow_cache/detail/reclaim/retire_list.hpp"
+#include "cow_cache/detail/reclaim/thread_number.hpp"
+#include "cow_cache/detail/reclaim/transaction_registry.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
 
 namespace cow::bench {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cow_cache/reclaimer.hpp"
+#include "cow_cache/detail/reclaim/reclaimer.hpp"
 
 namespace cow::bench {
 

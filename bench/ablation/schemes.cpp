@@ -1,7 +1,7 @@
 #include <limits>
 #include <memory>
 
-#include "cow_cache/hybrid_reclaimer.hpp"
+#include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
 #include "scan_reclaimer.hpp"
 #include "scheme.hpp"
 

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "cow_cache/database.hpp"
-#include "cow_cache/oid_table.hpp"
+#include "cow_cache/detail/cache/oid_table.hpp"
 #include "in_place_reader.hpp"
 
 namespace cow::bench {

@@ -31,12 +31,12 @@
 #include <utility>
 #include <vector>
 
+#include "cow_cache/detail/commit/write_set.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/ref.hpp"
-#include "cow_cache/state.hpp"
-#include "cow_cache/state_factory.hpp"
 #include "cow_cache/types.hpp"
-#include "cow_cache/write_set.hpp"
 
 namespace cow::bench {
 

@@ -26,7 +26,7 @@
 
 #include "bounded_map.hpp"
 #include "cow_cache/database.hpp"
-#include "cow_cache/state_factory.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
 
 namespace cow::bench {
 

@@ -15,11 +15,11 @@
 #include <thread>
 #include <vector>
 
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
-#include "bench/process_memory.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/process_memory.hpp"
 #include "claim.hpp"
-#include "cow_cache/async/async.hpp"
+#include "cow_cache/async.hpp"
 
 namespace cow::bench {
 namespace {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "bench/option_checks.hpp"
-#include "bench/paired.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/paired.hpp"
 #include "claim.hpp"
 #include "own_process.hpp"
 

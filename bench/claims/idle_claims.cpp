@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "bench/generated_items.hpp"
-#include "bench/paired.hpp"
+#include "bench/support/generated_items.hpp"
+#include "bench/support/paired.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"

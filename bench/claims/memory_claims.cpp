@@ -6,11 +6,11 @@
 #include <thread>
 #include <vector>
 
-#include "bench/accounting.hpp"
-#include "bench/caches/private_cache.hpp"
-#include "bench/process_memory.hpp"
-#include "bench/scratch_directory.hpp"
-#include "bench/workloads/wordnet.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/support/accounting.hpp"
+#include "bench/support/process_memory.hpp"
+#include "bench/support/scratch_directory.hpp"
+#include "bench/workloads/wordnet/wordnet.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/rocksdb_store.hpp"

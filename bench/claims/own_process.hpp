@@ -15,7 +15,7 @@
 #include <string>
 #include <system_error>
 
-#include "bench/paired.hpp"
+#include "bench/support/paired.hpp"
 #include "claim.hpp"
 
 namespace cow::bench {

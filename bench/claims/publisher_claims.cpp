@@ -6,10 +6,10 @@
 #include <stdexcept>
 #include <string>
 
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
 #include "bench/publisher/server.hpp"
-#include "bench/workloads/wordnet.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/workloads/wordnet/wordnet.hpp"
 #include "claim.hpp"
 
 namespace cow::bench {

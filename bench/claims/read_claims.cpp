@@ -5,10 +5,10 @@
 #include <barrier>
 #include <thread>
 
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
 #include "bench/workloads/chase.hpp"
-#include "bench/workloads/oo7.hpp"
+#include "bench/workloads/oo7/oo7.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 

@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "bench/crowd.hpp"
-#include "bench/generated_items.hpp"
-#include "bench/paired.hpp"
-#include "bench/process_memory.hpp"
+#include "bench/support/crowd.hpp"
+#include "bench/support/generated_items.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/process_memory.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 

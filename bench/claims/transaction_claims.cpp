@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/process_memory.hpp"
+#include "bench/support/process_memory.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"

@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "bench/paired.hpp"
-#include "bench/scratch_directory.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/scratch_directory.hpp"
 #include "bench/workloads/random.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"

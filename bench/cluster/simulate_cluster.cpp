@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/command_line.hpp"
-#include "bench/option_checks.hpp"
-#include "bench/rows.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/rows.hpp"
 #include "cluster.hpp"
 #include "hit_model.hpp"
 #include "validation.hpp"

@@ -15,7 +15,7 @@
 
 #include "bench/workloads/random.hpp"
 #include "closed_forms.hpp"
-#include "cow_cache/replacement.hpp"
+#include "cow_cache/detail/replacement/replacement.hpp"
 
 namespace cow::bench::simulation {
 

@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/scratch_directory.hpp"
+#include "bench/support/scratch_directory.hpp"
 #include "cluster.hpp"
 #include "hit_model.hpp"
 

@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
-#include "bench/rows.hpp"
-#include "command_line.hpp"
-#include "experiment_options.hpp"
-#include "machine.hpp"
-#include "option_checks.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/machine.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/rows.hpp"
+#include "options.hpp"
 
 namespace cow::bench {
 

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "experiment_options.hpp"
-#include "progress.hpp"
+#include "bench/support/progress.hpp"
+#include "options.hpp"
 
 namespace cow::bench {
 

@@ -5,12 +5,12 @@
 #include <type_traits>
 #include <vector>
 
-#include "experiment_loop.hpp"
-#include "experiment_options.hpp"
-#include "experiment_systems.hpp"
-#include "progress.hpp"
-#include "workloads/oo7.hpp"
-#include "workloads/random.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/workloads/oo7/oo7.hpp"
+#include "bench/workloads/random.hpp"
+#include "loop.hpp"
+#include "options.hpp"
+#include "systems.hpp"
 
 namespace cow::bench {
 

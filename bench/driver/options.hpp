@@ -10,10 +10,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "latency_histogram.hpp"
-#include "process_memory.hpp"
-#include "usage_error.hpp"
-#include "workloads/oo7_operations.hpp"
+#include "bench/support/latency_histogram.hpp"
+#include "bench/support/process_memory.hpp"
+#include "bench/support/usage_error.hpp"
+#include "bench/workloads/oo7/operations.hpp"
 
 namespace cow::bench {
 

@@ -4,11 +4,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "experiment_loop.hpp"
-#include "experiment_options.hpp"
-#include "experiment_systems.hpp"
-#include "progress.hpp"
-#include "workloads/stmbench7.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/workloads/stmbench7/stmbench7.hpp"
+#include "loop.hpp"
+#include "options.hpp"
+#include "systems.hpp"
 
 namespace cow::bench {
 

@@ -11,13 +11,13 @@
 #include <type_traits>
 #include <utility>
 
-#include "caches/blocking_cache.hpp"
-#include "caches/locked_cache.hpp"
-#include "caches/private_cache.hpp"
-#include "caches/raw_database.hpp"
-#include "caches/two_level.hpp"
+#include "bench/baselines/blocking_cache.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/raw_database.hpp"
+#include "bench/baselines/two_level.hpp"
 #include "cow_cache/cow_cache.hpp"
-#include "experiment_options.hpp"
+#include "options.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 

@@ -6,11 +6,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "experiment_loop.hpp"
-#include "experiment_options.hpp"
-#include "experiment_systems.hpp"
-#include "progress.hpp"
-#include "workloads/wordnet.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/workloads/wordnet/wordnet.hpp"
+#include "loop.hpp"
+#include "options.hpp"
+#include "systems.hpp"
 
 namespace cow::bench {
 

@@ -3,11 +3,11 @@
 #include <type_traits>
 #include <vector>
 
-#include "experiment_loop.hpp"
-#include "experiment_options.hpp"
-#include "experiment_systems.hpp"
-#include "progress.hpp"
-#include "workloads/ycsb.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/workloads/ycsb/ycsb.hpp"
+#include "loop.hpp"
+#include "options.hpp"
+#include "systems.hpp"
 
 namespace cow::bench {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "experiment_options.hpp"
-#include "experiment_systems.hpp"
-#include "workloads/zodbshootout.hpp"
+#include "bench/workloads/zodbshootout/zodbshootout.hpp"
+#include "options.hpp"
+#include "systems.hpp"
 
 namespace cow::bench {
 

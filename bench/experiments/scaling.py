@@ -39,13 +39,13 @@ class Scaling:
         # As they are scheduled: what is counted then depends on the machine, and must not be more.
         jobs.append(self.count(2, operations, ("--concurrent",)))
         seconds = 0.05 if size.smoke else 0.5
-        jobs.append(Job(self.name, "caches", (("schedule", "timed"),), "coherence/time-operations",
+        jobs.append(Job(self.name, "caches", (("schedule", "timed"),), "traffic/time-operations",
                         ("--seconds", f"{seconds:g}", "--output", "{output}"), estimate_s=3 + 40 * seconds))
         return jobs
 
     def count(self, threads: int, operations: str, more: tuple[str, ...]) -> Job:
         return Job(self.name, "caches", (("schedule", "concurrent" if more else "alternate"), ("threads", threads)),
-                   "coherence/count-traffic",
+                   "traffic/count-traffic",
                    ("--threads", str(threads), "--operations", operations, "--warmup", "128", "--output", "{output}", *more),
                    estimate_s=1 + threads / 4)
 

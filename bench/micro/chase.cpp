@@ -5,8 +5,8 @@
 
 #include <vector>
 
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
 #include "bench/workloads/chase.hpp"
 
 namespace cow::bench {

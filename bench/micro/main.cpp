@@ -1,6 +1,6 @@
 #include <benchmark/benchmark.h>
 
-#include "bench/paired.hpp"
+#include "bench/support/paired.hpp"
 
 int main(int argc, char** argv) {
   cow::bench::start_a_thread_once();

@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
-#include "bench/caches/blocking_cache.hpp"
-#include "bench/caches/locked_cache.hpp"
-#include "bench/caches/private_cache.hpp"
-#include "bench/caches/two_level.hpp"
-#include "bench/in_memory_systems.hpp"
-#include "bench/latency_histogram.hpp"
-#include "bench/paired.hpp"
+#include "bench/baselines/blocking_cache.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/two_level.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/latency_histogram.hpp"
+#include "bench/support/paired.hpp"
 #include "persistence/memory_store.hpp"
 
 namespace cow::bench {

@@ -5,8 +5,8 @@
 #include <random>
 #include <vector>
 
-#include "bench/paired.hpp"
-#include "cow_cache/state_memory.hpp"
+#include "bench/support/paired.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 
 namespace cow::bench {
 namespace {

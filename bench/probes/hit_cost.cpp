@@ -19,11 +19,11 @@
 #include <utility>
 #include <vector>
 
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
-#include "bench/progress.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/progress.hpp"
 #include "bench/workloads/chase.hpp"
-#include "bench/workloads/oo7.hpp"
+#include "bench/workloads/oo7/oo7.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "hit_cost_reader.hpp"
 #include "probe.hpp"

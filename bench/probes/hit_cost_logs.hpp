@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-#include "cow_cache/read_log.hpp"
+#include "cow_cache/detail/reclaim/read_log.hpp"
 
 namespace cow::bench {
 

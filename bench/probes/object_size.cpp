@@ -15,11 +15,11 @@
 #include <utility>
 #include <vector>
 
-#include "bench/caches/private_cache.hpp"
-#include "bench/in_memory_systems.hpp"
-#include "bench/paired.hpp"
-#include "bench/progress.hpp"
-#include "bench/scratch_directory.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/support/in_memory_systems.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/support/scratch_directory.hpp"
 #include "bench/workloads/random.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "counting_store.hpp"

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "bench/process_memory.hpp"
-#include "bench/rows.hpp"
+#include "bench/support/process_memory.hpp"
+#include "bench/support/rows.hpp"
 
 namespace cow::bench {
 

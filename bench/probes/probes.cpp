@@ -4,8 +4,8 @@
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
 
-#include "bench/command_line.hpp"
-#include "bench/option_checks.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/option_checks.hpp"
 #include "probe.hpp"
 
 namespace cow::bench {

@@ -19,9 +19,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/paired.hpp"
-#include "bench/progress.hpp"
-#include "bench/scratch_directory.hpp"
+#include "bench/support/paired.hpp"
+#include "bench/support/progress.hpp"
+#include "bench/support/scratch_directory.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "recovery_watch.hpp"
 #include "recovery_workload.hpp"

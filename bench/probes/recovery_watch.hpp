@@ -19,7 +19,7 @@
 #include <thread>
 #include <vector>
 
-#include "bench/paired.hpp"
+#include "bench/support/paired.hpp"
 #include "recovery_workload.hpp"
 
 namespace cow::bench::recovery {

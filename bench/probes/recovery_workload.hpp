@@ -16,9 +16,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/caches/locked_cache.hpp"
-#include "bench/caches/private_cache.hpp"
-#include "bench/caches/two_level.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/two_level.hpp"
 #include "bench/workloads/random.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "bench/workloads/workload_error.hpp"

@@ -28,12 +28,12 @@
 #include <string>
 #include <vector>
 
-#include "bench/command_line.hpp"
-#include "bench/latency_histogram.hpp"
-#include "bench/option_checks.hpp"
-#include "bench/rows.hpp"
-#include "bench/usage_error.hpp"
-#include "cow_cache/async/async.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/latency_histogram.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/rows.hpp"
+#include "bench/support/usage_error.hpp"
+#include "cow_cache/async.hpp"
 
 namespace cow::bench::publisher {
 namespace {

@@ -16,11 +16,11 @@
 #include <utility>
 #include <vector>
 
-#include "bench/caches/locked_cache.hpp"
-#include "bench/caches/private_cache.hpp"
-#include "bench/command_line.hpp"
-#include "bench/descriptors.hpp"
-#include "bench/workloads/wordnet.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/descriptors.hpp"
+#include "bench/workloads/wordnet/wordnet.hpp"
 #include "listeners.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"

@@ -16,7 +16,7 @@
 #include <utility>
 
 #include "answer.hpp"
-#include "cow_cache/async/async.hpp"
+#include "cow_cache/async.hpp"
 #include "sources.hpp"
 #include "traversal.hpp"
 

@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "bench/descriptors.hpp"
-#include "bench/usage_error.hpp"
+#include "bench/support/descriptors.hpp"
+#include "bench/support/usage_error.hpp"
 #include "models.hpp"
 
 namespace cow::bench::publisher {

@@ -11,9 +11,9 @@
 #include <optional>
 #include <utility>
 
-#include "bench/workloads/wordnet_model.hpp"
-#include "cow_cache/async/async.hpp"
-#include "cow_cache/async/fibers.hpp"
+#include "bench/workloads/wordnet/model.hpp"
+#include "cow_cache/async.hpp"
+#include "cow_cache/fibers.hpp"
 
 namespace cow::bench::publisher {
 

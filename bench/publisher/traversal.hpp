@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "answer.hpp"
-#include "bench/workloads/wordnet_model.hpp"
+#include "bench/workloads/wordnet/model.hpp"
 #include "cow_cache/async/task.hpp"
 #include "cow_cache/ref.hpp"
 #include "target.hpp"

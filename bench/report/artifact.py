@@ -39,7 +39,7 @@ every run was good and every required claim holds.
 | design: states, snapshots, read path | `cow_cache/` (map of files: `docs/design.md`) | `tests/`, run by `scripts/test` |
 | protocols and their proofs | comments at the top of each header, `tests/models/` (Spin, Relacy) | tests `models`, `relacy_*`; `--sanitize=thread` |
 | durability | `persistence/` | tests `store_crash`, `store_rocksdb`, `store_conformance` |
-| caches to compare with | `bench/caches/`, `bench/ablation/` | tests `cache_conformance`, `cache_baselines` |
+| caches to compare with | `bench/baselines/`, `bench/ablation/` | tests `cache_conformance`, `cache_baselines` |
 | workloads (OO7, YCSB, STMBench7, Smallbank, zodbshootout, WordNet) | `bench/workloads/` | tests `workload_*`: counts, distributions, mixes |
 | evaluation: runs, statistics, figures | `bench/experiments/`, a module each; `bench/report/` | test `report` |
 | claims and their bounds | `bench/claims/`, `scripts/claims` | verdicts in `claims.md` |

@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/workloads/oo7.hpp"
+#include "bench/workloads/oo7/oo7.hpp"
 #include "bench/workloads/random.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"

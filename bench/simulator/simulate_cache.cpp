@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "bench/command_line.hpp"
-#include "bench/option_checks.hpp"
-#include "bench/rows.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/rows.hpp"
 #include "key_sequences.hpp"
 #include "session_split.hpp"
 #include "simulation.hpp"

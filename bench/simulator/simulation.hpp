@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include "cow_cache/replacement.hpp"
+#include "cow_cache/detail/replacement/replacement.hpp"
 #include "key_sequences.hpp"
 
 namespace cow::bench {

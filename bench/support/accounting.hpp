@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "bench/generated_store.hpp"
-#include "bench/process_memory.hpp"
 #include "bench/workloads/random.hpp"
 #include "cow_cache/cow_cache.hpp"
+#include "generated_store.hpp"
+#include "process_memory.hpp"
 
 namespace cow::bench {
 

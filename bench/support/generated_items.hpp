@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "cow_cache/record.hpp"
+#include "cow_cache/detail/record/record.hpp"
 #include "cow_cache/ref.hpp"
 #include "generated_store.hpp"
 

@@ -3,8 +3,8 @@
 
 #include <cstddef>
 
-#include "bench/caches/private_cache.hpp"
-#include "bench/caches/raw_database.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/raw_database.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"
 

@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include "bench/command_line.hpp"
-#include "bench/option_checks.hpp"
-#include "bench/rows.hpp"
+#include "bench/support/command_line.hpp"
+#include "bench/support/option_checks.hpp"
+#include "bench/support/rows.hpp"
 #include "phases.hpp"
 #include "recorder.hpp"
 

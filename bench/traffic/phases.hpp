@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "bench/caches/blocking_cache.hpp"
-#include "bench/caches/locked_cache.hpp"
-#include "bench/caches/private_cache.hpp"
+#include "bench/baselines/blocking_cache.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
 #include "bench/workloads/chase.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"

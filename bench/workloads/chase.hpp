@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cow_cache/codec.hpp"
-#include "cow_cache/state.hpp"
+#include "cow_cache/detail/state/state.hpp"
 #include "random.hpp"
 
 namespace cow::bench::chase {

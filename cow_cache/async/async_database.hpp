@@ -16,10 +16,10 @@
 #include <cstddef>
 #include <utility>
 
-#include "../database.hpp"
-#include "admission.hpp"
 #include "cancellation.hpp"
-#include "session_pool.hpp"
+#include "cow_cache/database.hpp"
+#include "detail/admission.hpp"
+#include "detail/session_pool.hpp"
 #include "worker_pool.hpp"
 
 namespace cow {

@@ -12,7 +12,7 @@
 #include <stop_token>
 #include <utility>
 
-#include "../errors.hpp"
+#include "cow_cache/errors.hpp"
 
 namespace cow {
 

@@ -11,7 +11,7 @@
 #include <variant>
 
 #include "async_database.hpp"
-#include "by_name.hpp"
+#include "detail/by_name.hpp"
 #include "sleep.hpp"
 #include "task.hpp"
 

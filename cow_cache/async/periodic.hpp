@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "by_name.hpp"
+#include "detail/by_name.hpp"
 #include "sleep.hpp"
 #include "task.hpp"
 

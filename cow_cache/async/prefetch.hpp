@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "alarm.hpp"
 #include "async_database.hpp"
+#include "detail/alarm.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 

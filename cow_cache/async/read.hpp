@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "async_database.hpp"
-#include "by_name.hpp"
-#include "load.hpp"
+#include "detail/by_name.hpp"
+#include "detail/load.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 

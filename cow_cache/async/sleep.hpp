@@ -12,8 +12,8 @@
 #include <stop_token>
 #include <utility>
 
-#include "alarm.hpp"
 #include "cancellation.hpp"
+#include "detail/alarm.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 #include "use_await.hpp"

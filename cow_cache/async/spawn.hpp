@@ -25,7 +25,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "by_name.hpp"
+#include "detail/by_name.hpp"
 #include "task.hpp"
 
 namespace cow {

@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "by_name.hpp"
 #include "commit.hpp"
+#include "detail/by_name.hpp"
 #include "sleep.hpp"
 
 namespace cow {

@@ -17,7 +17,7 @@
 #include <tuple>
 #include <utility>
 
-#include "../detail/visibility.hpp"
+#include "cow_cache/detail/visibility.hpp"
 
 namespace cow {
 

@@ -26,10 +26,10 @@
 #include <utility>
 #include <variant>
 
-#include "../errors.hpp"
-#include "by_name.hpp"
 #include "cancellation.hpp"
-#include "pooled_job.hpp"
+#include "cow_cache/errors.hpp"
+#include "detail/by_name.hpp"
+#include "detail/pooled_job.hpp"
 #include "spawn.hpp"
 #include "task.hpp"
 

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
-#include "bench/coherence/phases.hpp"
-#include "bench/coherence/recorder.hpp"
+#include "bench/traffic/phases.hpp"
+#include "bench/traffic/recorder.hpp"
 
 namespace cow::bench::coherence {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "bench/in_memory_systems.hpp"
 #include "bench/probes/counting_store.hpp"
 #include "bench/probes/hit_cost_reader.hpp"
 #include "bench/probes/recovery_workload.hpp"
+#include "bench/support/in_memory_systems.hpp"
 #include "bench/workloads/chase.hpp"
 #include "persistence/memory_store.hpp"
 

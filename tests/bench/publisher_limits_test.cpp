@@ -1,5 +1,5 @@
 // The publisher's limits: descriptors, ports, clients that go away or say no more, options that make no sense.
-#include "bench/descriptors.hpp"
+#include "bench/support/descriptors.hpp"
 #include "publisher_testing.hpp"
 
 namespace cow::bench::publisher {

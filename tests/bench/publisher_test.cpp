@@ -2,7 +2,7 @@
 #include <boost/beast/core/buffers_to_string.hpp>
 #include <future>
 
-#include "bench/caches/private_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
 #include "publisher_testing.hpp"
 
 namespace cow::bench::publisher {

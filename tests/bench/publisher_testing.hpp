@@ -1,7 +1,7 @@
 // What the tests of the publisher share: a published small WordNet, and a client that blocks.
 #pragma once
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/read.hpp>
@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "bench/publisher/server.hpp"
-#include "small_wordnet.hpp"
+#include "tests/support/small_wordnet.hpp"
 
 namespace cow::bench::publisher {
 

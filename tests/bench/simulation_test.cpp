@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "bench/simulation/closed_forms.hpp"
-#include "bench/simulation/cluster.hpp"
-#include "bench/simulation/simulated_cache.hpp"
-#include "bench/simulation/station.hpp"
+#include "bench/cluster/closed_forms.hpp"
+#include "bench/cluster/cluster.hpp"
+#include "bench/cluster/simulated_cache.hpp"
+#include "bench/cluster/station.hpp"
 
 namespace cow::bench::simulation {
 namespace {

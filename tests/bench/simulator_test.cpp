@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "bench/scratch_directory.hpp"
 #include "bench/simulator/key_sequences.hpp"
 #include "bench/simulator/session_split.hpp"
 #include "bench/simulator/simulation.hpp"
+#include "bench/support/scratch_directory.hpp"
 
 namespace cow::bench {
 namespace {

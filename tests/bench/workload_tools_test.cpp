@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "bench/latency_histogram.hpp"
-#include "bench/process_memory.hpp"
+#include "bench/support/latency_histogram.hpp"
+#include "bench/support/process_memory.hpp"
 #include "bench/workloads/random.hpp"
 
 namespace cow::bench {

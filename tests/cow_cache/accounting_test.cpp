@@ -1,5 +1,5 @@
 // What a database says that it takes is what the process takes. This program links jemalloc, which counts heap members.
-#include "bench/accounting.hpp"
+#include "bench/support/accounting.hpp"
 
 #include <gtest/gtest.h>
 

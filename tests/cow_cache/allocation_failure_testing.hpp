@@ -24,9 +24,9 @@
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
-#include "cow_cache/detail/quarantine.hpp"
-#include "failing_memory.hpp"
+#include "cow_cache/detail/state/quarantine.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/failing_memory.hpp"
 
 namespace cow::testing {
 

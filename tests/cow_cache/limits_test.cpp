@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
-#include "cow_cache/detail/quarantine.hpp"
+#include "cow_cache/detail/state/quarantine.hpp"
 #include "persistence/memory_store.hpp"
 
 namespace cow {

@@ -10,10 +10,10 @@
 #include <thread>
 #include <vector>
 
-#include "bench/caches/private_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
 #include "cow_cache/cow_cache.hpp"
-#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 namespace cow {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -14,7 +14,7 @@
 #include "bench/publisher/traversal.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"
-#include "tests/small_wordnet.hpp"
+#include "tests/support/small_wordnet.hpp"
 
 namespace {
 

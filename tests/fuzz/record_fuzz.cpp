@@ -20,7 +20,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "cow_cache/record.hpp"
+#include "cow_cache/detail/record/record.hpp"
 #include "cow_cache/root.hpp"
 #include "memory_limit.hpp"
 

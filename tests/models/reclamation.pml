@@ -1,5 +1,5 @@
-/* When the memory of a retired state may be used again: cow_cache/reader.hpp, read_log.hpp, transaction_registry.hpp,
- * reclaimer.hpp, detail/asymmetric_fence.hpp.
+/* When the memory of a retired state may be used again: cow_cache/detail/cache/reader.hpp, read_log.hpp,
+ * transaction_registry.hpp, reclaimer.hpp, detail/reclaim/asymmetric_fence.hpp.
  *
  * Readers follow hints, which may point at any slot: they log a state, then look at its key; or they load one, which
  * needs no look. They fall asleep and wake, and are parked meanwhile by a thread that scans. What they store waits in a

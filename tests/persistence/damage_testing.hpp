@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "persistence/rocksdb_store.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 

@@ -15,7 +15,7 @@
 #include "fixtures/fixture_types.hpp"
 #include "fixtures/manifest.hpp"
 #include "persistence/rocksdb_store.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "persistence/detail/info_log.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 #include "witness_testing.hpp"
 
 namespace cow::testing {

@@ -15,7 +15,7 @@
 #include "persistence/detail/store_directory.hpp"
 #include "persistence/detail/witness.hpp"
 #include "persistence/rocksdb_store.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 #include "witness_testing.hpp"
 
 namespace cow::testing {

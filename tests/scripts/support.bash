@@ -37,9 +37,9 @@ teardown() {
 
 fake_programs() { # FOLDER
   local name
-  mkdir -p "$1/simulation" "$1/coherence"
+  mkdir -p "$1/cluster" "$1/traffic"
   for name in claims experiment probes ablation publisher publisher_load microbenchmarks simulate-cache \
-    simulation/simulate-cluster coherence/count-traffic coherence/time-operations; do
+    cluster/simulate-cluster traffic/count-traffic traffic/time-operations; do
     cp "$source_root/tests/scripts/fake_program" "$1/$name"
   done
 }

@@ -19,7 +19,7 @@
 #include "history_workload.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -26,7 +26,7 @@
 #include "model_plan.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
-#include "store_testing.hpp"
+#include "tests/support/store_testing.hpp"
 
 // Only a sanitizer's runtime has it.
 extern "C" void __sanitizer_set_death_callback(void (*callback)()) __attribute__((weak));

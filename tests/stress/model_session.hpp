@@ -19,11 +19,11 @@
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
-#include "forwarding_store.hpp"
 #include "model_database.hpp"
 #include "model_objects.hpp"
 #include "model_plan.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 namespace cow::testing {
 

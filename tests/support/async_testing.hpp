@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "cache_testing.hpp"
-#include "cow_cache/async/async.hpp"
+#include "cow_cache/async.hpp"
 #include "forwarding_store.hpp"
 
 namespace cow::testing {

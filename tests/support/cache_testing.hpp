@@ -16,10 +16,10 @@
 #include <thread>
 #include <vector>
 
-#include "bench/caches/blocking_cache.hpp"
-#include "bench/caches/locked_cache.hpp"
-#include "bench/caches/private_cache.hpp"
-#include "bench/caches/two_level.hpp"
+#include "bench/baselines/blocking_cache.hpp"
+#include "bench/baselines/locked_cache.hpp"
+#include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/two_level.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"
 

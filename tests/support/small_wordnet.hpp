@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/workloads/wordnet_model.hpp"
+#include "bench/workloads/wordnet/model.hpp"
 
 namespace cow::testing {
 

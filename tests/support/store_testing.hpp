@@ -15,7 +15,7 @@
 #include "persistence/rocksdb_store.hpp"
 
 #ifndef COW_CACHE_STORE_FIXTURES  // outside of Meson, from the top folder
-#define COW_CACHE_STORE_FIXTURES "tests/fixtures/stores"
+#define COW_CACHE_STORE_FIXTURES "tests/persistence/fixtures/stores"
 #endif
 
 namespace cow::testing {

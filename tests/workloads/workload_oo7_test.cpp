@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/workloads/oo7.hpp"
+#include "bench/workloads/oo7/oo7.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "workload_testing.hpp"
 

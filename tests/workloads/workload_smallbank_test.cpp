@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/caches/blocking_cache.hpp"
-#include "bench/workloads/smallbank.hpp"
+#include "bench/baselines/blocking_cache.hpp"
+#include "bench/workloads/smallbank/smallbank.hpp"
 #include "workload_testing.hpp"
 
 namespace cow::bench {

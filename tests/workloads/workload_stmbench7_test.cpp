@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/workloads/stmbench7.hpp"
+#include "bench/workloads/stmbench7/stmbench7.hpp"
 #include "workload_testing.hpp"
 
 namespace cow::bench {

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "bench/workloads/workload_error.hpp"
-#include "bench/workloads/zodbshootout.hpp"
+#include "bench/workloads/zodbshootout/zodbshootout.hpp"
 #include "workload_testing.hpp"
 
 namespace cow::bench {

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "bench/caches/raw_database.hpp"
+#include "bench/baselines/raw_database.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"
 

@@ -16,7 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "bench/workloads/wordnet.hpp"
+#include "bench/workloads/wordnet/wordnet.hpp"
 #include "workload_testing.hpp"
 
 namespace cow::bench {

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "bench/workloads/ycsb.hpp"
+#include "bench/workloads/ycsb/ycsb.hpp"
 #include "workload_testing.hpp"
 
 namespace cow::bench {

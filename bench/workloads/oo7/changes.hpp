@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "oo7_indexes.hpp"
+#include "indexes.hpp"
 
 namespace cow::bench::oo7 {
 

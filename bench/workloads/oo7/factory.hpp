@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "oo7_indexes.hpp"
-#include "random.hpp"
+#include "bench/workloads/random.hpp"
+#include "indexes.hpp"
 
 namespace cow::bench::oo7 {
 

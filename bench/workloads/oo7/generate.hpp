@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "oo7_factory.hpp"
-#include "oo7_verify.hpp"
+#include "factory.hpp"
+#include "verify.hpp"
 
 namespace cow::bench::oo7 {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "btree.hpp"
-#include "oo7_model.hpp"
+#include "bench/workloads/btree.hpp"
+#include "model.hpp"
 
 namespace cow::bench::oo7 {
 

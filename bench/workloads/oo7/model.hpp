@@ -190,7 +190,7 @@ struct Manual {
 };
 
 template <class Pointers>
-struct Indexes;  // oo7_indexes.hpp
+struct Indexes;  // indexes.hpp
 
 /// Its assemblies are what the indexes by id hold, and what `design_root` leads to.
 template <class Pointers>

@@ -3,8 +3,8 @@
 // throws WrongAnswerError.
 #pragma once
 
-#include "oo7_generate.hpp"    // IWYU pragma: export
-#include "oo7_model.hpp"       // IWYU pragma: export
-#include "oo7_run.hpp"         // IWYU pragma: export
-#include "oo7_traversals.hpp"  // IWYU pragma: export
-#include "oo7_users.hpp"       // IWYU pragma: export
+#include "generate.hpp"    // IWYU pragma: export
+#include "model.hpp"       // IWYU pragma: export
+#include "run.hpp"         // IWYU pragma: export
+#include "traversals.hpp"  // IWYU pragma: export
+#include "users.hpp"       // IWYU pragma: export

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <utility>
 
-#include "oo7_changes.hpp"
-#include "oo7_model.hpp"
-#include "workload_error.hpp"
+#include "bench/workloads/workload_error.hpp"
+#include "changes.hpp"
+#include "model.hpp"
 
 namespace cow::bench::oo7 {
 

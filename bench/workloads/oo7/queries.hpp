@@ -11,9 +11,9 @@
 #include <string>
 #include <unordered_set>
 
-#include "oo7_changes.hpp"
-#include "oo7_operations.hpp"
-#include "random.hpp"
+#include "bench/workloads/random.hpp"
+#include "changes.hpp"
+#include "operations.hpp"
 
 namespace cow::bench::oo7 {
 

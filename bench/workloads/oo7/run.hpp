@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "oo7_factory.hpp"
-#include "oo7_queries.hpp"
-#include "oo7_traversals.hpp"
+#include "factory.hpp"
+#include "queries.hpp"
+#include "traversals.hpp"
 
 namespace cow::bench::oo7 {
 

@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "oo7_changes.hpp"
-#include "oo7_operations.hpp"
-#include "until_committed.hpp"
+#include "bench/workloads/until_committed.hpp"
+#include "changes.hpp"
+#include "operations.hpp"
 
 namespace cow::bench::oo7 {
 

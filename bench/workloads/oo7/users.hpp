@@ -17,8 +17,8 @@
 #include <string>
 #include <string_view>
 
-#include "oo7_traversals.hpp"
-#include "random.hpp"
+#include "bench/workloads/random.hpp"
+#include "traversals.hpp"
 
 namespace cow::bench::oo7 {
 

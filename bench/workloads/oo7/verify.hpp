@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <string>
 
-#include "oo7_factory.hpp"
-#include "workload_error.hpp"
+#include "bench/workloads/workload_error.hpp"
+#include "factory.hpp"
 
 namespace cow::bench::oo7 {
 

@@ -11,9 +11,9 @@
 #include <msgpack.hpp>
 #include <string_view>
 
-#include "btree.hpp"
-#include "random.hpp"
-#include "workload_error.hpp"
+#include "bench/workloads/btree.hpp"
+#include "bench/workloads/random.hpp"
+#include "bench/workloads/workload_error.hpp"
 
 namespace cow::bench::smallbank {
 

@@ -17,8 +17,8 @@
 #include <thread>
 #include <vector>
 
-#include "smallbank_transactions.hpp"
-#include "until_committed.hpp"
+#include "bench/workloads/until_committed.hpp"
+#include "transactions.hpp"
 
 namespace cow::bench::smallbank {
 

@@ -11,9 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "isolation_history.hpp"
-#include "random.hpp"
-#include "smallbank_model.hpp"
+#include "bench/workloads/isolation_history.hpp"
+#include "bench/workloads/random.hpp"
+#include "model.hpp"
 
 namespace cow::bench::smallbank {
 

@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "oo7_factory.hpp"
-#include "oo7_queries.hpp"
-#include "oo7_traversals.hpp"
-#include "random.hpp"
+#include "bench/workloads/oo7/factory.hpp"
+#include "bench/workloads/oo7/queries.hpp"
+#include "bench/workloads/oo7/traversals.hpp"
+#include "bench/workloads/random.hpp"
 
 namespace cow::bench::stmbench7 {
 

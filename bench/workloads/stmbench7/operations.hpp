@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "random.hpp"
+#include "bench/workloads/random.hpp"
 
 namespace cow::bench::stmbench7 {
 

@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "stmbench7_context.hpp"
-#include "stmbench7_operations.hpp"
+#include "context.hpp"
+#include "operations.hpp"
 
 namespace cow::bench::stmbench7 {
 

@@ -16,11 +16,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "oo7_generate.hpp"
-#include "stmbench7_short.hpp"
-#include "stmbench7_structure.hpp"
-#include "stmbench7_traversals.hpp"
-#include "until_committed.hpp"
+#include "bench/workloads/oo7/generate.hpp"
+#include "bench/workloads/until_committed.hpp"
+#include "short.hpp"
+#include "structure.hpp"
+#include "traversals.hpp"
 
 namespace cow::bench::stmbench7 {
 

@@ -12,8 +12,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "stmbench7_context.hpp"
-#include "stmbench7_operations.hpp"
+#include "context.hpp"
+#include "operations.hpp"
 
 namespace cow::bench::stmbench7 {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "stmbench7_context.hpp"
-#include "stmbench7_operations.hpp"
+#include "context.hpp"
+#include "operations.hpp"
 
 namespace cow::bench::stmbench7 {
 

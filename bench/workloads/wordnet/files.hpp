@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "wordnet_text.hpp"
+#include "text.hpp"
 
 namespace cow::bench::wordnet {
 

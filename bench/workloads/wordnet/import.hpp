@@ -16,9 +16,9 @@
 #include <utility>
 #include <vector>
 
-#include "wordnet_files.hpp"
-#include "wordnet_model.hpp"
-#include "workload_error.hpp"
+#include "bench/workloads/workload_error.hpp"
+#include "files.hpp"
+#include "model.hpp"
 
 namespace cow::bench::wordnet {
 

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "wordnet_files.hpp"
+#include "files.hpp"
 
 namespace cow::bench::wordnet {
 

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "wordnet_import.hpp"
-#include "wordnet_model.hpp"
+#include "import.hpp"
+#include "model.hpp"
 
 namespace cow::bench::wordnet {
 

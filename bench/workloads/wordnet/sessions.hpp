@@ -17,8 +17,8 @@
 #include <string_view>
 #include <vector>
 
-#include "random.hpp"
-#include "wordnet_queries.hpp"
+#include "bench/workloads/random.hpp"
+#include "queries.hpp"
 
 namespace cow::bench::wordnet {
 

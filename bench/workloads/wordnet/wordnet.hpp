@@ -2,9 +2,9 @@
 // several answers are checked; wrong ones throw WrongAnswerError.
 #pragma once
 
-#include "wordnet_files.hpp"     // IWYU pragma: export
-#include "wordnet_import.hpp"    // IWYU pragma: export
-#include "wordnet_locate.hpp"    // IWYU pragma: export
-#include "wordnet_model.hpp"     // IWYU pragma: export
-#include "wordnet_queries.hpp"   // IWYU pragma: export
-#include "wordnet_sessions.hpp"  // IWYU pragma: export
+#include "files.hpp"     // IWYU pragma: export
+#include "import.hpp"    // IWYU pragma: export
+#include "locate.hpp"    // IWYU pragma: export
+#include "model.hpp"     // IWYU pragma: export
+#include "queries.hpp"   // IWYU pragma: export
+#include "sessions.hpp"  // IWYU pragma: export

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "random.hpp"
+#include "bench/workloads/random.hpp"
 
 namespace cow::bench::ycsb {
 

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "btree.hpp"
-#include "workload_error.hpp"
-#include "ycsb_requests.hpp"
+#include "bench/workloads/btree.hpp"
+#include "bench/workloads/workload_error.hpp"
+#include "requests.hpp"
 
 namespace cow::bench::ycsb {
 

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "random.hpp"
-#include "ycsb_keys.hpp"
+#include "bench/workloads/random.hpp"
+#include "keys.hpp"
 
 namespace cow::bench::ycsb {
 

@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "until_committed.hpp"
-#include "ycsb_model.hpp"
+#include "bench/workloads/until_committed.hpp"
+#include "model.hpp"
 
 namespace cow::bench::ycsb {
 

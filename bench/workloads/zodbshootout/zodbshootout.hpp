@@ -23,10 +23,10 @@
 #include <thread>
 #include <vector>
 
+#include "bench/workloads/random.hpp"
+#include "bench/workloads/until_committed.hpp"
+#include "bench/workloads/workload_error.hpp"
 #include "cow_cache/errors.hpp"
-#include "random.hpp"
-#include "until_committed.hpp"
-#include "workload_error.hpp"
 
 namespace cow::bench::zodbshootout {
 

@@ -19,10 +19,10 @@
 #include <string>
 #include <utility>
 
-#include "../errors.hpp"
-#include "cancellation.hpp"
-#include "sleep.hpp"
-#include "task.hpp"
+#include "cow_cache/async/cancellation.hpp"
+#include "cow_cache/async/sleep.hpp"
+#include "cow_cache/async/task.hpp"
+#include "cow_cache/errors.hpp"
 
 namespace cow {
 

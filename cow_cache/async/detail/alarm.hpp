@@ -34,7 +34,7 @@
 #include <thread>
 #include <utility>
 
-#include "spawn.hpp"
+#include "cow_cache/async/spawn.hpp"
 
 namespace cow::detail {
 

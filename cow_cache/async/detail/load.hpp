@@ -15,10 +15,10 @@
 #include <memory>
 #include <utility>
 
-#include "../load_ticket.hpp"
-#include "async_database.hpp"
+#include "cow_cache/async/async_database.hpp"
+#include "cow_cache/async/task.hpp"
+#include "cow_cache/detail/cache/load_ticket.hpp"
 #include "pooled_job.hpp"
-#include "task.hpp"
 
 namespace cow::detail {
 

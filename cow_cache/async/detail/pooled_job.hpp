@@ -18,9 +18,9 @@
 #include <utility>
 
 #include "alarm.hpp"
-#include "cancellation.hpp"
-#include "spawn.hpp"
-#include "task.hpp"
+#include "cow_cache/async/cancellation.hpp"
+#include "cow_cache/async/spawn.hpp"
+#include "cow_cache/async/task.hpp"
 
 namespace cow::detail {
 

@@ -12,9 +12,9 @@
 #include <cstdint>
 #include <string>
 
-#include "../errors.hpp"
-#include "../types.hpp"
-#include "visibility.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow::detail {
 

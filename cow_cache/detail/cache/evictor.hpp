@@ -23,8 +23,8 @@
 #include <span>
 #include <vector>
 
-#include "replacement.hpp"
-#include "types.hpp"
+#include "cow_cache/detail/replacement/replacement.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

@@ -11,7 +11,7 @@
 #include <new>
 #include <utility>
 
-#include "errors.hpp"
+#include "cow_cache/errors.hpp"
 
 namespace cow {
 

@@ -24,8 +24,8 @@
 #include <utility>
 #include <vector>
 
+#include "cow_cache/types.hpp"
 #include "load_failure.hpp"
-#include "types.hpp"
 
 namespace cow {
 

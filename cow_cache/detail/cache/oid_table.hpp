@@ -24,9 +24,9 @@
 #include <mutex>
 #include <new>
 
-#include "errors.hpp"
-#include "state.hpp"
-#include "types.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

@@ -29,8 +29,8 @@
 #include <optional>
 #include <vector>
 
-#include "transaction_registry.hpp"
-#include "types.hpp"
+#include "cow_cache/detail/reclaim/transaction_registry.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

@@ -36,12 +36,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "detail/build_scope.hpp"
-#include "detail/oid_set.hpp"
-#include "detail/pause.hpp"
-#include "read_log.hpp"
+#include "build_scope.hpp"
+#include "cow_cache/detail/oid_set.hpp"
+#include "cow_cache/detail/pause.hpp"
+#include "cow_cache/detail/reclaim/read_log.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
 #include "shared_cache.hpp"
-#include "state_factory.hpp"
 
 namespace cow {
 
@@ -395,8 +395,8 @@ class SharedCache::Reader {
     if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) goes_slowly(kIndexed, false);
   }
 
-  /// The state that `build` makes. Where there are no addresses for it (detail/state_range.hpp) the cache's states of that
-  /// size make room; LimitError then says that transactions hold them all, or other caches.
+  /// The state that `build` makes. Where there are no addresses for it (detail/state/range.hpp) the cache's states of
+  /// that size make room; LimitError then says that transactions hold them all, or other caches.
   template <class Build>
   [[gnu::always_inline]] StateHeader& with_room(Build&& build) {
     try {

@@ -18,8 +18,8 @@
 #include <mutex>
 #include <optional>
 
-#include "detail/build_scope.hpp"
-#include "detail/heap_meter.hpp"
+#include "build_scope.hpp"
+#include "cow_cache/detail/state/heap_meter.hpp"
 #include "reader.hpp"
 
 namespace cow {

@@ -29,21 +29,21 @@
 #include <utility>
 #include <vector>
 
-#include "detail/visibility.hpp"
+#include "cow_cache/detail/commit/write_set.hpp"
+#include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
+#include "cow_cache/detail/reclaim/reclaimer.hpp"
+#include "cow_cache/detail/reclaim/transaction_registry.hpp"
+#include "cow_cache/detail/record/record.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/statistics.hpp"
+#include "cow_cache/store.hpp"
 #include "evictor.hpp"
-#include "hybrid_reclaimer.hpp"
 #include "load_ticket.hpp"
 #include "oid_table.hpp"
 #include "old_revisions.hpp"
-#include "reclaimer.hpp"
-#include "record.hpp"
-#include "state_chain.hpp"
-#include "state_factory.hpp"
-#include "state_memory.hpp"
-#include "statistics.hpp"
-#include "store.hpp"
-#include "transaction_registry.hpp"
-#include "write_set.hpp"
 
 namespace cow {
 

@@ -24,13 +24,13 @@
 #include <utility>
 #include <vector>
 
-#include "detail/oid_set.hpp"
-#include "detail/reference_watch.hpp"
-#include "errors.hpp"
-#include "read_log.hpp"
-#include "record.hpp"
-#include "state_factory.hpp"
-#include "store.hpp"
+#include "cow_cache/detail/oid_set.hpp"
+#include "cow_cache/detail/reclaim/read_log.hpp"
+#include "cow_cache/detail/record/record.hpp"
+#include "cow_cache/detail/record/reference_watch.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
 #include "write_set.hpp"
 
 namespace cow {

@@ -28,10 +28,10 @@
 #include <vector>
 
 #include "commit_request.hpp"
-#include "detail/pause.hpp"
-#include "errors.hpp"
+#include "cow_cache/detail/pause.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
 #include "recent_writes.hpp"
-#include "store.hpp"
 #include "write_set.hpp"
 
 namespace cow {

@@ -26,9 +26,9 @@
 #include <utility>
 #include <vector>
 
-#include "detail/reference_watch.hpp"
-#include "errors.hpp"
-#include "store.hpp"
+#include "cow_cache/detail/record/reference_watch.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
 
 namespace cow {
 

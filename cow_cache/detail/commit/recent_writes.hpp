@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "types.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

@@ -8,8 +8,8 @@
 
 #include <string>
 
-#include "../errors.hpp"
-#include "../store.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
 
 namespace cow::detail {
 

@@ -23,10 +23,10 @@
 #include <new>
 #include <vector>
 
-#include "../errors.hpp"
-#include "../types.hpp"
-#include "../write_set.hpp"
-#include "visibility.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
+#include "write_set.hpp"
 
 namespace cow::detail {
 

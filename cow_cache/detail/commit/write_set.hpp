@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "errors.hpp"
-#include "state.hpp"
-#include "state_memory.hpp"
-#include "types.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

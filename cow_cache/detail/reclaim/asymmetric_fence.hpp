@@ -29,7 +29,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "sanitizers.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
 
 namespace cow::detail {
 

@@ -6,8 +6,8 @@
 // created or loaded together lie together, and are read together: in the bitmap they share a cache line.
 #pragma once
 
-#include "../state_memory.hpp"
 #include "asymmetric_fence.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 #include "log_table.hpp"
 
 namespace cow::detail {

@@ -14,8 +14,8 @@
 #include <bit>
 #include <cstring>
 
-#include "../state_memory.hpp"
 #include "asymmetric_fence.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 #include "log_table.hpp"
 
 namespace cow::detail {

@@ -21,8 +21,8 @@
 #include <mutex>
 #include <span>
 
-#include "state_chain.hpp"
-#include "state_memory.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 
 namespace cow {
 

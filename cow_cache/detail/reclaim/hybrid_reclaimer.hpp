@@ -43,11 +43,11 @@
 #include <new>
 #include <utility>
 
-#include "detail/thread_number.hpp"
+#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 #include "reclaimer.hpp"
 #include "retire_list.hpp"
-#include "state_factory.hpp"
-#include "state_memory.hpp"
+#include "thread_number.hpp"
 #include "transaction_registry.hpp"
 
 namespace cow {

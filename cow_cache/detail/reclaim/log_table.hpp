@@ -18,8 +18,8 @@
 #include <cstdint>
 #include <new>
 
-#include "sanitizers.hpp"
-#include "visibility.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/detail/visibility.hpp"
 
 namespace cow::detail {
 

@@ -13,8 +13,8 @@
 //
 //  4. An index, if there is one, knows for every object in the log a state of it.
 //
-// A log begins as a hash set of handles (detail/handle_log.hpp), and becomes a bitmap (detail/bit_log.hpp) when it is
-// not small and its states lie close together.
+// A log begins as a hash set of handles (detail/reclaim/handle_log.hpp), and becomes a bitmap
+// (detail/reclaim/bit_log.hpp) when it is not small and its states lie close together.
 #pragma once
 
 #include <algorithm>
@@ -27,9 +27,9 @@
 #include <new>
 #include <utility>
 
-#include "detail/bit_log.hpp"
-#include "detail/handle_log.hpp"
-#include "detail/state_index.hpp"
+#include "bit_log.hpp"
+#include "handle_log.hpp"
+#include "state_index.hpp"
 #include "transaction_slot.hpp"
 
 namespace cow {

@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <memory>
 
-#include "state.hpp"
-#include "state_chain.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
 
 namespace cow {
 

@@ -17,8 +17,8 @@
 #include <new>
 #include <utility>
 
-#include "detail/sanitizers.hpp"
-#include "state_chain.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
 
 namespace cow {
 

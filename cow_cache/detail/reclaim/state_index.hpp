@@ -15,9 +15,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "../state.hpp"
-#include "../state_memory.hpp"
-#include "../types.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow::detail {
 

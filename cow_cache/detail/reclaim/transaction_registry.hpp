@@ -55,14 +55,14 @@
 #include <utility>
 #include <vector>
 
-#include "detail/asymmetric_fence.hpp"
-#include "detail/visibility.hpp"
-#include "errors.hpp"
+#include "asymmetric_fence.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
 #include "held_states.hpp"
 #include "read_log.hpp"
-#include "state_chain.hpp"
 #include "transaction_slot.hpp"
-#include "types.hpp"
 
 namespace cow {
 

@@ -21,9 +21,9 @@
 #include <memory>
 #include <vector>
 
-#include "detail/log_table.hpp"
-#include "detail/oid_set.hpp"
-#include "detail/pause.hpp"
+#include "cow_cache/detail/oid_set.hpp"
+#include "cow_cache/detail/pause.hpp"
+#include "log_table.hpp"
 
 namespace cow {
 

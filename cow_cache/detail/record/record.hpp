@@ -26,13 +26,13 @@
 #include <string_view>
 #include <type_traits>
 
-#include "codec.hpp"
-#include "detail/message_check.hpp"
-#include "detail/round_trip.hpp"
-#include "detail/unpacking.hpp"
-#include "errors.hpp"
-#include "heap_bytes.hpp"
-#include "state.hpp"
+#include "cow_cache/codec.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/heap_bytes.hpp"
+#include "message_check.hpp"
+#include "round_trip.hpp"
+#include "unpacking.hpp"
 
 namespace cow {
 

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "../types.hpp"
-#include "visibility.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow::detail {
 

@@ -36,7 +36,7 @@
 #include <utility>
 #include <vector>
 
-#include "../ref.hpp"
+#include "cow_cache/ref.hpp"
 #include "time_points.hpp"
 
 namespace cow {
@@ -50,7 +50,7 @@ template <class T>
 inline constexpr bool kMayBeElement = sizeof(T) <= kMostElementBytes;
 
 /// Specialise it with `true` for a container that comes back in another order, as hash tables do. Such containers are
-/// compared as sets (detail/round_trip.hpp).
+/// compared as sets (detail/record/round_trip.hpp).
 template <class T>
 inline constexpr bool kUnordered = false;
 template <class... A>

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "../types.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

@@ -19,7 +19,7 @@
 #include <new>
 #include <optional>
 
-#include "../types.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

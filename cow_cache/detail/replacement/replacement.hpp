@@ -6,11 +6,11 @@
 #include <memory>
 #include <stdexcept>
 
-#include "replacement/adaptive.hpp"
-#include "replacement/clock.hpp"
-#include "replacement/policy.hpp"
-#include "replacement/s3_fifo.hpp"
-#include "replacement/sieve.hpp"
+#include "adaptive.hpp"
+#include "clock.hpp"
+#include "policy.hpp"
+#include "s3_fifo.hpp"
+#include "sieve.hpp"
 
 namespace cow {
 

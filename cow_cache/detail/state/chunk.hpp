@@ -1,6 +1,6 @@
 // A chunk: a run of slots of one size class, and which of them are free.
 //
-// Thread safety: everything REQUIRES the mutex of the class's depot (state_depot.hpp), but for the constants and `empty`.
+// Thread safety: everything REQUIRES the mutex of the class's depot (depot.hpp), but for the constants and `empty`.
 //
 // Invariants:
 //  1. A chunk keeps its addresses and its class for ever.
@@ -15,8 +15,8 @@
 #include <span>
 #include <vector>
 
-#include "../size_classes.hpp"
-#include "../state.hpp"
+#include "size_classes.hpp"
+#include "state.hpp"
 
 namespace cow::detail {
 

@@ -21,8 +21,8 @@
 #include <mutex>
 #include <span>
 
-#include "state_chunk.hpp"
-#include "state_range.hpp"
+#include "chunk.hpp"
+#include "range.hpp"
 
 namespace cow::detail {
 

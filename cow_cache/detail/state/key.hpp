@@ -20,10 +20,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "detail/spelled_name.hpp"
-#include "detail/visibility.hpp"
-#include "errors.hpp"
-#include "types.hpp"
+#include "cow_cache/detail/spelled_name.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/types.hpp"
 
 namespace cow {
 

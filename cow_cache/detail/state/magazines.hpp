@@ -15,8 +15,8 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "../size_classes.hpp"
-#include "../state.hpp"
+#include "size_classes.hpp"
+#include "state.hpp"
 
 namespace cow::detail {
 

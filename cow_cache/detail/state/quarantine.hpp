@@ -12,9 +12,9 @@
 #include <mutex>
 #include <new>
 
-#include "../size_classes.hpp"
-#include "../state.hpp"
-#include "visibility.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "size_classes.hpp"
+#include "state.hpp"
 
 namespace cow::detail {
 

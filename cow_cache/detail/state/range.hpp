@@ -22,10 +22,10 @@
 #include <new>
 #include <string>
 
-#include "../errors.hpp"
-#include "../size_classes.hpp"
-#include "sanitizers.hpp"
-#include "state_chunk.hpp"
+#include "chunk.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/errors.hpp"
+#include "size_classes.hpp"
 
 namespace cow::detail {
 

@@ -21,10 +21,10 @@
 #include <string>
 #include <string_view>
 
-#include "detail/spelled_name.hpp"
-#include "detail/visibility.hpp"
+#include "cow_cache/detail/spelled_name.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/types.hpp"
 #include "key.hpp"
-#include "types.hpp"
 
 namespace cow {
 

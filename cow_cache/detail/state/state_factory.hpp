@@ -19,16 +19,16 @@
 #include <new>
 #include <utility>
 
-#include "detail/heap_meter.hpp"
-#include "detail/quarantine.hpp"
-#include "detail/sanitizers.hpp"
-#include "errors.hpp"
-#include "record.hpp"
+#include "cow_cache/detail/commit/write_set.hpp"
+#include "cow_cache/detail/record/record.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store.hpp"
+#include "cow_cache/types.hpp"
+#include "heap_meter.hpp"
+#include "quarantine.hpp"
 #include "state.hpp"
 #include "state_memory.hpp"
-#include "store.hpp"
-#include "types.hpp"
-#include "write_set.hpp"
 
 namespace cow {
 

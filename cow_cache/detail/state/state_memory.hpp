@@ -11,8 +11,8 @@
 //  3. Slots start on a cache line, and none lies at a multiple of 2^37, so `handle_of` is unique and neither 0 nor 1.
 //
 // The design follows Bonwick's slabs and magazines (USENIX ATC 2001): a thread keeps a few free slots of each class for
-// itself and trades them with the class's depot in batches. The depot (detail/state_depot.hpp) knows of each chunk which
-// slots are free, so it sees when one is empty and gives it back to the system.
+// itself and trades them with the class's depot in batches. The depot (detail/state/depot.hpp) knows of each chunk
+// which slots are free, so it sees when one is empty and gives it back to the system.
 //
 // The only allocation that may end the program is glibc's own, a few bytes when a thread first uses its magazines: without them
 // its destructor could not be registered, and glibc aborts (__cxa_thread_atexit).
@@ -29,11 +29,11 @@
 #include <span>
 #include <utility>
 
-#include "detail/magazines.hpp"
-#include "detail/sanitizers.hpp"
-#include "detail/state_depot.hpp"
-#include "detail/state_range.hpp"
-#include "detail/visibility.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "depot.hpp"
+#include "magazines.hpp"
+#include "range.hpp"
 #include "size_classes.hpp"
 #include "state.hpp"
 
@@ -118,8 +118,8 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   /// Calls `visit(StateHeader&)` for the slots among the `slots` positions from position `hand` on, in address order, and
   /// returns where to go on (wrapping at the end). Stops early when a visit returns false. The headers may be dead, or die
   /// and be reborn meanwhile. Empty chunks are passed over, so memory that was given back stays so. For policies that go round
-  /// through the memory (bench/caches): new chunks may appear at any address meanwhile, so a sweep of all positions need not
-  /// meet every state. A cache that must meet all of its states walks its table.
+  /// through the memory (bench/baselines): new chunks may appear at any address meanwhile, so a sweep of all positions
+  /// need not meet every state. A cache that must meet all of its states walks its table.
   template <class Visitor>
   std::size_t sweep(std::size_t hand, std::size_t slots, Visitor&& visit) {
     std::size_t end = range_.used();
@@ -191,7 +191,7 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
     return *memory;
   }
 
-  /// Lets the thread keep slots (detail/magazines.hpp). False: the thread is ending.
+  /// Lets the thread keep slots (detail/state/magazines.hpp). False: the thread is ending.
   [[gnu::noinline]] bool open(Magazines& magazines) noexcept {
     if (magazines.has_ended) return false;
     thread_local Closing closing;

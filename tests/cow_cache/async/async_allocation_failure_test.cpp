@@ -6,8 +6,8 @@
 #include <span>
 #include <thread>
 
-#include "allocation_failure_testing.hpp"
-#include "cow_cache/async/async.hpp"
+#include "cow_cache/async.hpp"
+#include "tests/cow_cache/allocation_failure_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -1,5 +1,5 @@
 // Reads without blocking: hits inline, misses off the loop, one load for all, any completion token.
-#include "async_testing.hpp"  // first: Boost 1.74's awaitable.hpp forgets <utility>
+#include "tests/support/async_testing.hpp"  // first: Boost 1.74's awaitable.hpp forgets <utility>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -9,7 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <future>
 
-#include "counted_new.hpp"
+#include "tests/support/counted_new.hpp"
 
 namespace cow::testing {
 namespace {

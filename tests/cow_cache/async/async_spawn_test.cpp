@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 namespace cow::testing {
 namespace {

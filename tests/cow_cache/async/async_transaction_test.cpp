@@ -1,7 +1,7 @@
 // Transactions of coroutines: commits, conflicts, cancellation, deadlines, bounds, calls outside, periodic calls.
 #include <boost/asio/detached.hpp>
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 namespace cow::testing {
 namespace {

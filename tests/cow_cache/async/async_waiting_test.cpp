@@ -6,7 +6,7 @@
 #include <future>
 #include <latch>
 
-#include "async_testing.hpp"
+#include "tests/support/async_testing.hpp"
 
 namespace cow::testing {
 namespace {

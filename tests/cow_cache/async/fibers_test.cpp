@@ -8,9 +8,9 @@
 #include <limits>
 #include <optional>
 
-#include "async_testing.hpp"
-#include "counted_new.hpp"
-#include "cow_cache/async/fibers.hpp"
+#include "cow_cache/fibers.hpp"
+#include "tests/support/async_testing.hpp"
+#include "tests/support/counted_new.hpp"
 
 namespace cow::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <string>
 
-#include "cow_cache/async/async.hpp"
+#include "cow_cache/async.hpp"
 #include "cow_cache/cow_cache.hpp"
 
 struct Account {

@@ -3,7 +3,7 @@
 #include <future>
 #include <memory>
 
-#include "cache_testing.hpp"
+#include "tests/support/cache_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "cache_testing.hpp"
+#include "tests/support/cache_testing.hpp"
 
 namespace cow::testing {
 namespace {

@@ -1,5 +1,5 @@
 // The oid table: every oid finds its state and no other, whatever comes and goes; as large as what it holds.
-#include "cow_cache/oid_table.hpp"
+#include "cow_cache/detail/cache/oid_table.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cow_cache/load_ticket.hpp"
+#include "cow_cache/detail/cache/load_ticket.hpp"
 
 namespace cow {
 namespace {

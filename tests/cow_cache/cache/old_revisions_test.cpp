@@ -16,8 +16,8 @@
 
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
-#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 namespace cow {
 namespace {

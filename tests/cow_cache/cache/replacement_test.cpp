@@ -1,5 +1,5 @@
 // The replacement policies: what leaves first, what is kept, and what they cost while they decide.
-#include "cow_cache/replacement.hpp"
+#include "cow_cache/detail/replacement/replacement.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
-#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 namespace cow {
 namespace {

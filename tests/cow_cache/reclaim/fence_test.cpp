@@ -1,11 +1,11 @@
 // The asymmetric fence on the machine at hand: what it promises holds, and what is taken away from it is missed soon (the
-// broken variant stops as soon as it went wrong). The functions are those of detail/asymmetric_fence.hpp; the few lines
-// around them are the read path and the deep scan reduced to one state.
+// broken variant stops as soon as it went wrong). The functions are those of detail/reclaim/asymmetric_fence.hpp; the
+// few lines around them are the read path and the deep scan reduced to one state.
 //
 // x86 reorders only a store with a later load, so this can catch a missing heavy fence. A look before the log is not caught
 // reliably here, for its window is some instructions wide: the models do (tests/models). Weaker orders of single accesses
 // are for relacy (tests/models/relacy) and ThreadSanitizer.
-#include "cow_cache/detail/asymmetric_fence.hpp"
+#include "cow_cache/detail/reclaim/asymmetric_fence.hpp"
 
 #include <gtest/gtest.h>
 

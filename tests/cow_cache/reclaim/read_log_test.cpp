@@ -1,5 +1,5 @@
 // The read log: every state once, nothing lost by growing, and nothing that a scanner could miss.
-#include "cow_cache/read_log.hpp"
+#include "cow_cache/detail/reclaim/read_log.hpp"
 
 #include <gtest/gtest.h>
 

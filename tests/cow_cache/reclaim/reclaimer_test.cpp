@@ -1,6 +1,6 @@
 // The reclaimer: memory comes back as soon as nobody can read it, and not before, whoever sleeps and on whatever
 // thread.
-#include "cow_cache/hybrid_reclaimer.hpp"
+#include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,10 +19,10 @@
 #include <thread>
 #include <vector>
 
+#include "cow_cache/detail/reclaim/read_log.hpp"
+#include "cow_cache/detail/reclaim/transaction_registry.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
-#include "cow_cache/read_log.hpp"
-#include "cow_cache/state_memory.hpp"
-#include "cow_cache/transaction_registry.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 #include "reclaimer_testing.hpp"
 
 namespace cow {

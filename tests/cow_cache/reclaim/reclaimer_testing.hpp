@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 
-#include "cow_cache/hybrid_reclaimer.hpp"
-#include "cow_cache/read_log.hpp"
-#include "cow_cache/state_memory.hpp"
-#include "cow_cache/transaction_registry.hpp"
+#include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
+#include "cow_cache/detail/reclaim/read_log.hpp"
+#include "cow_cache/detail/reclaim/transaction_registry.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 
 namespace cow::testing {
 

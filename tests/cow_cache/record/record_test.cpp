@@ -1,5 +1,5 @@
 // Records: what goes in comes out, over changes of the schema too; what was damaged is refused by name, never misread.
-#include "cow_cache/record.hpp"
+#include "cow_cache/detail/record/record.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
-#include "forwarding_store.hpp"
 #include "persistence/memory_store.hpp"
+#include "tests/support/forwarding_store.hpp"
 
 namespace cow {
 namespace {

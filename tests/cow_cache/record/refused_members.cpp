@@ -15,7 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cow_cache/record.hpp"
+#include "cow_cache/detail/record/record.hpp"
 
 struct Other {
   int number = 0;

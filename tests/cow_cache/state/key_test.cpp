@@ -1,5 +1,5 @@
 // Keys: types and caches that must not be taken for each other, and what happens when the numbers run out.
-#include "cow_cache/key.hpp"
+#include "cow_cache/detail/state/key.hpp"
 
 #include <gtest/gtest.h>
 

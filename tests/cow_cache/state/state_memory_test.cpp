@@ -1,5 +1,5 @@
 // The memory of states: what an address is once, it is for ever; nothing is lost, nothing is handed out twice.
-#include "cow_cache/state_memory.hpp"
+#include "cow_cache/detail/state/state_memory.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

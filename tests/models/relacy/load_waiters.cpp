@@ -1,5 +1,5 @@
 // Waiters at a load ticket under the C++ memory model: a transcription of LoadTicket::subscribe and finish
-// (cow_cache/load_ticket.hpp), with their memory orders.
+// (cow_cache/detail/cache/load_ticket.hpp), with their memory orders.
 //
 // Two coroutines' readers subscribe while the loader finishes. Each is either refused, or resumed exactly once, by the
 // loader. What a waiter holds is no atomic: a loader that resumes it without having synchronised is a data race, which

@@ -1,5 +1,5 @@
-// Log, then look, under the C++ memory model: the functions of detail/asymmetric_fence.hpp themselves, in their symmetric
-// mode (relacy has no membarrier; reclamation.pml models the asymmetric one).
+// Log, then look, under the C++ memory model: the functions of detail/reclaim/asymmetric_fence.hpp themselves, in their
+// symmetric mode (relacy has no membarrier; reclamation.pml models the asymmetric one).
 //
 // A reader logs a state and looks at its key, a reclaimer kills the state, reads the log, frees the state if nobody holds
 // it, and uses the slot again for the same object. The value is no atomic: to use it while it is freed or built is a data
@@ -8,7 +8,7 @@
 
 // The symmetric mode is the one that ThreadSanitizer gets.
 #define __SANITIZE_THREAD__ 1  // NOLINT(bugprone-reserved-identifier)
-#include "cow_cache/detail/asymmetric_fence.hpp"
+#include "cow_cache/detail/reclaim/asymmetric_fence.hpp"
 
 namespace {
 

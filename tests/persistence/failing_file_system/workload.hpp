@@ -18,9 +18,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "../store_testing.hpp"
 #include "cow_cache/errors.hpp"
 #include "persistence/rocksdb_store.hpp"
+#include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 
