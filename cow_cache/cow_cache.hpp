@@ -12,6 +12,7 @@
 #include "database.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
+#include "options.hpp"
 #include "ref.hpp"
 #include "store.hpp"
 #include "transaction.hpp"

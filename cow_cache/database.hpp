@@ -26,6 +26,7 @@
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/store_latch.hpp"
 #include "isolation.hpp"
+#include "options.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
 #include "transaction.hpp"

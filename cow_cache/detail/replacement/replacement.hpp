@@ -8,14 +8,12 @@
 
 #include "adaptive.hpp"
 #include "clock.hpp"
+#include "cow_cache/options.hpp"
 #include "policy.hpp"
 #include "s3_fifo.hpp"
 #include "sieve.hpp"
 
 namespace cow {
-
-/// bench/simulator compares them; docs/design.md has the figures that chose the default.
-enum class Replacement { adaptive, clock, s3_fifo, sieve };
 
 /// An empty policy. Throws std::invalid_argument for what is none of the enumeration.
 inline std::unique_ptr<ReplacementPolicy> make_replacement_policy(Replacement replacement) {
