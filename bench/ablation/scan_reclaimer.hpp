@@ -21,7 +21,7 @@
 #include "cow_cache/detail/reclaim/retire_list.hpp"
 #include "cow_cache/detail/reclaim/thread_number.hpp"
 #include "cow_cache/detail/reclaim/transaction_registry.hpp"
-#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 
 namespace cow::bench {
 

@@ -20,7 +20,7 @@
 #include "cow_cache/detail/reclaim/reclaimer.hpp"
 #include "cow_cache/detail/reclaim/retire_list.hpp"
 #include "cow_cache/detail/reclaim/thread_number.hpp"
-#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 #include "scheme.hpp"
 
 // urcu/call-rcu.h declares them for the flavour that is included first only.

@@ -32,8 +32,9 @@
 #include <vector>
 
 #include "cow_cache/detail/commit/write_set.hpp"
+#include "cow_cache/detail/record/decode.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 #include "cow_cache/detail/state/state.hpp"
-#include "cow_cache/detail/state/state_factory.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/ref.hpp"
 #include "cow_cache/types.hpp"

@@ -26,7 +26,9 @@
 
 #include "bounded_map.hpp"
 #include "cow_cache/database.hpp"
-#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/commit/write_set.hpp"
+#include "cow_cache/detail/record/decode.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 
 namespace cow::bench {
 

@@ -37,10 +37,12 @@
 #include <utility>
 
 #include "build_scope.hpp"
+#include "cow_cache/detail/commit/write_set.hpp"
 #include "cow_cache/detail/oid_set.hpp"
 #include "cow_cache/detail/pause.hpp"
 #include "cow_cache/detail/reclaim/read_log.hpp"
-#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/record/decode.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 #include "shared_cache.hpp"
 
 namespace cow {

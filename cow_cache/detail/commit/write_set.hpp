@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "cow_cache/detail/state/lifecycle.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/state/state_memory.hpp"
 #include "cow_cache/errors.hpp"
@@ -118,5 +119,27 @@ class WriteSet {
       index_;  // none for few entries: most transactions write nothing, and begin and end all the time
   bool frozen_ = false;
 };
+
+/// Adds an entry to a write set, or destroys its state and throws std::bad_alloc.
+[[gnu::always_inline]] inline WriteSetEntry& add_write(WriteSet& writes, Oid oid, StateHeader& state) {
+  try {
+    return writes.add(oid, state);
+  } catch (...) {
+    destroy_state(state);
+    throw;
+  }
+}
+
+/// What an active transaction itself has made of an object; null: nothing. Throws NullReferenceError,
+/// DanglingReferenceError if it has erased the object, TypeMismatchError.
+inline WriteSetEntry* find_own_write(WriteSet& writes, Oid oid, const TypeOperations& operations, Tid snapshot) {
+  if (!oid) throw NullReferenceError(operations.name);
+  if (writes.empty()) return nullptr;
+  WriteSetEntry* entry = writes.find(oid);
+  if (entry == nullptr) return nullptr;
+  if (entry->erased) throw DanglingReferenceError(oid, snapshot, true);
+  check_type(*entry->state, oid, operations);
+  return entry;
+}
 
 }  // namespace cow

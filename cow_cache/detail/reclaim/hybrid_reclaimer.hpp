@@ -43,7 +43,7 @@
 #include <new>
 #include <utility>
 
-#include "cow_cache/detail/state/state_factory.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 #include "cow_cache/detail/state/state_memory.hpp"
 #include "reclaimer.hpp"
 #include "retire_list.hpp"

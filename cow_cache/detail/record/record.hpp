@@ -329,15 +329,6 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
 
 }  // namespace detail
 
-namespace detail {
-
-inline std::uint32_t charge_of(std::size_t slot_bytes, std::size_t heap_bytes) noexcept {
-  return static_cast<std::uint32_t>(
-      std::min<std::size_t>(slot_bytes + heap_bytes, std::numeric_limits<std::uint32_t>::max()));
-}
-
-}  // namespace detail
-
 /// The operations of T: one table, or one for each shared library (`same_type`).
 template <class T>
 inline constexpr TypeOperations type_operations{

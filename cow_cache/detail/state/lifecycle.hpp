@@ -1,31 +1,24 @@
-// Making and unmaking of states that no other transaction knows yet: from records, as clones, new, as tombstones.
+// The life of a state that no other transaction knows yet, or any more: built, cloned, charged, destroyed.
 //
-// Thread safety: all functions may be called from any thread; a state and a write set belong to one caller at a time.
+// Thread safety: all functions may be called from any thread; a state belongs to one caller at a time.
 //
 // Invariants:
-//  1. What comes out of here is dead (key 0) and complete but for its key: the caller publishes it.
-//  2. When a function throws, the slot it took has gone back and the write set is unchanged.
+//  1. What is built is dead (key 0) and complete but for its key: the caller publishes it.
+//  2. When a function throws, the slot that it took has gone back.
 //  3. A state's charge is its slot plus its heap members, as of when it was decoded or committed. It never changes while
 //     others know the state.
-//  4. A type has its number in keys (key.hpp), which takes memory, before there is a state of it: publishing cannot fail.
 #pragma once
-
-#include <cxxabi.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
+#include <limits>
 #include <utility>
 
-#include "cow_cache/detail/commit/write_set.hpp"
-#include "cow_cache/detail/record/record.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
 #include "cow_cache/errors.hpp"
-#include "cow_cache/store.hpp"
 #include "cow_cache/types.hpp"
-#include "heap_meter.hpp"
 #include "quarantine.hpp"
 #include "state.hpp"
 #include "state_memory.hpp"
@@ -70,60 +63,13 @@ StateHeader& build_state(const TypeOperations& operations, Construct&& construct
   return state;
 }
 
+inline std::uint32_t charge_of(std::size_t slot_bytes, std::size_t heap_bytes) noexcept {
+  return static_cast<std::uint32_t>(
+      std::min<std::size_t>(slot_bytes + heap_bytes, std::numeric_limits<std::uint32_t>::max()));
+}
+
 inline void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
-  state.charge.store(detail::charge_of(size_classes::bytes_of(state.size_class), heap_bytes),
-                     std::memory_order_relaxed);
-}
-
-/// What the value says. To ask it runs user code, which may throw: then the sum is not complete, and the object is none the worse.
-inline HeapSum heap_bytes_of(const StateHeader& state) {
-  HeapSum sum;
-  try {
-    state.operations->add_heap_bytes(state, sum);
-  } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
-    throw;
-  } catch (...) {
-    sum.note_unknown();
-  }
-  return sum;
-}
-
-/// Charges a state that a program may have changed with what its value says that it has on the heap. Where that is not
-/// all: with the last charge at least, and with its record if that is more than the value itself holds.
-inline void weigh(StateHeader& state, std::size_t record_bytes) {
-  HeapSum sum = heap_bytes_of(state);
-  std::size_t heap_bytes = sum.bytes();
-  if (!sum.complete()) {
-    std::size_t slot_bytes = size_classes::bytes_of(state.size_class);
-    std::size_t charge = state.charge.load(std::memory_order_relaxed);
-    heap_bytes = std::max(heap_bytes, charge - slot_bytes);
-    if (record_bytes > state.operations->state_bytes - sizeof(StateHeader))
-      heap_bytes = std::max(heap_bytes, record_bytes);
-  }
-  set_charge(state, heap_bytes);
-}
-
-/// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
-inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
-  (void)(revision.erased ? erased_operations : operations).type_bits();  // invariant 4
-  detail::ScratchZone::prepare();
-  detail::HeapMeter meter;
-  StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
-    raw.operations->decode(raw, revision.record, oid, revision.begin);
-  });
-  HeapSum sum;
-  try {
-    sum = heap_bytes_of(state);
-  } catch (...) {
-    destroy_state(state);
-    throw;
-  }
-  // What was allocated is all, but for what the allocator adds; without a count the record must do for what is not known.
-  std::size_t at_least = meter.counts() ? meter.kept() : sum.complete() ? 0 : revision.record.size();
-  set_charge(state, std::max(sum.bytes(), at_least));
-  state.begin.store(revision.begin.value, std::memory_order_relaxed);
-  state.end.store(revision.end.value, std::memory_order_relaxed);
-  return state;
+  state.charge.store(charge_of(size_classes::bytes_of(state.size_class), heap_bytes), std::memory_order_relaxed);
 }
 
 /// A copy of a state's value in a state of its own; its heap members are weighed when it is committed.
@@ -133,50 +79,11 @@ inline StateHeader& clone_state(const StateHeader& base) {
   return clone;
 }
 
-/// A state around a new value; its heap members are weighed when it is committed.
-template <class T>
-StateHeader& new_state(T&& value) {
-  (void)type_bits<T>();  // invariant 4
-  StateHeader& state =
-      build_state(type_operations<T>, [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(std::forward<T>(value)); });
-  set_charge(state, 0);
-  return state;
-}
-
-inline StateHeader& new_tombstone() {
-  (void)erased_operations.type_bits();  // invariant 4
-  StateHeader& state = build_state(erased_operations, [](StateHeader&) {});
-  set_charge(state, 0);
-  return state;
-}
-
-/// Adds an entry to a write set, or destroys its state and throws std::bad_alloc.
-[[gnu::always_inline]] inline WriteSetEntry& add_write(WriteSet& writes, Oid oid, StateHeader& state) {
-  try {
-    return writes.add(oid, state);
-  } catch (...) {
-    destroy_state(state);
-    throw;
-  }
-}
-
 /// Throws TypeMismatchError unless the state is of the type.
 inline void check_type(const StateHeader& state, Oid oid, const TypeOperations& operations) {
   if (same_type(*state.operations, operations)) return;
   Tid begin{state.begin.load(std::memory_order_relaxed)};
   throw TypeMismatchError(oid, begin, operations.name, state.operations->name);
-}
-
-/// What an active transaction itself has made of an object; null: nothing. Throws NullReferenceError,
-/// DanglingReferenceError if it has erased the object, TypeMismatchError.
-inline WriteSetEntry* find_own_write(WriteSet& writes, Oid oid, const TypeOperations& operations, Tid snapshot) {
-  if (!oid) throw NullReferenceError(operations.name);
-  if (writes.empty()) return nullptr;
-  WriteSetEntry* entry = writes.find(oid);
-  if (entry == nullptr) return nullptr;
-  if (entry->erased) throw DanglingReferenceError(oid, snapshot, true);
-  check_type(*entry->state, oid, operations);
-  return entry;
 }
 
 }  // namespace cow
