@@ -162,7 +162,7 @@ class BasicDatabase {
   /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
   void create_root(Store& store) {
     std::string record;
-    encode_record(RootDirectory{}, record);
+    detail::encode_record(RootDirectory{}, record);
     ObjectWrite root{.oid = kRootOid, .record = record};
     TransactionWrite first{.tid = Tid{1}, .objects = {&root, 1}};
     store.commit({&first, 1});
@@ -171,13 +171,13 @@ class BasicDatabase {
 
   Isolation isolation_ = Isolation::snapshot;
   detail::StoreLatch latch_;  // first: nothing of a store that is another's is touched, and it is let go last
-  Committer committer_;
-  OidPool oids_;
+  detail::Committer committer_;
+  detail::OidPool oids_;
   Cache cache_;
 };
 
 /// The database that this library is for.
-using Database = BasicDatabase<SharedCache>;
+using Database = BasicDatabase<detail::SharedCache>;
 using Transaction = Database::Transaction;
 
 }  // namespace cow

@@ -22,7 +22,7 @@ struct CacheOptions {
   /// (docs/decisions/007-addresses-of-states.md).
   std::size_t cache_bytes = std::size_t{256} << 20;
   std::size_t limbo_bytes = std::size_t{512} << 10;  ///< retired bytes that may accumulate before read logs are scanned
-  MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
+  detail::MakeReclaimer reclaimer = nullptr;  ///< gives memory back in another way, to compare; null: HybridReclaimer
   Replacement replacement = Replacement::adaptive;  ///< which objects leave when the budget is used up
 };
 

@@ -29,10 +29,10 @@ class Ref {
 
   Ref() noexcept = default;
   /// Throws OidRangeError above `kMaxOid`: the bits there would change which cache the reference means.
-  explicit Ref(Oid oid) : identity_(oid ? oid.value | type_bits<T>() : 0) {
+  explicit Ref(Oid oid) : identity_(oid ? oid.value | detail::type_bits<T>() : 0) {
     if (oid > kMaxOid) throw OidRangeError(oid);
   }
-  Ref(Oid oid, StateHeader& hint) : Ref(oid) { set_hint(hint); }
+  Ref(Oid oid, detail::StateHeader& hint) : Ref(oid) { set_hint(hint); }
 
   Ref(const Ref& other) noexcept : identity_(other.identity_), hint_(other.hint_.load(std::memory_order_relaxed)) {}
   Ref& operator=(const Ref& other) noexcept {
@@ -41,7 +41,7 @@ class Ref {
     return *this;
   }
 
-  Oid oid() const noexcept { return oid_in(identity_); }
+  Oid oid() const noexcept { return detail::oid_in(identity_); }
   explicit operator bool() const noexcept { return identity_ != 0; }
 
   friend bool operator==(const Ref& a, const Ref& b) noexcept { return a.identity_ == b.identity_; }
@@ -52,10 +52,11 @@ class Ref {
 
   /// For caches: the guess, and its repair. Relaxed: the guess carries no promise, the header that it points at is
   /// checked with an acquire load of its key, which pairs with the release store that published it.
-  StateHeader* hint() const noexcept { return state_at(hint_.load(std::memory_order_relaxed)); }
-  void set_hint(StateHeader& state) const noexcept {
-    if ((identity_ & kTypeMask) == kUnnumberedType) return;  // such a key would not tell one type from another
-    hint_.store(value_address(state), std::memory_order_relaxed);
+  detail::StateHeader* hint() const noexcept { return detail::state_at(hint_.load(std::memory_order_relaxed)); }
+  void set_hint(detail::StateHeader& state) const noexcept {
+    if ((identity_ & detail::kTypeMask) == detail::kUnnumberedType)
+      return;  // such a key would not tell one type from another
+    hint_.store(detail::value_address(state), std::memory_order_relaxed);
   }
 
  private:

@@ -79,7 +79,7 @@ class BasicTransaction {
   /// resumed when that load has ended. REQUIRES, if it returns null: the caller touches this transaction no more, for
   /// the waiter may be using it already.
   template <class T>
-  const T* read_or_subscribe(const cow::Ref<T>& reference, LoadWaiter& waiter) requires kReadsWithoutWaiting {
+  const T* read_or_subscribe(const cow::Ref<T>& reference, detail::LoadWaiter& waiter) requires kReadsWithoutWaiting {
     return reader_.read_or_subscribe(reference, writes_, waiter);
   }
 
@@ -182,8 +182,8 @@ class BasicTransaction {
     try {
       if (outer != nullptr) [[unlikely]]
         outer->require_apart(database_, this, writes_);
-      OidPool& oids = database_->oids_;
-      CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
+      detail::OidPool& oids = database_->oids_;
+      detail::CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
       if (!request.unsure_references().empty()) [[unlikely]]
         oids.require_committed(request.unsure_references());
       if constexpr (requires { database_->cache_.prepare(writes_); }) database_->cache_.prepare(writes_);
@@ -214,7 +214,7 @@ class BasicTransaction {
     }
   }
 
-  ReadSet reads_to_validate() const noexcept {
+  detail::ReadSet reads_to_validate() const noexcept {
     if constexpr (kCanBeSerializable) {
       if (isolation_ == Isolation::serializable) return {&reader_.read_log(), reader_.absent()};
     }
@@ -222,16 +222,16 @@ class BasicTransaction {
   }
 
   /// See TransactFrame::Meets.
-  static Oid meets(void* transaction, WriteSet& inner) {
+  static Oid meets(void* transaction, detail::WriteSet& inner) {
     auto& self = *static_cast<BasicTransaction*>(transaction);
     if (!self.active()) return {};  // moved away
-    for (const WriteSetEntry& entry : inner) {
+    for (const detail::WriteSetEntry& entry : inner) {
       if (self.writes_.find(entry.oid) != nullptr) return entry.oid;
     }
     Oid met{};
-    if (ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
-      reads.log->for_each([&](StateHandle handle) {
-        Oid oid = StateMemory::instance().state_of(handle)->oid();
+    if (detail::ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
+      reads.log->for_each([&](detail::StateHandle handle) {
+        Oid oid = detail::StateMemory::instance().state_of(handle)->oid();
         if (oid && inner.find(oid) != nullptr) met = oid;
       });
       if (reads.absent != nullptr) {
@@ -247,7 +247,7 @@ class BasicTransaction {
   Isolation isolation_;
   detail::TransactFrame* frame_ = nullptr;  // of the call of `transact` that it is the transaction of, if it is
   typename Cache::Reader reader_;
-  WriteSet writes_;
+  detail::WriteSet writes_;
 };
 
 }  // namespace cow

@@ -25,6 +25,16 @@
 
 namespace cow::bench {
 
+using cow::detail::destroy_state;
+using cow::detail::handle_of;
+using cow::detail::Reclaimer;
+using cow::detail::StateChain;
+using cow::detail::StateHandle;
+using cow::detail::StateHandleHash;
+using cow::detail::StateHeader;
+using cow::detail::TransactionRegistry;
+using cow::detail::TransactionSlot;
+
 class ScanReclaimer final : public Reclaimer {
  public:
   ScanReclaimer(TransactionRegistry& registry, std::size_t) : registry_(registry) {}

@@ -15,7 +15,7 @@ namespace cow::bench {
 struct Scheme {
   std::string_view name;
   std::string_view about;
-  MakeReclaimer make;
+  cow::detail::MakeReclaimer make;
   void (*enter_thread)() = [] {};
   void (*leave_thread)() = [] {};
   void (*begin)() = [] {};  ///< before a transaction begins

@@ -6,6 +6,12 @@
 #include "scheme.hpp"
 
 namespace cow::bench {
+
+using cow::detail::HybridReclaimer;
+using cow::detail::Reclaimer;
+using cow::detail::StateChain;
+using cow::detail::TransactionRegistry;
+
 namespace {
 
 /// Frees nothing, ever: what freeing costs is the distance to it.

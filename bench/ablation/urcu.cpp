@@ -28,6 +28,15 @@ extern "C" void urcu_qsbr_call_rcu(rcu_head* head, void (*function)(rcu_head* he
 extern "C" void urcu_qsbr_barrier();
 
 namespace cow::bench {
+
+using cow::detail::destroy_state;
+using cow::detail::Reclaimer;
+using cow::detail::RetireBatch;
+using cow::detail::RetireBatches;
+using cow::detail::RetireList;
+using cow::detail::StateChain;
+using cow::detail::TransactionRegistry;
+
 namespace {
 
 using CallRcu = void (*)(rcu_head*, void (*)(rcu_head*));

@@ -30,6 +30,16 @@
 
 namespace cow::bench {
 
+using cow::detail::CacheTag;
+using cow::detail::decode_state;
+using cow::detail::destroy_state;
+using cow::detail::OidTable;
+using cow::detail::SharedCache;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::TypeOperations;
+using cow::detail::WriteSet;
+
 /// A reader-writer lock that transactions hold, not threads: any thread may let go. Prefers writers.
 class TransactionLock {
  public:

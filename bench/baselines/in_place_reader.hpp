@@ -41,6 +41,19 @@
 
 namespace cow::bench {
 
+using cow::detail::check_type;
+using cow::detail::destroy_state;
+using cow::detail::find_own_write;
+using cow::detail::kNoCache;
+using cow::detail::new_state;
+using cow::detail::new_tombstone;
+using cow::detail::StateHeader;
+using cow::detail::type_operations;
+using cow::detail::TypeOperations;
+using cow::detail::value_of;
+using cow::detail::WriteSet;
+using cow::detail::WriteSetEntry;
+
 /// What caches of this family do when a transaction commits: its states are the current ones already.
 inline void publish_in_place(WriteSet& writes, Tid tid) noexcept {
   for (WriteSetEntry& entry : writes) {

@@ -32,6 +32,23 @@
 
 namespace cow::bench {
 
+using cow::detail::add_write;
+using cow::detail::check_type;
+using cow::detail::clone_state;
+using cow::detail::decode_state;
+using cow::detail::destroy_state;
+using cow::detail::erased_operations;
+using cow::detail::find_own_write;
+using cow::detail::new_state;
+using cow::detail::new_tombstone;
+using cow::detail::SharedCache;
+using cow::detail::StateHeader;
+using cow::detail::type_operations;
+using cow::detail::TypeOperations;
+using cow::detail::value_of;
+using cow::detail::WriteSet;
+using cow::detail::WriteSetEntry;
+
 /// A state that the last of its holders destroys.
 using SharedState = std::shared_ptr<StateHeader>;
 

@@ -40,6 +40,15 @@
 
 namespace cow::bench {
 
+using cow::detail::CacheTag;
+using cow::detail::decode_state;
+using cow::detail::destroy_state;
+using cow::detail::SharedCache;
+using cow::detail::StateHeader;
+using cow::detail::TypeOperations;
+using cow::detail::WriteSet;
+using cow::detail::WriteSetEntry;
+
 /// A session was asked for a second transaction while its first one is active: there is one set of objects only.
 class SessionBusyError : public Error {
  public:

@@ -54,7 +54,7 @@ std::vector<Ref<Item>> make_items(Database& database) {
   return items;
 }
 
-struct Items : InMemory<SharedCache> {
+struct Items : InMemory<cow::detail::SharedCache> {
   std::vector<Ref<Item>> items = make_items(database);
   AsyncDatabase async{database, {.most_waiting = kCrowd}};
 };

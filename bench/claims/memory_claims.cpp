@@ -65,7 +65,7 @@ Growth measure_growth(int sessions) {
 
 Measured measure_memory_64() {
   constexpr int kSessions = 64, kPrivateSessions = 4;
-  Growth shared = measure_growth<SharedCache>(kSessions);
+  Growth shared = measure_growth<cow::detail::SharedCache>(kSessions);
   Growth separate = measure_growth<PrivateCache>(kPrivateSessions);
   auto extra = [](const Growth& growth) {
     return growth.bytes_per_session * (kSessions - 1) / growth.cache_bytes * 100;

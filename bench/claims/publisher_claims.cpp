@@ -35,7 +35,7 @@ double requests_per_second(unsigned short port, const std::string& path) {
 }
 
 Measured measure_publisher() {
-  InMemory<SharedCache> system;
+  InMemory<cow::detail::SharedCache> system;
   {
     wordnet::Files files(wordnet::locate());
     wordnet::Importer<Database>(system.database, files).run();

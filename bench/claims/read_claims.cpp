@@ -13,6 +13,9 @@
 #include "cow_cache/cow_cache.hpp"
 
 namespace cow::bench {
+
+using cow::detail::SharedCache;
+
 namespace {
 
 // ---- chase

@@ -24,6 +24,15 @@
 #include "persistence/rocksdb_store.hpp"
 
 namespace cow::bench {
+
+using cow::detail::destroy_state;
+using cow::detail::encode_record;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::type_operations;
+using cow::detail::TypeOperations;
+namespace size_classes = cow::detail::size_classes;
+
 namespace {
 
 /// An object of `kBytes`, all of them in the object itself and in its record.

@@ -19,6 +19,10 @@
 
 namespace cow::bench::simulation {
 
+using cow::detail::make_replacement_policy;
+using cow::detail::ReplacementPolicy;
+using cow::detail::Residency;
+
 /// Draws objects by their probabilities.
 class Draw {
  public:

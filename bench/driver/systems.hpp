@@ -27,7 +27,7 @@ namespace cow::bench {
 template <class Use>
 auto with_system(std::string_view name, Use&& use) {
   if (name == "raw") return use(std::type_identity<RawDatabase>{});
-  if (name == "shared") return use(std::type_identity<BasicDatabase<SharedCache>>{});
+  if (name == "shared") return use(std::type_identity<BasicDatabase<cow::detail::SharedCache>>{});
   if (name == "private") return use(std::type_identity<BasicDatabase<PrivateCache>>{});
   if (name == "two-level") return use(std::type_identity<TwoLevelDatabase>{});
   if (name == "locked") return use(std::type_identity<BasicDatabase<LockedCache>>{});

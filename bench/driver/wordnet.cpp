@@ -71,7 +71,7 @@ Measurement run_wordnet(const ExperimentOptions& options) {
 }
 
 void import_wordnet(const ExperimentOptions& options) {
-  using Database = BasicDatabase<SharedCache>;
+  using Database = BasicDatabase<cow::detail::SharedCache>;
   System<Database> system(options);
   const wordnet::Files files(wordnet::locate(options.wordnet));
   const bool imported = import_if_absent(system.database(), files);

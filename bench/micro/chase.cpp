@@ -10,6 +10,9 @@
 #include "bench/workloads/chase.hpp"
 
 namespace cow::bench {
+
+using cow::detail::SharedCache;
+
 namespace {
 
 constexpr std::size_t kStepsPerIteration = 1'000;

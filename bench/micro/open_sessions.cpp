@@ -89,7 +89,7 @@ void with_sessions(const std::string& system) {
 }
 
 [[maybe_unused]] const bool kRegistered = [] {
-  with_sessions<BasicDatabase<SharedCache>>("shared");
+  with_sessions<BasicDatabase<cow::detail::SharedCache>>("shared");
   with_sessions<BasicDatabase<PrivateCache>>("private");
   with_sessions<TwoLevelDatabase>("two-level");
   with_sessions<BasicDatabase<LockedCache>>("locked");

@@ -9,6 +9,11 @@
 #include "cow_cache/detail/state/state_memory.hpp"
 
 namespace cow::bench {
+
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+namespace size_classes = cow::detail::size_classes;
+
 namespace {
 
 constexpr std::size_t kBatch = 1'000;

@@ -9,6 +9,9 @@
 #include "bench/support/paired.hpp"
 
 namespace cow::bench {
+
+using cow::detail::SharedCache;
+
 namespace {
 
 /// An object whose bytes are in one heap member, so that one type serves all sizes.

@@ -29,6 +29,9 @@
 #include "probe.hpp"
 
 namespace cow::bench {
+
+using cow::detail::SharedCache;
+
 namespace {
 
 /// Processor time that `work()` takes in this thread, in seconds: nothing here waits, so what another process takes of the

@@ -12,6 +12,11 @@
 
 namespace cow::bench {
 
+using cow::detail::LogTable;
+using cow::detail::ReadLog;
+using cow::detail::StateHandle;
+using cow::detail::TransactionSlot;
+
 /// Logs nothing, and so knows nothing.
 struct NoLog {
   void open(TransactionSlot&) noexcept {}

@@ -28,6 +28,23 @@
 
 namespace cow::bench {
 
+using cow::detail::build_state;
+using cow::detail::destroy_state;
+using cow::detail::handle_of;
+using cow::detail::kTypeMask;
+using cow::detail::oid_in;
+using cow::detail::OidTable;
+using cow::detail::ReadLog;
+using cow::detail::SharedCache;
+using cow::detail::state_at;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::TransactionRegistry;
+using cow::detail::TransactionSlot;
+using cow::detail::type_operations;
+using cow::detail::TypeOperations;
+using cow::detail::value_of;
+
 /// What a read does; a variant has less. Each is a part of the real reader, as `Everything` is all of it.
 struct Everything {
   using Log = ReadLog;                     ///< NoLog: none; or one layout only

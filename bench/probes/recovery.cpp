@@ -128,13 +128,14 @@ void verify(RocksDbStore& store, const Bank& bank, Model& model, const std::vect
     const Oid oid = bank.ledger(client).oid();
     const std::optional<Revision> revision = store.load(oid, at);
     if (!revision) throw WrongAnswerError(fmt::format("the ledger of client {} is lost", client));
-    check_count("writes in a ledger", writes[client], decode_record<Ledger>(revision->record, oid, at).write);
+    check_count("writes in a ledger", writes[client],
+                cow::detail::decode_record<Ledger>(revision->record, oid, at).write);
   }
   for (std::uint32_t number = 0; number < bank.accounts; ++number) {
     const Oid oid = bank.account(number).oid();
     const std::optional<Revision> revision = store.load(oid, at);
     if (!revision) throw WrongAnswerError(fmt::format("account {} is lost", number));
-    model.check(number, decode_record<Account>(revision->record, oid, at));
+    model.check(number, cow::detail::decode_record<Account>(revision->record, oid, at));
   }
 }
 

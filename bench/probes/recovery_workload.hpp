@@ -27,6 +27,9 @@
 
 namespace cow::bench::recovery {
 
+using cow::detail::State;
+namespace size_classes = cow::detail::size_classes;
+
 inline constexpr std::int64_t kOpeningBalance = 1'000'000;
 inline constexpr double kZipfTheta = 0.99;
 inline constexpr double kWriteShare = 0.2;

@@ -270,7 +270,7 @@ class Server {
   Answer metrics_page() {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4";
-    Admission& admission = models_.async().admission();
+    cow::detail::Admission& admission = models_.async().admission();
     answer.body = metrics_.text(database_.statistics(), admission.running(), admission.waiting());
     return answer;
   }

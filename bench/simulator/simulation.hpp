@@ -28,6 +28,10 @@
 
 namespace cow::bench {
 
+using cow::detail::make_replacement_policy;
+using cow::detail::ReplacementPolicy;
+using cow::detail::Residency;
+
 /// A sequence of accesses to units that are numbered from 0.
 struct Accesses {
   std::vector<std::uint32_t> units;

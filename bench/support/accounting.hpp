@@ -110,7 +110,7 @@ void take_accounts(std::string_view shape, std::size_t bytes, const Uses& empty,
   GeneratedStore store([](Oid oid) {
     Random random(oid.value);
     std::string record;
-    encode_record(Shape::make(random), record);
+    cow::detail::encode_record(Shape::make(random), record);
     return record;
   });
   auto object = [](std::uint64_t number) { return Ref<Shape>(Oid{kRootOid.value + 1 + number}); };

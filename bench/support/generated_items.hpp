@@ -36,7 +36,7 @@ class ItemStore final : public GeneratedStore {
     Item item;
     item.text.assign(text_bytes, 'x');
     std::string record;
-    encode_record(item, record);
+    cow::detail::encode_record(item, record);
     return record;
   }
 };

@@ -46,7 +46,7 @@ inline constexpr std::size_t kOwnObjects = 64;     ///< that a thread commits, o
 /// The caches by name.
 template <class Use>
 void with_cache(const std::string& name, Use&& use) {
-  if (name == "shared") return use(std::type_identity<SharedCache>{});
+  if (name == "shared") return use(std::type_identity<cow::detail::SharedCache>{});
   if (name == "private") return use(std::type_identity<PrivateCache>{});
   if (name == "locked") return use(std::type_identity<LockedCache>{});
   if (name == "blocking") return use(std::type_identity<BlockingCache>{});

@@ -29,7 +29,8 @@ struct Node {
   static constexpr bool kHasHeader = std::is_same_v<Ref<int>, cow::Ref<int>>;
 
   Ref<Node> next;
-  std::array<char, kNodeBytes - sizeof(void*) - (kHasHeader ? sizeof(StateHeader) + sizeof(Oid) : 0)> data{};
+  std::array<char, kNodeBytes - sizeof(void*) - (kHasHeader ? sizeof(cow::detail::StateHeader) + sizeof(Oid) : 0)>
+      data{};
 
   // Raw nodes are never stored, and their references know no encoding.
   template <class Packer>

@@ -42,15 +42,15 @@ class BasicAsyncDatabase {
         commits_("commits", {.threads = options.commit_threads}) {}
 
   Database& database() noexcept { return database_; }
-  SessionPool<Database>& sessions() noexcept { return sessions_; }
-  Admission& admission() noexcept { return admission_; }
+  detail::SessionPool<Database>& sessions() noexcept { return sessions_; }
+  detail::Admission& admission() noexcept { return admission_; }
   WorkerPool& loads() noexcept { return loads_; }
   WorkerPool& commits() noexcept { return commits_; }
 
  private:
   Database& database_;
-  SessionPool<Database> sessions_;
-  Admission admission_;
+  detail::SessionPool<Database> sessions_;
+  detail::Admission admission_;
   WorkerPool loads_, commits_;
 };
 
@@ -61,7 +61,7 @@ class BasicAsyncTransaction {
 
   /// Begins it now. Most callers want `async_begin` or `async_transact`, which wait to be admitted.
   BasicAsyncTransaction(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Cancellation cancellation,
-                        Admission::Permit permit)
+                        detail::Admission::Permit permit)
       : database_(&database),
         executor_(std::move(executor)),
         cancellation_(std::move(cancellation)),
@@ -97,8 +97,8 @@ class BasicAsyncTransaction {
   AnyExecutor executor_;
   Cancellation cancellation_;
   // In this order: invariant 2.
-  Admission::Permit permit_;
-  typename SessionPool<Database>::Lease lease_;
+  detail::Admission::Permit permit_;
+  typename detail::SessionPool<Database>::Lease lease_;
   Transaction transaction_;
 };
 
@@ -110,7 +110,7 @@ using AsyncTransaction = BasicAsyncTransaction<Database>;
 template <class Database>
 Task<BasicAsyncTransaction<Database>> async_begin(BasicAsyncDatabase<Database>& database, AnyExecutor executor,
                                                   Cancellation cancellation = Cancellation()) {
-  Admission::Permit permit = co_await database.admission().acquire(executor, cancellation);
+  detail::Admission::Permit permit = co_await database.admission().acquire(executor, cancellation);
   co_return BasicAsyncTransaction<Database>(database, executor, cancellation, std::move(permit));
 }
 

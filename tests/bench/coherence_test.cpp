@@ -173,7 +173,7 @@ Traffic traffic_of_phase(Phase phase, int threads) {
 
 TEST(SharedCacheTrafficTest, ReadingWritesNoSharedLine) {
   for (Phase phase : {Phase::hit, Phase::begin_end, Phase::first_reads}) {
-    const Traffic traffic = traffic_of_phase<SharedCache>(phase, 2);
+    const Traffic traffic = traffic_of_phase<cow::detail::SharedCache>(phase, 2);
     EXPECT_EQ(traffic.shared_writes, 0u) << kPhaseNames[static_cast<std::size_t>(phase)];
     EXPECT_EQ(traffic.read_transfers + traffic.write_transfers, 0u) << kPhaseNames[static_cast<std::size_t>(phase)];
   }
@@ -189,7 +189,7 @@ TEST(LockedCacheTrafficTest, CountsItsTransactionsInOneLine) {
 TEST(SharedCacheTrafficTest, CommitIsAConstant) {
   // 20 x 10 commits of each thread, on objects of its own.
   auto transfers = [](int threads) {
-    const Traffic traffic = traffic_of_phase<SharedCache>(Phase::commit, threads);
+    const Traffic traffic = traffic_of_phase<cow::detail::SharedCache>(Phase::commit, threads);
     return static_cast<double>(traffic.read_transfers + traffic.write_transfers) / (threads * 200.0);
   };
   const double two = transfers(2), eight = transfers(8);

@@ -12,6 +12,12 @@
 #include "persistence/memory_store.hpp"
 
 namespace cow::bench {
+
+using cow::detail::encode_record;
+using cow::detail::SharedCache;
+using cow::detail::state_at;
+using cow::detail::StateHeader;
+
 namespace {
 
 struct Number {

@@ -121,7 +121,7 @@ class World {
     require(statistics.limbo_bytes == 0, "bytes stay in limbo");
     require(statistics.ticket_bytes == 0, "a ticket stays");
     std::size_t quarantined = detail::kAddressSanitizer ? detail::Quarantine::instance().bytes() : 0;
-    require(StateMemory::instance().usage().in_use() == quarantined, "a slot is lost");
+    require(detail::StateMemory::instance().usage().in_use() == quarantined, "a slot is lost");
   }
 
   MemoryStore store;

@@ -14,6 +14,13 @@
 #include "persistence/memory_store.hpp"
 
 namespace cow {
+
+using cow::detail::kDeadMark;
+using cow::detail::kTypeMask;
+using cow::detail::state_at;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+
 namespace {
 
 struct Item {

@@ -21,6 +21,18 @@
 
 namespace cow {
 
+using cow::detail::clone_state;
+using cow::detail::decode_state;
+using cow::detail::destroy_state;
+using cow::detail::encode_record;
+using cow::detail::new_state;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::type_operations;
+using cow::detail::value_of;
+using cow::detail::weigh;
+namespace size_classes = cow::detail::size_classes;
+
 /// Keeps something on the heap that it does not write, and says so.
 struct Memo {
   std::string text;

@@ -305,7 +305,7 @@ const std::vector<std::function<void(Transaction&, const Ref<Doctor>&)>> kWaysTo
     [](Transaction& txn, const Ref<Doctor>& doctor) { (void)txn.write(doctor); },
     [](Transaction& txn, const Ref<Doctor>& doctor) { txn.erase(doctor); },
     [](Transaction& txn, const Ref<Doctor>& doctor) {
-      LoadWaiter waiter{[](LoadWaiter&) noexcept {}};
+      detail::LoadWaiter waiter{[](detail::LoadWaiter&) noexcept {}};
       (void)txn.read_or_subscribe(doctor, waiter);
     },
 };

@@ -158,7 +158,7 @@ TEST(Limits, ThreadsThatEndWithATransactionOfTheirOwnLoseNoSlot) {
   database.cache().evict_all();
   auto in_use = [] {
     std::size_t quarantined = detail::kAddressSanitizer ? detail::Quarantine::instance().bytes() : 0;
-    return StateMemory::instance().usage().in_use() - quarantined;
+    return detail::StateMemory::instance().usage().in_use() - quarantined;
   };
   std::size_t before = in_use();
   for (int i = 0; i < 300; ++i) end_a_thread(i);

@@ -106,7 +106,7 @@ void try_record(const std::string& record) {
   cow::detail::ScratchZone::prepare();
   auto decode = [](const std::string& bytes) {
     cow::fuzz::MemoryLimit limit((std::size_t{64} << 10) + bytes.size() * 2 * cow::kMostElementBytes);
-    return std::make_unique<T>(cow::decode_record<T>(bytes, cow::Oid{5}, cow::Tid{6}));
+    return std::make_unique<T>(cow::detail::decode_record<T>(bytes, cow::Oid{5}, cow::Tid{6}));
   };
   std::unique_ptr<T> value;
   try {
@@ -118,7 +118,7 @@ void try_record(const std::string& record) {
     return;
   }
   std::string again;
-  cow::encode_record(*value, again, cow::Oid{5});
+  cow::detail::encode_record(*value, again, cow::Oid{5});
   const std::unique_ptr<T> copy = decode(again);
   require(cow::detail::fingerprint_of(*value) == cow::detail::fingerprint_of(*copy), "comes back as something else");
 }

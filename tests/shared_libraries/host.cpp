@@ -47,8 +47,8 @@ void expect_one(const Plugin& plugin) {
   cow::MemoryStore store;
   cow::Database db(store);
   auto things = fill(db);
-  expect(plugin.memory() == &cow::StateMemory::instance(), "one state memory");
-  expect(plugin.type_bits() == cow::type_bits<Thing>(), "one number for a type");
+  expect(plugin.memory() == &cow::detail::StateMemory::instance(), "one state memory");
+  expect(plugin.type_bits() == cow::detail::type_bits<Thing>(), "one number for a type");
   bool right = true;
   for (int evicted = 0; evicted < 2; ++evicted) {
     for (int i = 0; i < 1000; ++i) right &= plugin.read(db, things[i]) == i;
@@ -90,7 +90,7 @@ void expect_separate(const Plugin& plugin) {
   cow::Database db(store);
   auto things = fill(db);
   using Error = cow::SeparateMemoryError;
-  expect(plugin.memory() != &cow::StateMemory::instance(), "two state memories");
+  expect(plugin.memory() != &cow::detail::StateMemory::instance(), "two state memories");
   expect(throws<Error>([&] { plugin.read(db, things[0]); }), "begin in the plugin is refused");
   expect(throws<Error>([&] { plugin.create(db, 1); }), "transact in the plugin is refused");
   cow::Transaction txn = db.begin();

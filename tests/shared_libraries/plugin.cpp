@@ -3,8 +3,8 @@
 namespace {
 
 const Plugin kPlugin{
-    .memory = []() -> const void* { return &cow::StateMemory::instance(); },
-    .type_bits = [] { return cow::type_bits<Thing>(); },
+    .memory = []() -> const void* { return &cow::detail::StateMemory::instance(); },
+    .type_bits = [] { return cow::detail::type_bits<Thing>(); },
     .read = [](cow::Database& db, const cow::Ref<Thing>& reference) { return db.begin().read(reference).value; },
     .read_in = [](cow::Transaction& txn, const cow::Ref<Thing>& reference) { return txn.read(reference).value; },
     .write_in = [](cow::Transaction& txn, const cow::Ref<Thing>& reference,

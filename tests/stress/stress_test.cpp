@@ -132,7 +132,7 @@ class StressTest : public ::testing::Test {
     ++reads_;
     auto revision = memory_.load(oid, txn.snapshot());
     if (!revision || revision->erased) return fail("read an object that does not exist");
-    auto truth = decode_record<Cell>(revision->record, oid, revision->begin);
+    auto truth = detail::decode_record<Cell>(revision->record, oid, revision->begin);
     check(seen.intact(), "broken value");
     check(seen.number == truth.number,
           "oid " + std::to_string(oid.value) + " at tid " + std::to_string(txn.snapshot().value) + ": read " +

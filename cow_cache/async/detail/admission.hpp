@@ -24,7 +24,7 @@
 #include "cow_cache/async/task.hpp"
 #include "cow_cache/errors.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class Admission {
  public:
@@ -150,4 +150,4 @@ class Admission {
   Waiting waiting_;  // longest first
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace cow {
+namespace cow::detail {
 
 template <class Database>
 class SessionPool {
@@ -68,4 +68,4 @@ class SessionPool {
   std::vector<std::unique_ptr<Session>> idle_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

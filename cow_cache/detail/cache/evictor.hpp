@@ -26,7 +26,7 @@
 #include "cow_cache/detail/replacement/replacement.hpp"
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class Evictor {
  public:
@@ -149,4 +149,4 @@ class Evictor {
   std::size_t reserved_ = 0;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

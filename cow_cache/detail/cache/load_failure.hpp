@@ -13,11 +13,9 @@
 
 #include "cow_cache/errors.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 struct TypeOperations;
-
-namespace detail {
 
 /// Has no virtual destructor: a shared pointer knows what it was made from, and the static ones must outlive all statics.
 class LoadFailure {
@@ -116,5 +114,4 @@ inline SharedLoadFailure load_failure_of_value(Oid oid, const TypeOperations& op
   return load_failure_of_the_loader();  // of another object, perhaps, which its codec has read
 }
 
-}  // namespace detail
-}  // namespace cow
+}  // namespace cow::detail

@@ -27,15 +27,15 @@
 #include "cow_cache/types.hpp"
 #include "load_failure.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Somebody who waits for a load without holding a thread. Lives in what waits (a coroutine's frame), and is the
 /// ticket's between a successful `subscribe` and the call of `resume`.
 struct LoadWaiter {
   void (*resume)(LoadWaiter&) noexcept;  ///< runs on the loader's thread: hand the work over to your own, and return
-  bool alone = false;          ///< loads for itself instead of waiting: see SharedCache::Reader::must_load_alone
-  LoadWaiter* next = nullptr;  ///< the ticket's
-  detail::SharedLoadFailure failure{};  ///< set before `resume` if the load has failed
+  bool alone = false;           ///< loads for itself instead of waiting: see SharedCache::Reader::must_load_alone
+  LoadWaiter* next = nullptr;   ///< the ticket's
+  SharedLoadFailure failure{};  ///< set before `resume` if the load has failed
 };
 
 class LoadTicket {
@@ -52,7 +52,7 @@ class LoadTicket {
   ~LoadTicket() { bytes_.fetch_sub(kBytes, std::memory_order_relaxed); }
 
   /// The load has failed. REQUIRES: called at most once, by the loader, before `finish`.
-  void fail(detail::SharedLoadFailure failure) noexcept { failure_ = std::move(failure); }
+  void fail(SharedLoadFailure failure) noexcept { failure_ = std::move(failure); }
 
   /// REQUIRES: no lock is held.
   void finish() noexcept {
@@ -86,7 +86,7 @@ class LoadTicket {
   }
 
   /// Null: it has not failed. REQUIRES: `wait` has returned, or `subscribe` has refused.
-  const detail::LoadFailure* failure() const noexcept { return failure_.get(); }
+  const LoadFailure* failure() const noexcept { return failure_.get(); }
 
   const Oid oid;
 
@@ -96,7 +96,7 @@ class LoadTicket {
 
   std::atomic<std::size_t>& bytes_;
   std::atomic<bool> finished_{false};
-  detail::SharedLoadFailure failure_;
+  SharedLoadFailure failure_;
   std::atomic<LoadWaiter*> waiters_{nullptr};  ///< the newest first
 };
 
@@ -159,14 +159,14 @@ class TicketHolder {
   }
 
   /// The load has failed. REQUIRES: no lock is held; the ticket was not withdrawn by its holder.
-  void fail(detail::SharedLoadFailure failure) noexcept {
+  void fail(SharedLoadFailure failure) noexcept {
     bool stands;
     {
       std::scoped_lock lock(stripe_);
       stands = withdraw();
     }
     // What the store has of the object may be another thing since the commit; that it could not be asked is as true as before.
-    if (stands || failure->of == detail::LoadFailure::Of::store) ticket_->fail(std::move(failure));
+    if (stands || failure->of == LoadFailure::Of::store) ticket_->fail(std::move(failure));
   }
 
  private:
@@ -176,4 +176,4 @@ class TicketHolder {
   bool withdrawn_ = false;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

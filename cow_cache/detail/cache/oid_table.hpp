@@ -28,7 +28,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class OidTable {
  public:
@@ -240,4 +240,4 @@ class OidTable {
   std::atomic<std::size_t> bytes_{kStripes * (sizeof(Cell) << kFewestBits)};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

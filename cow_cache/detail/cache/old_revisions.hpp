@@ -32,7 +32,7 @@
 #include "cow_cache/detail/reclaim/transaction_registry.hpp"
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// A list of the snapshots in use. Snapshots that are taken after it was made are not below its frontier, so an old list
 /// stays good: it only keeps more.
@@ -152,4 +152,4 @@ class OldRevisions {
   std::atomic<std::size_t> bytes_{0};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

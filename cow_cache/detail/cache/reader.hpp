@@ -45,7 +45,7 @@
 #include "cow_cache/detail/state/lifecycle.hpp"
 #include "shared_cache.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class SharedCache::Reader {
  public:
@@ -82,7 +82,7 @@ class SharedCache::Reader {
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
   /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
-  const detail::OidSet* absent() const noexcept { return slot_->absent.get(); }
+  const OidSet* absent() const noexcept { return slot_->absent.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
@@ -133,7 +133,7 @@ class SharedCache::Reader {
 
   /// See must_load_alone. REQUIRES: active.
   template <class T>
-  bool must_load_alone(const Ref<T>& reference, const detail::LoadFailure& failure) {
+  bool must_load_alone(const Ref<T>& reference, const LoadFailure& failure) {
     return must_load_alone(failure, reference.oid(), type_operations<T>);
   }
 
@@ -241,7 +241,7 @@ class SharedCache::Reader {
   [[gnu::always_inline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes,
                                                  Miss& miss) {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || state == &detail::nowhere.header || !active()) {
+    if (!writes.empty() || state == &nowhere.header || !active()) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
     }
     return read_shared(reference, operations, miss);
@@ -256,7 +256,7 @@ class SharedCache::Reader {
     if ((slow_ & kIndexed) != 0) [[unlikely]] {
       if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
     }
-    if (state != &detail::nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible) {
+    if (state != &nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible) {
       note_logged(*state);
       return state;
     }
@@ -299,7 +299,7 @@ class SharedCache::Reader {
   template <std::uint64_t kCompared>
   [[gnu::always_inline]] Look look_at(const StateHeader& state, std::uint64_t key,
                                       ReadLog::Outcome outcome) const noexcept {
-    if (std::uint64_t found = detail::look(state.key) & kCompared; found != key) [[unlikely]] {
+    if (std::uint64_t found = look(state.key) & kCompared; found != key) [[unlikely]] {
       // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
       return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Look::visible : Look::dead;
     }
@@ -320,7 +320,7 @@ class SharedCache::Reader {
     if constexpr (std::is_trivially_copy_constructible_v<T>) {
       return clone_state(base);
     } else {
-      detail::BuildScope scope(detail::BuildScope::What::copying, cache_bits_, oid);
+      BuildScope scope(BuildScope::What::copying, cache_bits_, oid);
       StateHeader& clone = clone_state(base);
       if (active()) [[likely]]
         return clone;
@@ -348,7 +348,7 @@ class SharedCache::Reader {
       Resident resident = attempt < kSpins ? look_in_table(oid) : look_under_lock(oid);
       if (resident.look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon
         ++attempt;
-        detail::pause();
+        pause();
         continue;
       }
       StateHeader* found = resident.state;
@@ -445,7 +445,7 @@ class SharedCache::Reader {
   StateHeader& load_old(Oid oid, const TypeOperations& operations);
   StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
   StateHeader* newest_state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
-  bool must_load_alone(const detail::LoadFailure& failure, Oid oid, const TypeOperations& operations);
+  bool must_load_alone(const LoadFailure& failure, Oid oid, const TypeOperations& operations);
   void note_absent(Oid oid);
   void keep_private(StateHeader& state, Oid oid) noexcept;
 
@@ -479,6 +479,6 @@ class SharedCache::Reader {
   std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
 };
 
-}  // namespace cow
+}  // namespace cow::detail
 
 #include "reader_loads.hpp"

@@ -22,9 +22,7 @@
 #include "cow_cache/detail/state/heap_meter.hpp"
 #include "reader.hpp"
 
-namespace cow {
-
-namespace detail {
+namespace cow::detail {
 
 /// A state that nobody else knows yet, destroyed unless it is released.
 struct DestroyState {
@@ -32,12 +30,10 @@ struct DestroyState {
 };
 using OwnedState = std::unique_ptr<StateHeader, DestroyState>;
 
-}  // namespace detail
-
 /// Loads the current revision, or waits for the thread that does. Null: look again, unless it has subscribed.
 inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperations& operations, Miss& miss) {
   if (miss.alone) return &load_old(oid, operations);
-  detail::HeapPause not_of_an_outer_value;
+  HeapPause not_of_an_outer_value;
   OidTable& table = cache_->table_;
   std::mutex& mutex = table.mutex_of(oid);
   LoadTickets& tickets = cache_->tickets_of(oid);
@@ -48,8 +44,8 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     if (table.find(oid) != nullptr) return nullptr;
     if (std::shared_ptr<LoadTicket> others = tickets.find(oid)) {
       lock.unlock();
-      if (detail::BuildScope::inside_any()) {  // invariant 1
-        detail::BuildScope::refuse_cycle(detail::BuildScope::What::decoding, cache_bits_, oid);
+      if (BuildScope::inside_any()) {  // invariant 1
+        BuildScope::refuse_cycle(BuildScope::What::decoding, cache_bits_, oid);
         return &load_old(oid, operations);
       }
       if (miss.waiter == nullptr) {
@@ -63,7 +59,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     }
     tickets.add(ticket);
   }
-  detail::OwnedState owned;
+  OwnedState owned;
   bool visible = false, has_room = false;
   {
     TicketHolder holder(ticket, tickets, mutex);
@@ -71,7 +67,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
     try {
       revision = cache_->store_.load(oid, kInfinity);
     } catch (...) {
-      holder.fail(detail::load_failure_of_store());
+      holder.fail(load_failure_of_store());
       throw;
     }
     cache_->loads_.fetch_add(1, std::memory_order_relaxed);
@@ -79,8 +75,7 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
       owned.reset(newest_state_of(revision, oid, operations));
       if (owned != nullptr) log_.reserve_one();  // so that what follows cannot fail
     } catch (...) {
-      holder.fail(revision ? detail::load_failure_of_value(oid, operations, revision->begin)
-                           : detail::load_failure_of_absence());
+      holder.fail(revision ? load_failure_of_value(oid, operations, revision->begin) : load_failure_of_absence());
       throw;
     }
     if (owned != nullptr) {
@@ -111,11 +106,11 @@ inline StateHeader* SharedCache::Reader::load_current(Oid oid, const TypeOperati
 
 /// Loads the revision of the snapshot: an older one than the cache holds, or one that somebody else is loading.
 inline StateHeader& SharedCache::Reader::load_old(Oid oid, const TypeOperations& operations) {
-  detail::HeapPause not_of_an_outer_value;
+  HeapPause not_of_an_outer_value;
   std::optional<Revision> revision = cache_->store_.load(oid, Tid{snapshot_});
   cache_->old_loads_.fetch_add(1, std::memory_order_relaxed);
   if (revision && revision->erased) revision.reset();
-  detail::OwnedState owned(&state_of(revision, oid, operations));
+  OwnedState owned(&state_of(revision, oid, operations));
   log_.reserve_one();
   StateHeader& state = *owned.release();
   log_.add(handle_of(&state));  // before anybody else can reach it
@@ -152,8 +147,8 @@ inline StateHeader& SharedCache::Reader::state_of(const std::optional<Revision>&
                                                   const TypeOperations& operations) {
   try {
     if (!revision) throw DanglingReferenceError(oid, Tid{snapshot_});
-    detail::BuildScope scope(detail::BuildScope::What::decoding, cache_bits_, oid);
-    detail::OwnedState state(&with_room([&]() -> StateHeader& { return decode_state(*revision, oid, operations); }));
+    BuildScope scope(BuildScope::What::decoding, cache_bits_, oid);
+    OwnedState state(&with_room([&]() -> StateHeader& { return decode_state(*revision, oid, operations); }));
     require_active();
     return *state.release();
   } catch (...) {
@@ -179,9 +174,9 @@ inline StateHeader* SharedCache::Reader::newest_state_of(const std::optional<Rev
 
 /// This transaction has waited for a load that failed. Throws if that is its failure too. True: it is not, and it must load for
 /// itself, by no ticket, or thousands would try one after the other. False: let it look again.
-inline bool SharedCache::Reader::must_load_alone(const detail::LoadFailure& failure, Oid oid,
+inline bool SharedCache::Reader::must_load_alone(const LoadFailure& failure, Oid oid,
                                                  const TypeOperations& operations) {
-  using Of = detail::LoadFailure::Of;
+  using Of = LoadFailure::Of;
   switch (failure.of) {
     case Of::store:
       failure.raise();
@@ -203,7 +198,7 @@ inline bool SharedCache::Reader::must_load_alone(const detail::LoadFailure& fail
 
 /// Throws std::bad_alloc.
 inline void SharedCache::Reader::note_absent(Oid oid) {
-  if (slot_->absent == nullptr) slot_->absent = std::make_unique<detail::OidSet>();
+  if (slot_->absent == nullptr) slot_->absent = std::make_unique<OidSet>();
   slot_->leaves_more = true;
   slot_->absent->insert(oid);
 }
@@ -215,4 +210,4 @@ inline void SharedCache::Reader::keep_private(StateHeader& state, Oid oid) noexc
   cache_->reclaimer_->retire(StateChain(state));
 }
 
-}  // namespace cow
+}  // namespace cow::detail

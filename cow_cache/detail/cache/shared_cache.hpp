@@ -46,7 +46,7 @@
 #include "oid_table.hpp"
 #include "old_revisions.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class COW_CACHE_ONE_PER_PROCESS SharedCache {
  public:
@@ -505,6 +505,6 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   OldRevisions old_revisions_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail
 
 #include "reader.hpp"

@@ -33,12 +33,12 @@
 #include "cow_cache/store.hpp"
 #include "write_set.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// What a serializable transaction has observed. Its owner waits for the leader, so nothing is added meanwhile.
 struct ReadSet {
-  const ReadLog* log = nullptr;            ///< null: not serializable, nothing of it is validated
-  const detail::OidSet* absent = nullptr;  ///< objects that it has asked for and got no state of; null: none
+  const ReadLog* log = nullptr;    ///< null: not serializable, nothing of it is validated
+  const OidSet* absent = nullptr;  ///< objects that it has asked for and got no state of; null: none
 };
 
 class CommitRequest {
@@ -50,7 +50,7 @@ class CommitRequest {
     WriteSet::Frozen frozen(writes);
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
-    detail::ReferenceWatch watch(first_unsure, unsure_references_);
+    ReferenceWatch watch(first_unsure, unsure_references_);
     for (const WriteSetEntry& entry : writes) {
       watch.encode(entry.oid);
       entry.state->operations->encode(*entry.state, entry.oid, records_);
@@ -68,7 +68,7 @@ class CommitRequest {
     }
   }
 
-  const std::vector<detail::StoredReference>& unsure_references() const noexcept { return unsure_references_; }
+  const std::vector<StoredReference>& unsure_references() const noexcept { return unsure_references_; }
   const std::vector<ObjectWrite>& objects() const noexcept { return objects_; }
 
  private:
@@ -78,7 +78,7 @@ class CommitRequest {
 
   [[gnu::noinline]] void forget_own_references() {
     std::erase_if(unsure_references_,
-                  [&](const detail::StoredReference& reference) { return writes_.find(reference.to) != nullptr; });
+                  [&](const StoredReference& reference) { return writes_.find(reference.to) != nullptr; });
   }
 
   bool serializable() const noexcept { return reads_.log != nullptr; }
@@ -179,10 +179,10 @@ class CommitRequest {
   const ReadSet reads_;
   std::string records_;
   std::vector<ObjectWrite> objects_;
-  std::vector<detail::StoredReference> unsure_references_;
+  std::vector<StoredReference> unsure_references_;
 
   Tid checked_, reads_checked_;  // invariant 1: F of the writes and the unsure reads, F of the other reads
-  detail::OidSet read_oids_;     // of a serializable transaction
+  OidSet read_oids_;             // of a serializable transaction
   std::vector<Oid> unsure_;      // of these, those that invariant 3 leaves to the leader
 
   bool pinned_ = false;  // its thread holds a pin: it is not given back
@@ -195,4 +195,4 @@ class CommitRequest {
   std::atomic<int> progress_{waiting};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

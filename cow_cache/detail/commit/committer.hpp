@@ -34,7 +34,7 @@
 #include "recent_writes.hpp"
 #include "write_set.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class Committer {
  public:
@@ -109,7 +109,7 @@ class Committer {
       if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::waiting) {
         return progress == CommitRequest::leading;
       }
-      detail::pause();
+      pause();
     }
     request.progress_.wait(CommitRequest::waiting, std::memory_order_acquire);
     return request.progress_.load(std::memory_order_acquire) == CommitRequest::leading;
@@ -248,4 +248,4 @@ class Committer {
   std::atomic<std::uint64_t> commits_{0}, conflicts_{0};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

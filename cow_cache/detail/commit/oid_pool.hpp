@@ -30,7 +30,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class OidPool {
  public:
@@ -65,8 +65,8 @@ class OidPool {
 
   /// Throws UncommittedReferenceError if one of the references leads to an object that was never committed; what the store
   /// throws. REQUIRES: none of them leads to an object of the transaction that stores them.
-  void require_committed(std::span<const detail::StoredReference> references) {
-    std::vector<detail::StoredReference> unsure;
+  void require_committed(std::span<const StoredReference> references) {
+    std::vector<StoredReference> unsure;
     {
       std::unique_lock lock(mutex_);
       // Without a block of our own it is not known where the known ones end. Stores that give none now will do so later.
@@ -77,7 +77,7 @@ class OidPool {
           return;
         }
       }
-      for (const detail::StoredReference& reference : references) {
+      for (const StoredReference& reference : references) {
         if (may_lead_nowhere(reference.to)) unsure.push_back(reference);
       }
     }
@@ -162,4 +162,4 @@ class OidPool {
   std::atomic<std::uint64_t> first_unsure_{1};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -21,7 +21,7 @@
 
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class RecentWrites {
  public:
@@ -163,4 +163,4 @@ class RecentWrites {
   alignas(64) std::atomic<std::size_t> bytes_{0};
 };
 
-}  // namespace cow
+}  // namespace cow::detail

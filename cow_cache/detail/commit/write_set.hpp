@@ -16,7 +16,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Small, for a transaction may write a thousand objects and look all of them up.
 struct WriteSetEntry {
@@ -142,4 +142,4 @@ inline WriteSetEntry* find_own_write(WriteSet& writes, Oid oid, const TypeOperat
   return entry;
 }
 
-}  // namespace cow
+}  // namespace cow::detail

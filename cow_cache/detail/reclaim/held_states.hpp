@@ -24,7 +24,7 @@
 #include "cow_cache/detail/state/state_chain.hpp"
 #include "cow_cache/detail/state/state_memory.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class HeldStates {
  public:
@@ -124,4 +124,4 @@ class HeldStates {
   std::array<Shard, std::size_t{1} << kShardBits> shards_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -50,7 +50,7 @@
 #include "thread_number.hpp"
 #include "transaction_registry.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class HybridReclaimer final : public Reclaimer, private Heir {
  public:
@@ -71,7 +71,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
   }
 
   void retire(StateChain states) noexcept override {
-    RetireList& list = lists_[detail::thread_number() % kLists];
+    RetireList& list = lists_[thread_number() % kLists];
     RetireBatches expired;
     std::size_t batches = 0;
     {
@@ -367,4 +367,4 @@ class HybridReclaimer final : public Reclaimer, private Heir {
   RetireBatches cleared_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

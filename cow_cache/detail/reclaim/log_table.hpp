@@ -90,10 +90,6 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   static inline constinit std::atomic<std::uint32_t> count_{0};
 };
 
-}  // namespace cow::detail
-
-namespace cow {
-
 struct alignas(64) LogTable {
   static constexpr std::uint32_t kFewestLanes = 32;   // 128 bytes: transactions that read a dozen objects
   static constexpr std::size_t kMostKept = 64 << 10;  // bytes that a slot keeps for its next transaction
@@ -102,24 +98,23 @@ struct alignas(64) LogTable {
   std::uint32_t lanes = 0;               // of the hash table: a power of two; 0: it is a bitmap
   std::uint32_t uses_far_too_large = 0;  // the owner's
   std::uint32_t pages = 0;               // the owner's: how many of the bitmap are touched
-  detail::LogBitmap* bitmap = nullptr;
+  LogBitmap* bitmap = nullptr;
 
   /// Of a hash table.
-  detail::LogWord* words() noexcept { return reinterpret_cast<detail::LogWord*>(this + 1); }
+  LogWord* words() noexcept { return reinterpret_cast<LogWord*>(this + 1); }
   /// Of a bitmap, the owner's: a bit for each of its flags that has dirty pages.
   std::uint32_t* dirty_groups() noexcept { return reinterpret_cast<std::uint32_t*>(this + 1); }
 
   /// REQUIRES: the caller owns the log.
   std::size_t bytes() const noexcept {
-    if (bitmap == nullptr) return sizeof(LogTable) + lanes * sizeof(detail::LogWord);
+    if (bitmap == nullptr) return sizeof(LogTable) + lanes * sizeof(LogWord);
     std::size_t flags = 1;  // pages of them; one serves 16 GiB of state memory
-    return kBytesOfBitmap + (pages + flags) * detail::LogBitmap::kPageBytes;
+    return kBytesOfBitmap + (pages + flags) * LogBitmap::kPageBytes;
   }
 
   /// Removes all entries. REQUIRES: the caller owns the log.
   void clear() noexcept {
     if (bitmap == nullptr) return clear(words(), lanes);
-    using detail::LogBitmap;
     for (std::size_t i = 0; i < LogBitmap::kGroups; ++i) {
       LogBitmap::for_each_bit(dirty_groups()[i], [&](unsigned group) {
         std::size_t index = i * 32 + group;
@@ -133,42 +128,42 @@ struct alignas(64) LogTable {
 
   /// A hash table. `lanes` is a power of two, at least kFewestLanes. Throws std::bad_alloc.
   static LogTable* make(std::uint32_t lanes) {
-    void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(detail::LogWord), std::align_val_t{64});
+    void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(LogWord), std::align_val_t{64});
     auto* table = ::new (memory) LogTable{.lanes = lanes};
-    for (std::uint32_t i = 0; i < lanes; ++i) ::new (table->words() + i) detail::LogWord(0);
+    for (std::uint32_t i = 0; i < lanes; ++i) ::new (table->words() + i) LogWord(0);
     return table;
   }
   /// A bitmap; null where there is no memory, or are no addresses, for one.
   static LogTable* make_bitmap() noexcept {
     void* memory = ::operator new (kBytesOfBitmap, std::align_val_t{64}, std::nothrow);
     if (memory == nullptr) return nullptr;
-    auto* table = ::new (memory) LogTable{.bitmap = detail::LogBitmap::make()};
-    std::fill_n(table->dirty_groups(), detail::LogBitmap::kGroups, 0);
+    auto* table = ::new (memory) LogTable{.bitmap = LogBitmap::make()};
+    std::fill_n(table->dirty_groups(), LogBitmap::kGroups, 0);
     if (table->bitmap != nullptr) return table;
     destroy(table);
     return nullptr;
   }
   static void destroy(LogTable* table) noexcept {
-    if (table->bitmap != nullptr) detail::LogBitmap::destroy(table->bitmap);
+    if (table->bitmap != nullptr) LogBitmap::destroy(table->bitmap);
     ::operator delete (table, std::align_val_t{64});
   }
 
  private:
-  static constexpr std::size_t kBytesOfBitmap = 64 + detail::LogBitmap::kGroups * sizeof(std::uint32_t);
+  static constexpr std::size_t kBytesOfBitmap = 64 + LogBitmap::kGroups * sizeof(std::uint32_t);
 
   /// Release: a scanner that sees an entry gone sees all reads of its state done. Pairs with the scanners' loads.
-  static void clear(detail::LogWord* words, std::uint32_t count) noexcept {
-    if constexpr (detail::kThreadSanitizer) {  // which knows no fences
+  static void clear(LogWord* words, std::uint32_t count) noexcept {
+    if constexpr (kThreadSanitizer) {  // which knows no fences
       for (std::uint32_t i = 0; i < count; ++i) words[i].store(0, std::memory_order_release);
     } else {
       std::atomic_thread_fence(std::memory_order_release);
       // Four words a store; a scanner sees each of them whole, before or after.
-      auto* lanes = reinterpret_cast<detail::LogLanes*>(words);
-      for (std::uint32_t i = 0; i < count / detail::kLogLanes; ++i) lanes[i] = detail::LogLanes{};
+      auto* lanes = reinterpret_cast<LogLanes*>(words);
+      for (std::uint32_t i = 0; i < count / kLogLanes; ++i) lanes[i] = LogLanes{};
       std::atomic_signal_fence(std::memory_order_seq_cst);  // the stores may not sink below the end of the transaction
     }
   }
 };
 static_assert(sizeof(LogTable) == 64);
 
-}  // namespace cow
+}  // namespace cow::detail

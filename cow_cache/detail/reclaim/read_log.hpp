@@ -32,7 +32,7 @@
 #include "state_index.hpp"
 #include "transaction_slot.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class ReadLog {
  public:
@@ -44,9 +44,9 @@ class ReadLog {
   void open(TransactionSlot& slot) noexcept {
     slot_ = &slot;
     if (table().bitmap != nullptr) {
-      bits_ = detail::BitLog(table());
+      bits_ = BitLog(table());
     } else {
-      handles_ = detail::HandleLog(table());
+      handles_ = HandleLog(table());
     }
   }
 
@@ -70,7 +70,7 @@ class ReadLog {
     std::uint32_t pages = table().pages;
     bool inserted = bits_.add(handle);
     if (table().pages != pages) [[unlikely]]
-      count_bytes(detail::LogBitmap::kPageBytes);
+      count_bytes(LogBitmap::kPageBytes);
     return inserted ? Outcome::inserted : Outcome::present;
   }
 
@@ -94,7 +94,7 @@ class ReadLog {
 
   /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
   void make_index() {
-    auto index = std::make_unique<detail::StateIndex>(size());
+    auto index = std::make_unique<StateIndex>(size());
     for_each([&](StateHandle handle) { index->add(handle); });
     index_ = index.release();
     count_bytes(index_->bytes());
@@ -128,16 +128,16 @@ class ReadLog {
   /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
-    for_each_entry(table, [&](std::uint32_t entry) { visit(detail::handle_in(entry)); });
+    for_each_entry(table, [&](std::uint32_t entry) { visit(handle_in(entry)); });
   }
 
  private:
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
     if (table.bitmap != nullptr) {
-      detail::BitLog::for_each(table, visit);
+      BitLog::for_each(table, visit);
     } else {
-      detail::HandleLog::for_each(table, visit);
+      HandleLog::for_each(table, visit);
     }
   }
 
@@ -149,8 +149,8 @@ class ReadLog {
     LogTable& old = table();
     if (bits_) {
       try {
-        LogTable* hash_table = LogTable::make(detail::HandleLog::lanes_for(size() + 1));
-        handles_ = filled<detail::HandleLog>(*hash_table, old);
+        LogTable* hash_table = LogTable::make(HandleLog::lanes_for(size() + 1));
+        handles_ = filled<HandleLog>(*hash_table, old);
         bits_ = {};
         publish(hash_table, old);
       } catch (const std::bad_alloc&) {
@@ -158,12 +158,12 @@ class ReadLog {
       return;
     }
     if (LogTable* bitmap = lies_close_together(old) ? LogTable::make_bitmap() : nullptr) {
-      bits_ = filled<detail::BitLog>(*bitmap, old);
+      bits_ = filled<BitLog>(*bitmap, old);
       handles_ = {};
       publish(bitmap, old);
     } else {
       LogTable* larger = LogTable::make(old.lanes * 2);
-      handles_ = filled<detail::HandleLog>(*larger, old);
+      handles_ = filled<HandleLog>(*larger, old);
       publish(larger, old);
     }
   }
@@ -173,8 +173,8 @@ class ReadLog {
   static Log filled(LogTable& table, LogTable& old) noexcept {
     Log log(table);
     for_each_entry(old, [&](std::uint32_t entry) {
-      log.add(detail::handle_in(entry));
-      if (entry != detail::handle_in(entry)) log.mark_diverted(detail::handle_in(entry));
+      log.add(handle_in(entry));
+      if (entry != handle_in(entry)) log.mark_diverted(handle_in(entry));
     });
     return log;
   }
@@ -182,17 +182,16 @@ class ReadLog {
   /// A hash table's entries would make a bitmap worth while.
   static bool lies_close_together(LogTable& hash_table) noexcept {
     if (hash_table.lanes < kFewestLanesForBitmap) return false;
-    std::unique_ptr<std::bitset<detail::LogBitmap::kPages>> seen(new (std::nothrow)
-                                                                     std::bitset<detail::LogBitmap::kPages>);
+    std::unique_ptr<std::bitset<LogBitmap::kPages>> seen(new (std::nothrow) std::bitset<LogBitmap::kPages>);
     if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
     for_each_entry(hash_table, [&](std::uint32_t entry) {
-      auto page = (*seen)[entry >> detail::LogBitmap::kPageShift];
+      auto page = (*seen)[entry >> LogBitmap::kPageShift];
       ++entries;
       pages += !page;
       page = true;
     });
-    return entries >= pages * detail::BitLog::kFewestPerPage;
+    return entries >= pages * BitLog::kFewestPerPage;
   }
   static constexpr std::uint32_t kFewestLanesForBitmap = 512;
 
@@ -244,10 +243,10 @@ class ReadLog {
   }
 
   // Of an open log one has a table. `bits_` is asked whether it is that one: a closed log is an empty hash set.
-  detail::BitLog bits_;
-  detail::HandleLog handles_;
+  BitLog bits_;
+  HandleLog handles_;
   TransactionSlot* slot_ = nullptr;
-  detail::StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
+  StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };
 
-}  // namespace cow
+}  // namespace cow::detail

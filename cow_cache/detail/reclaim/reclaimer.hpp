@@ -20,7 +20,7 @@
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/state/state_chain.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class TransactionRegistry;
 
@@ -54,4 +54,4 @@ class Reclaimer {
 /// Makes the reclaimer of a cache; `limbo_budget`: bytes of retired states that may wait before more than epochs is tried.
 using MakeReclaimer = std::unique_ptr<Reclaimer> (*)(TransactionRegistry& registry, std::size_t limbo_budget);
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -20,12 +20,12 @@
 #include "cow_cache/detail/sanitizers.hpp"
 #include "cow_cache/detail/state/state_chain.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// States that were retired one after the other. One stamp, one atomic step of the epoch and one visit to the
 /// announcements for all of them.
 struct RetireBatch {
-  static constexpr std::size_t kMostStates = detail::kSmallBatches ? 1 : 32;
+  static constexpr std::size_t kMostStates = kSmallBatches ? 1 : 32;
   static constexpr std::size_t kEnoughBytes = 16 << 10;  // so that a list cannot sit on much
 
   std::uint64_t stamp = 0;
@@ -69,4 +69,4 @@ struct alignas(64) RetireList {
   }
 };
 
-}  // namespace cow
+}  // namespace cow::detail

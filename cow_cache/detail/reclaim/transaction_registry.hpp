@@ -64,7 +64,7 @@
 #include "read_log.hpp"
 #include "transaction_slot.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Frees the states that the last of their holders has let go.
 class Heir {
@@ -103,7 +103,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
     std::uint32_t count = slot_count();
     for (std::uint32_t i = 0; i < count; ++i) LogTable::destroy(slots_[i].log.load(std::memory_order_relaxed));
-    for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) detail::remove_leak_root(slots_ + i, kRootBytes);
+    for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) remove_leak_root(slots_ + i, kRootBytes);
     ::munmap(slots_, kRangeBytes);
   }
 
@@ -164,8 +164,8 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
     if (slot.leaves_more) [[unlikely]]
       tidy_up(slot);
-    detail::release_before_look(slot.announced, TransactionSlot::kEnding);  // release: pairs with the scans' acquire
-    if (detail::look(slot.waited_for)) [[unlikely]]
+    release_before_look(slot.announced, TransactionSlot::kEnding);  // release: pairs with the scans' acquire
+    if (look(slot.waited_for)) [[unlikely]]
       let_go(slot);
     slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the acquire in `idle_slot`
     if (!owned_by_thread) [[unlikely]]
@@ -216,7 +216,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       if (slots_[i].announced.load(std::memory_order_seq_cst) > epoch) continue;
       slots_[i].waited_for.store(true, std::memory_order_seq_cst);  // before the fence: invariant 6
     }
-    detail::heavy_fence();
+    heavy_fence();
     bool held_all = true;
     for (std::uint32_t i = 0; i < count && held_all; ++i) {
       TransactionSlot& slot = slots_[i];
@@ -429,7 +429,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
     LogTable* log = LogTable::make(LogTable::kFewestLanes);
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
-    if (index % kSlotsPerRoot == 0) detail::add_leak_root(slot, kRootBytes);  // slots own logs on the heap
+    if (index % kSlotsPerRoot == 0) add_leak_root(slot, kRootBytes);  // slots own logs on the heap
     slot->log.store(log, std::memory_order_relaxed);
     slot->log_bytes = &bytes_;
     bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a statistic
@@ -478,4 +478,4 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   std::vector<TransactionSlot*> orphans_;  // of threads that ended; some may still be active elsewhere
 };
 
-}  // namespace cow
+}  // namespace cow::detail

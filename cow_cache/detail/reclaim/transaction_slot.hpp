@@ -25,7 +25,7 @@
 #include "cow_cache/detail/pause.hpp"
 #include "log_table.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Guards one read log, in four bytes. A scanner holds it while it reads the log, the owner only briefly, so a thread spins
 /// before it sleeps. It does sleep: a thread of real-time priority that only yielded would keep the holder from running.
@@ -36,7 +36,7 @@ class LogLock {
     for (int spin = 0; spin < kSpins; ++spin) {
       int free = kFree;  // acquire: pairs with the release in unlock
       if (state_.compare_exchange_strong(free, kTaken, std::memory_order_acquire, std::memory_order_relaxed)) return;
-      detail::pause();
+      pause();
     }
     // From here on the thread that unlocks must wake one that waits. Acquire: as above; relaxed: only wakes up, the
     // exchange decides.
@@ -69,8 +69,8 @@ struct alignas(128) TransactionSlot {
   bool leaves_more = false;             ///< the owner's: since it began it has slept, or found something absent
   std::vector<std::uint32_t> held;      ///< what it holds in TransactionRegistry::held(), with repetitions
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
-  std::unique_ptr<detail::OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
+  std::unique_ptr<OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
 };
 static_assert(sizeof(TransactionSlot) == 128);
 
-}  // namespace cow
+}  // namespace cow::detail

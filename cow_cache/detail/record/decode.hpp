@@ -25,7 +25,7 @@
 #include "record.hpp"
 #include "unpacking.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// What the value says. To ask it runs user code, which may throw: then the sum is not complete, and the object is none the worse.
 inline HeapSum heap_bytes_of(const StateHeader& state) {
@@ -58,8 +58,8 @@ inline void weigh(StateHeader& state, std::size_t record_bytes) {
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
 inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
   (void)(revision.erased ? erased_operations : operations).type_bits();  // invariant 2
-  detail::ScratchZone::prepare();
-  detail::HeapMeter meter;
+  ScratchZone::prepare();
+  HeapMeter meter;
   StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
     raw.operations->decode(raw, revision.record, oid, revision.begin);
   });
@@ -95,4 +95,4 @@ inline StateHeader& new_tombstone() {
   return state;
 }
 
-}  // namespace cow
+}  // namespace cow::detail

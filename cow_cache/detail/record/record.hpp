@@ -34,7 +34,7 @@
 #include "round_trip.hpp"
 #include "unpacking.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// The largest record that is written. Stores keep lengths in 32 bits, and add to a record.
 inline constexpr std::size_t kMostRecordBytes = std::size_t{1} << 31;
@@ -45,8 +45,6 @@ struct RecordHeader {
   std::uint32_t schema = 0;
   std::size_t value_offset = 0;
 };
-
-namespace detail {
 
 inline constexpr std::size_t kChecksumEnd = 6;  // array of four, uint32, four bytes of checksum
 
@@ -117,14 +115,12 @@ class HeaderReader {
   std::size_t at_ = kChecksumEnd;
 };
 
-}  // namespace detail
-
 /// Checks the envelope of a record and reads its header. Throws CorruptRecordError.
 inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid) {
-  if (record.size() < detail::kChecksumEnd + 3 || record[0] != '\x94' || record[1] != '\xce') {
+  if (record.size() < kChecksumEnd + 3 || record[0] != '\x94' || record[1] != '\xce') {
     throw CorruptRecordError(oid, tid, "not a record, " + std::to_string(record.size()) + " bytes");
   }
-  if (detail::load_big_endian(record.data() + 2) != detail::record_checksum(record)) {
+  if (load_big_endian(record.data() + 2) != record_checksum(record)) {
     throw CorruptRecordError(oid, tid, "wrong checksum, " + std::to_string(record.size()) + " bytes");
   }
   try {
@@ -138,8 +134,6 @@ inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid
     throw CorruptRecordError(oid, tid, std::string("unreadable header: ") + error.what());
   }
 }
-
-namespace detail {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse(Oid oid, std::string_view type, std::string_view why) {
   throw UnstorableValueError(oid, type, why);
@@ -216,29 +210,23 @@ void encode_value(const T& value, std::string& out, Oid oid) {
 template <class T>
 void check_round_trip(const T& value, std::string_view record, Oid oid);
 
-}  // namespace detail
-
 /// Appends the record of a value. Throws UnstorableValueError, which names `oid`, and what the codec throws.
 template <class T>
 void encode_record(const T& value, std::string& out, Oid oid = {}) {
   std::size_t start = out.size();
   constexpr std::string_view name = type_name<T>();
-  out.append(detail::record_prefix<T>.bytes, detail::record_prefix<T>.size);
+  out.append(record_prefix<T>.bytes, record_prefix<T>.size);
   detail::encode_value(value, out, oid);
   std::string_view record(out.data() + start, out.size() - start);
-  detail::check_record_size(record.size(), oid, name);
-  detail::store_big_endian(out.data() + start + 2, detail::record_checksum(record));
-  if constexpr (detail::kChecked) detail::check_round_trip(value, record, oid);
+  check_record_size(record.size(), oid, name);
+  store_big_endian(out.data() + start + 2, record_checksum(record));
+  if constexpr (kChecked) detail::check_round_trip(value, record, oid);
 }
-
-namespace detail {
 
 [[noreturn, gnu::cold, gnu::noinline]] inline void refuse_value(const RecordHeader& header, Oid oid, Tid tid,
                                                                 std::string_view why) {
   throw CorruptRecordError(oid, tid, "value does not fit '" + header.type_name + "': " + std::string(why));
 }
-
-}  // namespace detail
 
 /// Reads the value of a record. Throws CorruptRecordError, or TypeMismatchError when the record is of another type, or
 /// std::bad_alloc where memory lacks for a record that is right.
@@ -252,7 +240,7 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
                                  "' is newer than this program's " + std::to_string(schema_of<T>()));
   }
   try {
-    detail::ScratchZone scratch;
+    ScratchZone scratch;
     std::size_t offset = header.value_offset;
     msgpack::object object = scratch.unpack(record, offset);
     if (offset != record.size()) throw CorruptRecordError(oid, tid, "bytes follow the value");
@@ -262,19 +250,17 @@ T decode_record(std::string_view record, Oid oid, Tid tid) {
   } catch (const Error&) {  // of this record, or of what the codec has read besides
     throw;
   } catch (const std::bad_array_new_length& error) {  // a length in the data, not a lack of memory
-    detail::refuse_value(header, oid, tid, error.what());
+    refuse_value(header, oid, tid, error.what());
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    detail::refuse_value(header, oid, tid, error.what());
+    refuse_value(header, oid, tid, error.what());
   } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
     throw;
   } catch (...) {
-    detail::refuse_value(header, oid, tid, "the codec threw something that is no std::exception");
+    refuse_value(header, oid, tid, "the codec threw something that is no std::exception");
   }
 }
-
-namespace detail {
 
 /// What two equal values have in common, and no others as far as they are written (round_trip.hpp).
 template <class T>
@@ -327,13 +313,11 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
                                         : "what would be read back is something else");
 }
 
-}  // namespace detail
-
 /// The operations of T: one table, or one for each shared library (`same_type`).
 template <class T>
 inline constexpr TypeOperations type_operations{
     .name = type_name<T>(),
-    .spelled = detail::spelled_type_name<T>(),
+    .spelled = spelled_type_name<T>(),
     .schema = schema_of<T>(),
     .state_bytes = sizeof(State<T>),
     .type_bits = type_bits<T>,
@@ -359,4 +343,4 @@ COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations erased_operations{
     .add_heap_bytes = [](const StateHeader&, HeapSum&) {},
 };
 
-}  // namespace cow
+}  // namespace cow::detail

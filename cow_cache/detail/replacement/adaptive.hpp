@@ -24,7 +24,7 @@
 #include "ghosts.hpp"
 #include "policy.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class AdaptivePolicy final : public ReplacementPolicy {
  public:
@@ -122,4 +122,4 @@ class AdaptivePolicy final : public ReplacementPolicy {
   double share_ = kWindowShare;  ///< of window and probation together
 };
 
-}  // namespace cow
+}  // namespace cow::detail

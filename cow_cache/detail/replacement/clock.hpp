@@ -8,7 +8,7 @@
 
 #include "policy.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class ClockPolicy final : public ReplacementPolicy {
  public:
@@ -32,4 +32,4 @@ class ClockPolicy final : public ReplacementPolicy {
   std::deque<Oid> queue_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -20,7 +20,7 @@
 
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class Ghosts {
  public:
@@ -107,4 +107,4 @@ class Ghosts {
   std::uint64_t count_ = 0;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -21,7 +21,7 @@
 
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// What has become of an object since the policy last asked.
 enum class Residency {
@@ -66,4 +66,4 @@ class ReplacementPolicy {
   }
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -13,7 +13,7 @@
 #include "s3_fifo.hpp"
 #include "sieve.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// An empty policy. Throws std::invalid_argument for what is none of the enumeration.
 inline std::unique_ptr<ReplacementPolicy> make_replacement_policy(Replacement replacement) {
@@ -30,4 +30,4 @@ inline std::unique_ptr<ReplacementPolicy> make_replacement_policy(Replacement re
   throw std::invalid_argument("no such replacement policy");
 }
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -11,7 +11,7 @@
 #include "ghosts.hpp"
 #include "policy.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class S3FifoPolicy final : public ReplacementPolicy {
  public:
@@ -50,4 +50,4 @@ class S3FifoPolicy final : public ReplacementPolicy {
   Ghosts ghosts_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -11,7 +11,7 @@
 
 #include "policy.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 class SievePolicy final : public ReplacementPolicy {
  public:
@@ -39,4 +39,4 @@ class SievePolicy final : public ReplacementPolicy {
   std::deque<Oid> passed_, ahead_;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

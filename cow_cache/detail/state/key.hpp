@@ -25,7 +25,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/types.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 inline constexpr unsigned kTypeBits = 11, kCacheBits = 12;
 static_assert(kOidBits + kTypeBits + kCacheBits == 63);
@@ -41,8 +41,6 @@ constexpr Oid oid_in(std::uint64_t key) noexcept { return Oid{key & kMaxOid.valu
 
 /// What types share that come after the first two thousand: they are found by oid only.
 inline constexpr std::uint64_t kUnnumberedType = kTypeMask;
-
-namespace detail {
 
 /// Bits for a type of the process: the same for all shared libraries that have it. They know it by its name, since each
 /// may have a `type_bits<T>` of its own.
@@ -60,12 +58,10 @@ COW_CACHE_ONE_PER_PROCESS inline std::uint64_t number_of_type(std::string_view s
   return last = bits;
 }
 
-}  // namespace detail
-
 /// The type's bits in keys. They differ from run to run: never store them. T may be incomplete.
 template <class T>
 std::uint64_t type_bits() {
-  static const std::uint64_t bits = detail::number_of_type(detail::spelled_type_name<T>());
+  static const std::uint64_t bits = number_of_type(spelled_type_name<T>());
   return bits;
 }
 
@@ -115,4 +111,4 @@ class COW_CACHE_ONE_PER_PROCESS CacheTag {
 /// The bits of no cache: what an ended transaction compares keys with.
 inline constexpr std::uint64_t kNoCache = ((std::uint64_t{1} << kCacheBits) - 1) << (kOidBits + kTypeBits);
 
-}  // namespace cow
+}  // namespace cow::detail

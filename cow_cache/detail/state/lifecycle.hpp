@@ -23,12 +23,12 @@
 #include "state.hpp"
 #include "state_memory.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Under AddressSanitizer: slots beyond so many bytes leave the quarantine and may be handed out. 0: there are no others.
 inline void shrink_quarantine(std::size_t bytes) noexcept {
-  if constexpr (detail::kAddressSanitizer) {
-    while (StateHeader* slot = detail::Quarantine::instance().take_beyond(bytes)) StateMemory::instance().release(slot);
+  if constexpr (kAddressSanitizer) {
+    while (StateHeader* slot = Quarantine::instance().take_beyond(bytes)) StateMemory::instance().release(slot);
   }
 }
 
@@ -37,12 +37,12 @@ inline void shrink_quarantine(std::size_t bytes) noexcept {
 inline void destroy_state(StateHeader& state) noexcept {
   state.operations->destroy(state);
   // Shows ThreadSanitizer a free that does not come after all reads: a write to what every read looks at.
-  if constexpr (detail::kThreadSanitizer) state.operations = nullptr;
-  if constexpr (detail::kAddressSanitizer) {
+  if constexpr (kThreadSanitizer) state.operations = nullptr;
+  if constexpr (kAddressSanitizer) {
     state.key.store(0, std::memory_order_relaxed);  // as in StateMemory::release
-    detail::poison(&state + 1, size_classes::bytes_of(state.size_class) - sizeof(StateHeader));
-    if (detail::Quarantine::instance().put(&state)) {
-      shrink_quarantine(detail::Quarantine::kBytes);
+    poison(&state + 1, size_classes::bytes_of(state.size_class) - sizeof(StateHeader));
+    if (Quarantine::instance().put(&state)) {
+      shrink_quarantine(Quarantine::kBytes);
       return;
     }
   }
@@ -86,4 +86,4 @@ inline void check_type(const StateHeader& state, Oid oid, const TypeOperations& 
   throw TypeMismatchError(oid, begin, operations.name, state.operations->name);
 }
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace cow::size_classes {
+namespace cow::detail::size_classes {
 
 /// Slots of 64, 128, ..., 512 bytes, then four sizes per doubling up to 1 MiB.
 inline constexpr std::size_t kSmallest = 64, kLargestLinear = 512, kLargest = std::size_t{1} << 20;
@@ -45,4 +45,4 @@ constexpr std::size_t chunk_bytes(std::size_t size_class, std::size_t class_byte
   return std::max(kHugePage, (eight_slots + kHugePage - 1) / kHugePage * kHugePage);
 }
 
-}  // namespace cow::size_classes
+}  // namespace cow::detail::size_classes

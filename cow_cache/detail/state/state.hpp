@@ -27,9 +27,12 @@
 #include "key.hpp"
 
 namespace cow {
+class HeapSum;
+}  // namespace cow
+
+namespace cow::detail {
 
 struct StateHeader;
-class HeapSum;
 
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
@@ -53,7 +56,7 @@ struct TypeOperations {
 inline bool same_type(const TypeOperations& a, const TypeOperations& b) noexcept {
   if (&a == &b) return true;
   return a.name == b.name && a.schema == b.schema && a.state_bytes == b.state_bytes && a.spelled == b.spelled &&
-         detail::names_one_type(a.spelled);
+         names_one_type(a.spelled);
 }
 
 inline constexpr std::size_t kStateAlignment = 64;
@@ -108,7 +111,6 @@ const T& value_of(const StateHeader& state) noexcept {
   return static_cast<const State<T>&>(state).value;
 }
 
-namespace detail {
 /// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null. Aligned like a
 /// state, so that its handle has the form of one: a read that takes it for a state logs it, looks, and takes it back.
 struct alignas(kStateAlignment) Nowhere {
@@ -116,6 +118,4 @@ struct alignas(kStateAlignment) Nowhere {
   std::byte value[16] = {};
 };
 COW_CACHE_ONE_PER_PROCESS inline constinit Nowhere nowhere{};
-}  // namespace detail
-
-}  // namespace cow
+}  // namespace cow::detail

@@ -22,7 +22,7 @@
 
 #include "state.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Constant from the time when a state is retired on.
 inline std::uint32_t charge_in(const StateHeader& state) noexcept {
@@ -112,4 +112,4 @@ class StateChain {
   std::size_t count_ = 0, bytes_ = 0;
 };
 
-}  // namespace cow
+}  // namespace cow::detail

@@ -37,7 +37,7 @@
 #include "size_classes.hpp"
 #include "state.hpp"
 
-namespace cow {
+namespace cow::detail {
 
 /// Four bytes that stand for a state: the address of its value divided by 32, cut to 32 bits. Unique within the state
 /// memory, which spans at most 2^37 bytes. The lowest bit is always 1, so that a read log can use it as a mark.
@@ -83,7 +83,7 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
       count = refill(size_class, magazine);
     StateHeader* state = magazine.slots[--count];
     magazine.count.store(count, std::memory_order_relaxed);
-    detail::unpoison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
+    unpoison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     // Relaxed: the slot is dead, so nobody trusts these fields until the key is published with release.
     state->begin.store(kInfinity.value, std::memory_order_relaxed);
     state->end.store(kInfinity.value, std::memory_order_relaxed);
@@ -98,7 +98,7 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   void release(StateHeader* state) noexcept {
     std::uint8_t size_class = state->size_class;
     state->key.store(0, std::memory_order_relaxed);  // it was dead to everybody already
-    detail::poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
+    poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     Magazine& magazine = magazines_.of_class[size_class];
     std::uint32_t count = magazine.count.load(std::memory_order_relaxed);
     if (count == magazine.capacity) [[unlikely]] {
@@ -126,7 +126,7 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
     if (end == 0) return 0;
     while (slots > 0) {
       if (hand >= end) hand = 0;
-      detail::Chunk* chunk = range_.chunk_at(hand);
+      Chunk* chunk = range_.chunk_at(hand);
       if (chunk == nullptr) {
         hand += size_classes::kUnit - hand % size_classes::kUnit;
         continue;
@@ -159,7 +159,7 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   };
   Usage usage() {
     Usage usage;
-    for (const detail::Depot& depot : depots_) {
+    for (const Depot& depot : depots_) {
       std::size_t resident = depot.resident_bytes();
       usage.resident += resident;
       usage.in_depots += resident - std::min(resident, depot.out_bytes());
@@ -175,9 +175,6 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   }
 
  private:
-  using Magazine = detail::Magazine;
-  using Magazines = detail::Magazines;
-
   /// Closes a thread's magazines when it ends.
   struct Closing {
     ~Closing() { instance().close(magazines_); }
@@ -244,10 +241,10 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
 
   static inline constinit std::atomic<StateMemory*> of_process_{nullptr};
 
-  detail::StateRange range_;
-  std::array<detail::Depot, size_classes::kCount> depots_;
+  StateRange range_;
+  std::array<Depot, size_classes::kCount> depots_;
   std::mutex threads_mutex_;
   Magazines* threads_ = nullptr;  // the magazines of all threads
 };
 
-}  // namespace cow
+}  // namespace cow::detail

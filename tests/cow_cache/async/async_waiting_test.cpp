@@ -240,7 +240,7 @@ class ThreadsThatWait : public AsyncWaiting {
     std::vector<std::thread> threads;
     for (int i = 0; i < count; ++i) threads.emplace_back([&, i] { reads(i); });
     // Each has made a ticket by then, which the one that was first uses.
-    auto all = static_cast<std::size_t>(count) * LoadTicket::kBytes;
+    auto all = static_cast<std::size_t>(count) * detail::LoadTicket::kBytes;
     EXPECT_TRUE(gets_to([&] { return store.loads_waiting() == 1 && database.statistics().ticket_bytes == all; }));
     std::this_thread::sleep_for(20ms);  // from there it is a few instructions to the wait
     store.shut_loads(false);

@@ -76,7 +76,7 @@ class CacheConformance : public ::testing::Test {
 struct Names {
   template <class Database>
   static std::string GetName(int) {
-    if constexpr (std::is_same_v<Database, BasicDatabase<SharedCache>>) return "Shared";
+    if constexpr (std::is_same_v<Database, BasicDatabase<detail::SharedCache>>) return "Shared";
     if constexpr (std::is_same_v<Database, BasicDatabase<bench::PrivateCache>>) return "Private";
     if constexpr (std::is_same_v<Database, bench::TwoLevelDatabase>) return "TwoLevel";
     if constexpr (std::is_same_v<Database, BasicDatabase<bench::LockedCache>>) return "Locked";
@@ -84,7 +84,7 @@ struct Names {
   }
 };
 using Databases =
-    ::testing::Types<BasicDatabase<SharedCache>, BasicDatabase<bench::PrivateCache>, bench::TwoLevelDatabase,
+    ::testing::Types<BasicDatabase<detail::SharedCache>, BasicDatabase<bench::PrivateCache>, bench::TwoLevelDatabase,
                      BasicDatabase<bench::LockedCache>, BasicDatabase<bench::BlockingCache>>;
 TYPED_TEST_SUITE(CacheConformance, Databases, Names);
 

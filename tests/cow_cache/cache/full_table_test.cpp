@@ -30,7 +30,7 @@ class FullTable : public ::testing::Test {
     for (std::int64_t value = 0; in_stripe_.size() < 2 * kRoom; ++value) {
       db_.transact([&](Transaction& txn) {
         Oid oid = txn.create(Item{value}).oid();
-        if (OidTable::stripe_of(oid) == 0) in_stripe_.push_back({oid, value});
+        if (detail::OidTable::stripe_of(oid) == 0) in_stripe_.push_back({oid, value});
       });
     }
     db_.cache().evict_all();

@@ -13,6 +13,13 @@
 #include "cow_cache/detail/cache/load_ticket.hpp"
 
 namespace cow {
+
+using cow::detail::kStateAlignment;
+using cow::detail::LoadTicket;
+using cow::detail::LoadTickets;
+using cow::detail::OidTable;
+using cow::detail::StateHeader;
+
 namespace {
 
 /// States that live as long as the test, one per oid.

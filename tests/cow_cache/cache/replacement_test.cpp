@@ -14,6 +14,12 @@
 #include <vector>
 
 namespace cow {
+
+using cow::detail::Ghosts;
+using cow::detail::make_replacement_policy;
+using cow::detail::ReplacementPolicy;
+using cow::detail::Residency;
+
 namespace {
 
 /// A cache of oids with room for `capacity`, under some policy.

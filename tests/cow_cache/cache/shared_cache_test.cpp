@@ -14,6 +14,10 @@
 #include "tests/support/forwarding_store.hpp"
 
 namespace cow {
+
+using cow::detail::State;
+namespace size_classes = cow::detail::size_classes;
+
 namespace {
 
 struct Account {

@@ -15,6 +15,9 @@
 #include "tests/support/forwarding_store.hpp"
 
 namespace cow {
+
+using cow::detail::RecentWrites;
+
 namespace {
 
 using namespace std::chrono_literals;

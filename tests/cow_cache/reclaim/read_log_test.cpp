@@ -14,6 +14,12 @@
 #include "cow_cache/detail/sanitizers.hpp"
 
 namespace cow {
+
+using cow::detail::LogTable;
+using cow::detail::ReadLog;
+using cow::detail::StateHandle;
+using cow::detail::TransactionSlot;
+
 namespace {
 
 using Outcome = ReadLog::Outcome;

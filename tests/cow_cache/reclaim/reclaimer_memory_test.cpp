@@ -41,6 +41,11 @@ void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace cow {
+
+using cow::detail::handle_of;
+using cow::detail::StateHeader;
+using cow::detail::value_of;
+
 namespace {
 
 using testing::kBudget;

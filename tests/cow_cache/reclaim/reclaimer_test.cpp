@@ -26,6 +26,20 @@
 #include "reclaimer_testing.hpp"
 
 namespace cow {
+
+using cow::detail::handle_of;
+using cow::detail::kDeadMark;
+using cow::detail::LogLock;
+using cow::detail::LogTable;
+using cow::detail::ReadLog;
+using cow::detail::Reclaimer;
+using cow::detail::StateChain;
+using cow::detail::StateHandle;
+using cow::detail::StateHeader;
+using cow::detail::TransactionRegistry;
+using cow::detail::TransactionSlot;
+using cow::detail::value_of;
+
 namespace {
 
 using testing::kBudget;

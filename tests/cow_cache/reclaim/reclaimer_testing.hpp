@@ -15,6 +15,19 @@
 
 namespace cow::testing {
 
+using cow::detail::HybridReclaimer;
+using cow::detail::ReadLog;
+using cow::detail::Reclaimer;
+using cow::detail::State;
+using cow::detail::StateChain;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::TransactionRegistry;
+using cow::detail::TransactionSlot;
+using cow::detail::TypeOperations;
+using cow::detail::value_of;
+namespace size_classes = cow::detail::size_classes;
+
 /// A value that can tell whether it was destroyed. Its text lives on the heap, where AddressSanitizer watches.
 struct Probe {
   explicit Probe(std::uint64_t id)

@@ -25,6 +25,9 @@
 #include "cow_cache/detail/sanitizers.hpp"
 
 namespace cow {
+
+using cow::detail::decode_record;
+
 namespace {
 
 struct Item {

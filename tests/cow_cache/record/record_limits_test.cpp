@@ -16,6 +16,11 @@
 #include "tests/support/forwarding_store.hpp"
 
 namespace cow {
+
+using cow::detail::decode_record;
+using cow::detail::encode_record;
+using cow::detail::kMostRecordBytes;
+
 namespace {
 
 // Nesting. Each type nests in another way, one MessagePack level at each step.

@@ -23,13 +23,13 @@ constexpr Tid kTid{7};
 template <class T>
 std::string record_of(const T& value) {
   std::string record;
-  encode_record(value, record);
+  detail::encode_record(value, record);
   return record;
 }
 
 template <class T>
 T from_record(std::string_view record) {
-  return decode_record<T>(record, kOid, kTid);
+  return detail::decode_record<T>(record, kOid, kTid);
 }
 
 struct Everything {

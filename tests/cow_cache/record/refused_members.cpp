@@ -79,4 +79,4 @@ struct Value {
 };
 
 /// Instantiates what a commit does.
-void encode(const Value& value, std::string& out) { cow::encode_record(value, out); }
+void encode(const Value& value, std::string& out) { cow::detail::encode_record(value, out); }

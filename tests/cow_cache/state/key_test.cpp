@@ -16,6 +16,19 @@
 #include "persistence/memory_store.hpp"
 
 namespace cow {
+
+using cow::detail::CacheTag;
+using cow::detail::decode_state;
+using cow::detail::destroy_state;
+using cow::detail::erased_operations;
+using cow::detail::kDeadMark;
+using cow::detail::kNoCache;
+using cow::detail::kTypeMask;
+using cow::detail::kUnnumberedType;
+using cow::detail::StateMemory;
+using cow::detail::type_bits;
+using cow::detail::TypeOperations;
+
 namespace {
 
 template <int kNumber>

@@ -129,13 +129,13 @@ TEST_F(PoisonTest, AndOneThatIsUsedWhileOtherThreadsChangeTheObject) {
 
 // It holds slots back, not more and more of them.
 TEST_F(PoisonTest, TheQuarantineHasABound) {
-  const std::size_t before = StateMemory::instance().usage().resident;
+  const std::size_t before = detail::StateMemory::instance().usage().resident;
   for (int i = 0; i < 100'000; ++i) {
     Transaction txn = db_.begin();
     txn.write(note_).number++;
     txn.abort();
   }
-  EXPECT_LE(StateMemory::instance().usage().resident, before + 3 * detail::Quarantine::kBytes);
+  EXPECT_LE(detail::StateMemory::instance().usage().resident, before + 3 * detail::Quarantine::kBytes);
 }
 
 }  // namespace

@@ -17,6 +17,17 @@
 #include <vector>
 
 namespace cow {
+
+using cow::detail::handle_of;
+using cow::detail::kStateAlignment;
+using cow::detail::State;
+using cow::detail::state_at;
+using cow::detail::StateHandle;
+using cow::detail::StateHeader;
+using cow::detail::StateMemory;
+using cow::detail::value_address;
+namespace size_classes = cow::detail::size_classes;
+
 namespace {
 
 StateMemory& memory() { return StateMemory::instance(); }
