@@ -49,6 +49,19 @@ struct RetryPolicy {
 };
 
 template <class Cache>
+class BasicDatabase;
+
+namespace detail {
+
+/// For what tests and measures the parts of a cache.
+template <class Cache>
+Cache& cache_of(BasicDatabase<Cache>& database) noexcept {
+  return database.cache_;
+}
+
+}  // namespace detail
+
+template <class Cache>
 class BasicDatabase {
  public:
   using Transaction = BasicTransaction<Cache>;
@@ -153,11 +166,18 @@ class BasicDatabase {
     return statistics;
   }
 
-  /// For tests, benchmarks and tools: the cache itself.
-  Cache& cache() noexcept { return cache_; }
+  /// Drops every object from the cache, but what active transactions have read: a cold cache. For tests and benchmarks, and
+  /// after a piece of work whose objects will not be needed again. Others may go on meanwhile.
+  void evict_all() requires requires(Cache& cache) { cache.evict_all(); }
+  { cache_.evict_all(); }
+
+  [[deprecated("use evict_all() and statistics(); the next version has no cache()")]] Cache& cache() noexcept {
+    return cache_;
+  }
 
  private:
   friend BasicTransaction<Cache>;
+  friend Cache& detail::cache_of<Cache>(BasicDatabase&) noexcept;
 
   /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
   void create_root(Store& store) {

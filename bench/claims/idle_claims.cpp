@@ -69,7 +69,7 @@ Idle hold_many(std::string_view name, Sleep sleep) {
       });
     }
   }
-  database.cache().evict_all();  // what the sleeper's snapshot sees goes into limbo as well
+  database.evict_all();  // what the sleeper's snapshot sees goes into limbo as well
   return measure_end(name, database, [&] { sleeper.abort(); });
 }
 

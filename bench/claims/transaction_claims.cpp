@@ -50,7 +50,7 @@ Excess measure_excess(By by, int rounds) {
     for (std::size_t i = 0; i < kPages; ++i) pages.pages.push_back(txn.create(Page{std::string(kText, 'x')}));
     return txn.create(std::move(pages));
   });
-  database.cache().evict_all();
+  database.evict_all();
   Transaction txn = database.begin();
   std::vector<Ref<Page>> own = txn.read(book).pages;
   const std::vector<Ref<Page>>& pages = by == By::shared_ones ? txn.read(book).pages : own;

@@ -77,7 +77,7 @@ void miss(benchmark::State& state) {
   InMemory<SharedCache> system;
   std::vector<Ref<Text>> texts = create_texts(system.database, kObjects, 256);
   for (auto _ : state) {
-    system.database.cache().evict_all();
+    system.database.evict_all();
     Transaction txn = system.database.begin();
     double seconds = seconds_of([&] {
       for (const Ref<Text>& text : texts) keep(txn.read(text));

@@ -115,7 +115,7 @@ void take_accounts(std::string_view shape, std::size_t bytes, const Uses& empty,
   });
   auto object = [](std::uint64_t number) { return Ref<Shape>(Oid{kRootOid.value + 1 + number}); };
   auto take = [&](std::string_view phase, Database& database) {
-    database.cache().reclaimer().reclaim_all();
+    cow::detail::cache_of(database).reclaimer().reclaim_all();
     Uses now;
     Statistics statistics = database.statistics();
     accounts.push_back({.shape = std::string(shape),

@@ -15,7 +15,7 @@ namespace {
 
 constexpr CacheOptions kTiny{.cache_bytes = 8 << 10, .limbo_bytes = 1 << 10};
 
-void evict_all(World& world) { world.db().cache().evict_all(); }
+void evict_all(World& world) { world.db().evict_all(); }
 
 /// A transaction that has read everything, and sleeps.
 Transaction& add_sleeper(World& world) {

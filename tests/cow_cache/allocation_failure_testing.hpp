@@ -114,7 +114,7 @@ class World {
       (void)txn.create(Item{});
     });
     require(db().begin().read(plain(1)).value == 4711, "a value that was committed afterwards is wrong");
-    db().cache().evict_all();
+    db().evict_all();
     Statistics statistics = db().statistics();
     require(statistics.active_transactions == 0, "a transaction is active for ever");
     require(statistics.cache_bytes == 0, "bytes are counted as cached for ever");

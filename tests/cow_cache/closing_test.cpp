@@ -122,13 +122,13 @@ TEST_F(Closing, DropsOldRevisionsAndWhatWasLoaded) {
     db_->transact([&](Transaction& txn) {
       for (const Ref<Item>& item : items) ++txn.write(item).value;
     });
-    if (round == 1) db_->cache().evict_all();
+    if (round == 1) db_->evict_all();
     for (Transaction& txn : snapshots) {
       for (const Ref<Item>& item : items) (void)txn.read(Ref<Item>(item.oid()));
     }
   }
   snapshots.clear();
-  db_->cache().evict_all();
+  db_->evict_all();
   EXPECT_EQ(db_->statistics().cache_bytes, 0U);
   EXPECT_EQ(db_->statistics().limbo_bytes, 0U);
   for (const Ref<Item>& item : items) (void)db_->begin().read(Ref<Item>(item.oid()));
@@ -153,10 +153,10 @@ TEST_F(Closing, EvictingEverythingMeetsWhatIsLoadedAndCommittedMeanwhile) {
       }
     });
   }
-  for (int i = 0; i < 100; ++i) db_->cache().evict_all();
+  for (int i = 0; i < 100; ++i) db_->evict_all();
   stop = true;
   for (std::thread& thread : threads) thread.join();
-  db_->cache().evict_all();
+  db_->evict_all();
   EXPECT_EQ(db_->statistics().cache_bytes, 0U);
   EXPECT_EQ(db_->statistics().limbo_bytes, 0U);
 }
@@ -172,7 +172,7 @@ TEST_F(Closing, DestructorsMayRead) {
     // The one before it, so that it ends.
     EXPECT_EQ(db_->begin().read(Ref<Item>(items[static_cast<std::size_t>(value - 1)].oid())).value, value - 1);
   };
-  db_->cache().evict_all();
+  db_->evict_all();
   EXPECT_GT(read, 0);
   read = 0;
   for (const Ref<Item>& item : items) (void)db_->begin().read(item);
@@ -192,7 +192,7 @@ TEST_F(Closing, DestructorsMayReadAndEvictUnderPressure) {
   int calls = 0;
   Item::on_destroy = [&](std::int64_t value) {
     if (++calls % 16 != 0) return;
-    if (calls % 1024 == 0) db_->cache().evict_all();
+    if (calls % 1024 == 0) db_->evict_all();
     (void)db_->begin().read(Ref<Item>(items[static_cast<std::size_t>(value * 31 % 2000)].oid()));
   };
   for (int round = 0; round < 2; ++round) {

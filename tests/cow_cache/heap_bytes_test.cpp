@@ -257,10 +257,10 @@ TEST(Charge, AddedAtTheInstallIsSubtractedAtTheKill) {
         round % 3 == 2 ? mine.members.clear() : mine.members.push_back({kLong, kLong, "short"});
       });
     }
-    if (round % 4 == 3) db.cache().evict_all();
+    if (round % 4 == 3) db.evict_all();
   }
   EXPECT_GT(db.statistics().heap_bytes, 0u);
-  db.cache().evict_all();
+  db.evict_all();
   Statistics statistics = db.statistics();
   EXPECT_EQ(statistics.cache_bytes, 0u);
   EXPECT_EQ(statistics.heap_bytes, 0u);

@@ -146,7 +146,7 @@ TEST_F(IsolationTest, AnOldRevisionThatIsReadIsAConflict) {
 TEST_F(IsolationTest, AnOldRevisionThatIsLoadedIsAConflict) {
   Transaction txn = db_.begin(Isolation::serializable);
   change(a_);
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(txn.read(a_).on_call, 1);
   txn.write(b_).on_call = 0;
   EXPECT_THROW(txn.commit(), ConflictError);
@@ -158,7 +158,7 @@ TEST_F(IsolationTest, WhatWasEvictedAndThenChangedIsAConflict) {
     Transaction txn = db_.begin(Isolation::serializable);
     txn.read(a_);
     txn.write(b_).on_call = 0;
-    db_.cache().evict_all();
+    db_.evict_all();
     if (loaded_again) on_call(a_);
     db_.transact([&](Transaction& other) {
       if (loaded_again) other.read(a_);
@@ -172,7 +172,7 @@ TEST_F(IsolationTest, WhatWasEvictedAndNotChangedIsNone) {
   Transaction txn = db_.begin(Isolation::serializable);
   txn.read(a_);
   txn.write(b_).on_call = 7;
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(on_call(a_), 1);  // another state by now
   const int loads = store_.loads;
   EXPECT_NO_THROW(txn.commit());
@@ -189,7 +189,7 @@ TEST_F(IsolationTest, AVeryOldTransactionIsValidatedToo) {
   }
   wrong.write(Transaction::root_reference());
   right.create(Other{1});
-  db_.cache().evict_all();
+  db_.evict_all();
   for (int i = 0; i < 3; ++i) {
     db_.transact([&](Transaction& txn) {
       for (int n = 0; n < 40'000; ++n) txn.create(Other{n});
@@ -318,7 +318,7 @@ TEST_F(IsolationTest, ThatAnObjectDoesNotExistIsARead) {
         Transaction looks = db_.begin(isolation), creates = db_.begin(Isolation::serializable);
         Ref<Doctor> x = creates.create(Doctor{creates.read(a_).on_call});
         if (asks != Asks::before_it_is_committed) creates.commit();
-        if (asks == Asks::when_it_is_in_the_store) db_.cache().evict_all();
+        if (asks == Asks::when_it_is_in_the_store) db_.evict_all();
         EXPECT_THROW(ask(looks, Ref<Doctor>(x.oid())), DanglingReferenceError);
         if (creates.active()) creates.commit();
         looks.write(a_).on_call += 1;
@@ -346,7 +346,7 @@ TEST_F(IsolationTest, WhatWasAbsentAndStaysSoIsNoConflict) {
   Ref<Doctor> erased = doctor();
   db_.transact([&](Transaction& txn) { txn.erase(erased); });
   for (bool resident : {true, false}) {
-    if (!resident) db_.cache().evict_all();
+    if (!resident) db_.evict_all();
     Transaction txn = db_.begin(Isolation::serializable);
     for (int i = 0; i < 3; ++i) {
       EXPECT_THROW(txn.read(erased), DanglingReferenceError);
@@ -379,7 +379,7 @@ TEST_F(IsolationTest, WhatAVeryOldTransactionFoundAbsentIsValidatedToo) {
 TEST_F(IsolationTest, WhatAWrongTypeTellsIsARead) {
   Transaction looks = db_.begin(Isolation::serializable);
   Ref<Doctor> x = doctor();
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_THROW(looks.read(Ref<Other>(x.oid())), Error);
   looks.write(a_).on_call += 1;
   EXPECT_THROW(looks.commit(), ConflictError);

@@ -56,7 +56,7 @@ TEST(Leaks, ADatabaseThatStaysOpenIsNone) {
   kept->database.transact([](Transaction& txn) {
     for (const Ref<Text>& text : kept->texts) txn.write(text).text += "!";
   });
-  kept->database.cache().evict_all();
+  kept->database.evict_all();
   kept->database.begin().abort();
   EXPECT_EQ(__lsan_do_recoverable_leak_check(), 0);
   sleeper.reset();

@@ -134,7 +134,7 @@ TEST(Limits, TypesThatHaveNumbers) {
   Database database(store);
   auto late = database.transact([](Transaction& txn) { return txn.create(Late<0>{7}); });
   for (bool evicts : {false, true}) {
-    if (evicts) database.cache().evict_all();
+    if (evicts) database.evict_all();
     Transaction txn = database.begin();
     EXPECT_EQ(txn.read(late).value, 7);
     EXPECT_EQ(txn.read(late).value, 7);
@@ -155,14 +155,14 @@ TEST(Limits, ThreadsThatEndWithATransactionOfTheirOwnLoseNoSlot) {
     }).join();
   };
   end_a_thread(0);
-  database.cache().evict_all();
+  database.evict_all();
   auto in_use = [] {
     std::size_t quarantined = detail::kAddressSanitizer ? detail::Quarantine::instance().bytes() : 0;
     return detail::StateMemory::instance().usage().in_use() - quarantined;
   };
   std::size_t before = in_use();
   for (int i = 0; i < 300; ++i) end_a_thread(i);
-  database.cache().evict_all();
+  database.evict_all();
   EXPECT_EQ(in_use(), before);
 }
 

@@ -58,9 +58,9 @@ TEST(NestedCharge, IsWhatTheValueKeeps) {
     Ref<Big> big = txn.create(Big{std::string(1 << 20, 'x')});
     return txn.create(Opaque{big, std::string(10'000, 'y')});
   });
-  db.cache().evict_all();
+  db.evict_all();
   std::size_t alone = charge_of(db.begin().read(Ref<Opaque>(opaque.oid())));
-  db.cache().evict_all();
+  db.evict_all();
   Opaque::database = &db;
   std::size_t nested = charge_of(db.begin().read(Ref<Opaque>(opaque.oid())));
   Opaque::database = nullptr;

@@ -102,7 +102,7 @@ class NestedReads : public ::testing::Test {
 TEST_F(NestedReads, ACodecReadsOtherObjects) {
   Ref<Node> c = make("c"), b = make("b", {c, c}), a = make("a", {b, c});
   for (bool same_transaction : {false, true}) {
-    db_.cache().evict_all();
+    db_.evict_all();
     Transaction txn = db_.begin();
     read_others_while_decoding(same_transaction ? &txn : nullptr);
     const Node& read = txn.read(Ref<Node>(a.oid()));
@@ -119,7 +119,7 @@ TEST_F(NestedReads, ACodecReadsOldRevisions) {
     txn.write(b).name = "B";
     txn.write(c).name = "C";
   });
-  db_.cache().evict_all();
+  db_.evict_all();
   read_others_while_decoding(&old);
   const Node& read = old.read(Ref<Node>(b.oid()));
   EXPECT_EQ(read.name + read.seen, "bc");
@@ -128,7 +128,7 @@ TEST_F(NestedReads, ACodecReadsOldRevisions) {
 TEST_F(NestedReads, TheErrorsOfANestedReadAreItsOwn) {
   Ref<Node> b = make("b"), a = make("a", {b});
   db_.transact([&](Transaction& txn) { txn.erase(b); });
-  db_.cache().evict_all();
+  db_.evict_all();
   read_others_while_decoding();
   EXPECT_THROW(db_.begin().read(Ref<Node>(a.oid())), DanglingReferenceError);
   store_.loads_to_fail = 1;
@@ -144,7 +144,7 @@ TEST_F(NestedReads, ACodecThatNeedsItsOwnObjectIsToldSo) {
       ring.push_back(make("n", ring.empty() ? std::vector<Ref<Node>>{} : std::vector{ring.back()}));
     point_to(ring.front(), ring.back());
     for (bool same_transaction : {false, true}) {
-      db_.cache().evict_all();
+      db_.evict_all();
       Transaction txn = db_.begin();
       read_others_while_decoding(same_transaction ? &txn : nullptr);
       try {
@@ -165,7 +165,7 @@ TEST_F(NestedReads, ACodecThatNeedsItsOwnOldRevisionIsToldSo) {
   point_to(a, a);
   Transaction old = db_.begin();
   db_.transact([&](Transaction& txn) { txn.write(a).name = "A"; });
-  db_.cache().evict_all();
+  db_.evict_all();
   read_others_while_decoding(&old);
   EXPECT_THROW(old.read(Ref<Node>(a.oid())), BuildCycleError);
 }
@@ -174,7 +174,7 @@ TEST_F(NestedReads, AreRefusedWhereTheyWouldUseUpTheStack) {
   Ref<Node> last = make("end");
   std::vector<Ref<Node>> chain{last};
   for (int i = 0; i < 1000; ++i) chain.push_back(make("n", {chain.back()}));
-  db_.cache().evict_all();
+  db_.evict_all();
   read_others_while_decoding();
   EXPECT_THROW(db_.begin().read(Ref<Node>(chain.back().oid())), BuildDepthError);
   EXPECT_EQ(db_.begin().read(Ref<Node>(chain[detail::BuildScope::kDeepest - 1].oid())).seen, "n");
@@ -184,7 +184,7 @@ TEST_F(NestedReads, AreRefusedWhereTheyWouldUseUpTheStack) {
 TEST_F(NestedReads, ThreadsDoNotWaitForEachOtherInACycle) {
   Ref<Node> a = make("a"), b = make("b", {a});
   point_to(a, b);
-  db_.cache().evict_all();
+  db_.evict_all();
   std::atomic<int> decoding = 0, told = 0;
   Node::on_decode = [&](Node& node) {
     ++decoding;
@@ -220,7 +220,7 @@ TEST_F(NestedReads, ThreadsThatWouldWaitInACycleLoadForThemselves) {
     inside = false;
   };
   for (int round = 0; round < 20; ++round) {
-    db_.cache().evict_all();
+    db_.evict_all();
     decoding = 0;
     std::vector<std::thread> threads;
     for (const Ref<Node>& from : {a, b}) {
@@ -236,7 +236,7 @@ TEST_F(NestedReads, ThreadsThatWouldWaitInACycleLoadForThemselves) {
 
 TEST_F(NestedReads, ACopyConstructorReadsOtherObjects) {
   Ref<Node> b = make("b"), a = make("a", {b});
-  db_.cache().evict_all();
+  db_.evict_all();
   Transaction txn = db_.begin();
   Node::on_copy = [&](Node& copy) {
     for (const Ref<Node>& other : copy.others) copy.seen += txn.read(Ref<Node>(other.oid())).name;
@@ -275,14 +275,14 @@ TEST_F(NestedReads, ACopyConstructorThatEndsItsTransactionIsToldSo) {
   EXPECT_THROW(txn.write(a), TransactionEndedError);
   Node::on_copy = nullptr;
   Transaction other = db_.begin();
-  db_.cache().evict_all();
+  db_.evict_all();
   Node::on_decode = [&](Node&) { other.abort(); };
   EXPECT_THROW(other.read(Ref<Node>(a.oid())), TransactionEndedError);
 }
 
 TEST_F(NestedReads, AnEncoderReadsOtherObjects) {
   Ref<Node> b = make("b"), a = make("a", {b});
-  db_.cache().evict_all();
+  db_.evict_all();
   Transaction txn = db_.begin();
   txn.write(a).name = "A";
   std::string seen;
@@ -349,8 +349,8 @@ TEST_F(NestedReads, DestructorsReadFromAnotherDatabaseWithinItsBudget) {
     nodes.push_back(db.transact([](Transaction& txn) { return txn.create(Node("n", {})); }));
   Ref<Node> large =
       db.transact([](Transaction& txn) { return txn.create(Node(std::string(kBudget * 3 / 2, 'l'), {})); });
-  db.cache().evict_all();
-  others_db.cache().evict_all();
+  db.evict_all();
+  others_db.evict_all();
   for (const Ref<Node>& node : nodes) (void)db.begin().read(node);
 
   std::size_t next = 0;

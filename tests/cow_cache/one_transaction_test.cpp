@@ -39,7 +39,7 @@ class OneTransaction : public ::testing::Test {
         blobs_ = shelf.blobs;
         shelf_ = txn.create(shelf);
       });
-      ample.cache().evict_all();
+      ample.evict_all();
       Transaction txn = ample.begin();
       for (const Ref<Blob>& blob : blobs_) (void)txn.read(Ref<Blob>(blob.oid()));
       distinct_ = ample.statistics().cache_bytes;
@@ -153,7 +153,7 @@ TEST_F(OneTransaction, WritesAndSleepsInBetween) {
     }
     if (round % 5 == 0) {
       txn.park();
-      db_->cache().evict_all();
+      db_->evict_all();
     }
   }
   EXPECT_LT(beyond(), 2 * distinct_ + (64 << 10));

@@ -58,10 +58,10 @@ class OwnWrites : public ::testing::TestWithParam<std::tuple<Copies, Layout, Cha
 
   /// References that lead to different states of the account, all of which the transaction has read.
   std::vector<Ref<Account>> read_copies(Transaction& txn, Copies copies) {
-    if (copies == Copies::private_ones) store_.meddle = [this] { db_.cache().evict_all(); };
+    if (copies == Copies::private_ones) store_.meddle = [this] { db_.evict_all(); };
     std::vector<Ref<Account>> references;
     for (int i = 0; i < kCopies; ++i) {
-      if (copies != Copies::one) db_.cache().evict_all();
+      if (copies != Copies::one) db_.evict_all();
       EXPECT_EQ(txn.read(references.emplace_back(account_)).balance, 100);
     }
     store_.meddle = nullptr;
@@ -109,14 +109,14 @@ TEST_P(OwnWrites, WinWhateverTheLogHolds) {
     txn.erase(divert_by);
   }
   expect_own(txn, references, change);
-  db_.cache().evict_all();
+  db_.evict_all();
   expect_own(txn, references, change);
   // The log changes its table, and with it the marks go.
   for (Layout next : {Layout::bitmap, Layout::large_hash}) {
     read_neighbours(txn, next);
     expect_own(txn, references, change);
   }
-  db_.cache().reclaimer().reclaim_all();
+  cow::detail::cache_of(db_).reclaimer().reclaim_all();
   expect_own(txn, references, change);
 
   if (is_old) {

@@ -22,9 +22,9 @@ const std::string kLine = "a line of text that is too long to be stored in place
 
 /// Does everything: loads, decodes, writes, commits, evicts, frees.
 void use(Database& db, const Ref<Lines>& lines, std::size_t at_least) {
-  db.cache().evict_all();
+  db.evict_all();
   db.transact([&](Transaction& txn) { txn.write(lines).lines.push_back(kLine); });
-  db.cache().evict_all();
+  db.evict_all();
   Transaction txn = db.begin();
   const Lines& read = txn.read(Ref<Lines>(lines.oid()));
   if (read.lines.size() < at_least || read.lines.front() != kLine || read.lines.back() != kLine) {

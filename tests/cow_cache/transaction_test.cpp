@@ -126,7 +126,7 @@ TEST_F(TransactionTest, AnotherTypeIsRefusedWhetherResidentOrNot) {
   Ref<Account> account = make("a", 1);
   Ref<Counter> wrong(account.oid());
   for (bool resident : {true, false}) {
-    if (!resident) db_.cache().evict_all();
+    if (!resident) db_.evict_all();
     Transaction txn = db_.begin();
     for (int attempt = 0; attempt < 2; ++attempt) {
       EXPECT_THROW(txn.read(wrong), TypeMismatchError);
@@ -333,7 +333,7 @@ TEST_F(TransactionTest, AGroupThatTheStoreRefusesFailsForAllItsMembers) {
 
 TEST_F(TransactionTest, ALoadThatFailsFailsThatReadOnly) {
   Ref<Account> account = make("a", 1);
-  db_.cache().evict_all();
+  db_.evict_all();
   Transaction txn = db_.begin();
   store_.loads_to_fail = 2;
   EXPECT_THROW(txn.read(account), StoreError);
@@ -356,7 +356,7 @@ TEST_F(TransactionTest, AParkedTransactionGoesOnWhereItStopped) {
   txn.park();  // harmless
   for (int i = 0; i < 5; ++i) {
     set_balance(first, 100 + i);
-    db_.cache().evict_all();
+    db_.evict_all();
   }
   EXPECT_EQ(seen.balance, 1);
   EXPECT_EQ(&txn.read(as_seen), &seen) << "what was read before is still there";
@@ -371,7 +371,7 @@ TEST_F(TransactionTest, AParkedTransactionGoesOnWhereItStopped) {
   EXPECT_EQ(balance(second), 20);
   EXPECT_THROW(moved.park(), TransactionEndedError);
   EXPECT_THROW(txn.park(), TransactionEndedError);
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
 }
 

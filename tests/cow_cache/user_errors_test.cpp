@@ -90,7 +90,7 @@ class UserErrors : public AsyncTest {
 
   /// All must be loaded again.
   void forget() {
-    database.cache().evict_all();
+    database.evict_all();
     moody = Ref<Moody>(moody.oid());
     crowd = Ref<Crowd>(crowd.oid());
     picture = Ref<Picture>(picture.oid());

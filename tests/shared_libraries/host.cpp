@@ -57,7 +57,7 @@ void expect_one(const Plugin& plugin) {
       for (int i = 0; i < 1000; ++i) right &= plugin.read_in(txn, things[i]) == i && txn.read(things[i]).value == i;
     })
         .join();
-    db.cache().evict_all();
+    db.evict_all();
   }
   expect(right, "the plugin reads what the program wrote, loaded by either");
   auto theirs = plugin.create(db, 5000);
@@ -111,7 +111,7 @@ void expect_separate(const Plugin& plugin) {
       if (round == 1) right &= txn.read(things[i]).value == i;
     }
     txn.abort();
-    if (round == 0) db.cache().evict_all();
+    if (round == 0) db.evict_all();
   }
   txn = db.begin();
   expect(right && read >= 1000 && refused >= 1000, "a read in the plugin is right, or refused where it is no hit");

@@ -116,7 +116,7 @@ class HistoryWorkload {
         records.push_back(std::move(open.record));
         if (index + 1 < open_.size()) open_[index] = std::move(open_.back());
         open_.pop_back();
-        if (random_() % 256 == 0) workload_.database_.cache().evict_all();
+        if (random_() % 256 == 0) workload_.database_.evict_all();
       }
     }
 

@@ -204,7 +204,7 @@ class ModelRun : private ModelOperations {
 
   void evict_all() {
     note([] { return "evict all"; });
-    db_->cache().evict_all();
+    db_->evict_all();
   }
 
   /// Another database of the process: its states take the slots that this one's have left, and the other way round.
@@ -238,7 +238,7 @@ class ModelRun : private ModelOperations {
           any);
     }
     txn.commit();
-    if (what % 16 == 1) other_->cache().evict_all();
+    if (what % 16 == 1) other_->evict_all();
   }
 
   /// Many objects are written, so that the committer forgets what was written before, and asks the store.

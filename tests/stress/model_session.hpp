@@ -213,7 +213,7 @@ class ModelSession {
   /// REQUIRES: no transaction is open.
   void close_and_check() {
     require(db_->statistics().active_transactions == 0, [&] { return "a transaction is active after all have ended"; });
-    db_->cache().evict_all();
+    db_->evict_all();
     Statistics left = db_->statistics();
     auto none = [&](std::uint64_t bytes, const char* what) {
       require(bytes == 0, [&] {

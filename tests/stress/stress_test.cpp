@@ -110,7 +110,7 @@ class StressTest : public ::testing::Test {
     RecordProperty("reads", std::to_string(reads_.load()));
     RecordProperty("commits", std::to_string(statistics.commits));
     RecordProperty("evictions", std::to_string(statistics.evictions));
-    db_->cache().evict_all();
+    db_->evict_all();
     EXPECT_EQ(db_->statistics().cache_bytes, 0u);
     EXPECT_EQ(db_->statistics().limbo_bytes, 0u);
   }
@@ -217,7 +217,7 @@ TEST_F(StressTest, ALoadNeverBringsBackWhatACommitReplaced) {
       check_truth(txn, cell.oid(), txn.read(cell));
       txn.write(cell).set(txn.read(cell).number + 1);
     });
-    if (random() % 4 == 0) db_->cache().evict_all();
+    if (random() % 4 == 0) db_->evict_all();
   });
   start(3, [&](Random& random) {
     Transaction txn = db_->begin();
@@ -297,7 +297,7 @@ TEST_F(StressTest, WhatALongTransactionHasReadStaysWhateverHappens) {
         txn.write(cell).set(static_cast<std::int64_t>(random() % 1'000'000));
       }
     });
-    if (random() % 64 == 0) db_->cache().evict_all();
+    if (random() % 64 == 0) db_->evict_all();
   });
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
@@ -335,7 +335,7 @@ TEST_F(StressTest, SerializableTransactionsDoNotSkew) {
   start(1, [&](Random& random) {
     Transaction txn = db_->begin();
     for (std::size_t pair = 0; pair < cells_.size(); pair += 2) both(txn, pair);
-    if (random() % 64 == 0) db_->cache().evict_all();
+    if (random() % 64 == 0) db_->evict_all();
   });
   finish();
   EXPECT_GT(flips.load(), 100u);
@@ -390,7 +390,7 @@ TEST_F(StressTest, ObjectsComeAndGoWithTheDirectoryThatNamesThem) {
   });
   start(1, [&](Random&) {
     std::this_thread::sleep_for(1ms);
-    db_->cache().evict_all();
+    db_->evict_all();
   });
   finish();
 }

@@ -73,7 +73,7 @@ void sweep(int count, Body body, const AsyncOptions& options = {.load_threads = 
   Sweep::over({.items = 6,
                .prepare =
                    [&](World& world) {
-                     world.db().cache().evict_all();
+                     world.db().evict_all();
                      tasks = std::make_shared<Tasks>(world, options);
                      for (int i = 0; i < count; ++i) {
                        tasks->ready.push_back([](Body& body, Tasks& all, int number) -> Ready {

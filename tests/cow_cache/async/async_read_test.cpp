@@ -16,7 +16,7 @@ namespace {
 
 class AsyncRead : public AsyncTest {
  public:
-  void evict_all() { database.cache().evict_all(); }
+  void evict_all() { database.evict_all(); }
 };
 
 TEST_F(AsyncRead, HitsAreInlineAndAllocateNothing) {

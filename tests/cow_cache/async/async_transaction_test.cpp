@@ -139,7 +139,7 @@ TEST_F(AsyncTransact, RootsAreReadWithoutBlocking) {
     auto root = co_await async_root(txn);
     root.emplace("label", Label{"written by a coroutine"});
   }));
-  database.cache().evict_all();
+  database.evict_all();
   std::thread::id here = std::this_thread::get_id();
   EXPECT_TRUE(store.visitors().contains(here));  // the set-up came from this thread; what follows must not
   int loads = store.loads;
@@ -213,7 +213,7 @@ TEST_F(AsyncTransact, DeadlinesEndSleepsAndReads) {
   Cancellation later(Cancellation::Clock::now() + 20ms);
   auto late_reader = [&](AsyncTransaction& txn) -> Task<> {
     (void)co_await async_read(txn, accounts[0]);
-    database.cache().evict_all();
+    database.evict_all();
     std::this_thread::sleep_until(later.deadline);
     EXPECT_EQ((co_await async_read(txn, accounts[0])).balance, 0) << "what it has read stays a hit";
     (void)co_await async_read(txn, accounts[1]);
@@ -312,7 +312,7 @@ TEST_F(AsyncTransact, OutsideOnTheSameSnapshot) {
     int answer = co_await outside(txn, [&](const Cancellation& cancellation) -> Task<int> {
       co_await sleep_for(executor(), 1ms, cancellation);
       database.transact([&](Transaction& other) { other.write(accounts[7]).balance = 700; });
-      database.cache().evict_all();
+      database.evict_all();
       co_return 42;
     });
     EXPECT_EQ(answer, 42);

@@ -14,7 +14,7 @@ namespace {
 /// One thread for loads and one for commits, so that what comes second waits.
 class AsyncWaiting : public AsyncTest {
  public:
-  AsyncWaiting() : AsyncTest({.load_threads = 1, .commit_threads = 1}) { database.cache().evict_all(); }
+  AsyncWaiting() : AsyncTest({.load_threads = 1, .commit_threads = 1}) { database.evict_all(); }
   ~AsyncWaiting() override {
     store.shut_loads(false);
     store.shut_commits(false);
@@ -171,7 +171,7 @@ TEST_F(AsyncWaiting, ForAThreadOfAPool) {
 
 TEST_F(AsyncWaiting, ForAPrefetch) {
   for (bool by_deadline : {false, true}) {
-    database.cache().evict_all();
+    database.evict_all();
     store.shut_loads(true);
     int before = store.loads, cancelled = 0;
     std::stop_source source;
@@ -460,7 +460,7 @@ TEST_F(AsyncWaiting, LoopsMayGoAsSoonAsTheirTasksAreDone) {
     own.reset();
     source.request_stop();
     EXPECT_TRUE(done);
-    if (round % 50 == 0) database.cache().evict_all();
+    if (round % 50 == 0) database.evict_all();
   }
 }
 

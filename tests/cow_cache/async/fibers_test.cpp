@@ -29,7 +29,7 @@ class Fibers : public AsyncTest {
 };
 
 TEST_F(Fibers, HitsAllocateNothingMissesSuspendTheFiberOnly) {
-  database.cache().evict_all();
+  database.evict_all();
   store.shut_loads(true);
   std::atomic<bool> read = false, other = false;
   {

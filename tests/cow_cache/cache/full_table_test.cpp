@@ -33,7 +33,7 @@ class FullTable : public ::testing::Test {
         if (detail::OidTable::stripe_of(oid) == 0) in_stripe_.push_back({oid, value});
       });
     }
-    db_.cache().evict_all();
+    db_.evict_all();
   }
   struct Entry {
     Oid oid;

@@ -51,7 +51,7 @@ TEST(NewerRevisions, AReferenceOfTheWrongTypeFindsNothingWhereNothingWas) {
   Database db(store);
   Transaction early = db.begin();
   Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
-  db.cache().evict_all();
+  db.evict_all();
   EXPECT_THROW(early.read(Ref<Other>(note.oid())), DanglingReferenceError);
   EXPECT_THROW(db.begin().read(Ref<Other>(note.oid())), TypeMismatchError);
 }
@@ -63,7 +63,7 @@ TEST(NewerRevisions, AnOlderOneIsReadThoughTheNewestIsCorrupt) {
   Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
   Transaction early = db.begin();
   db.transact([&](Transaction& txn) { txn.write(note).number = 1; });
-  db.cache().evict_all();
+  db.evict_all();
   store.corrupt = true;
   EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
   EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError);
@@ -93,7 +93,7 @@ TEST(NewerRevisions, NobodyWaitsForALoaderThatGoesOnToAnOlderOne) {
   Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
   Transaction early = db.begin();
   db.transact([&](Transaction& txn) { txn.write(note).number = 1; });
-  db.cache().evict_all();
+  db.evict_all();
   store.corrupt = true;
   store.meanwhile = [&] { EXPECT_THROW(db.begin().read(Ref<Note>(note.oid())), CorruptRecordError); };
   EXPECT_EQ(early.read(Ref<Note>(note.oid())).number, 0);
@@ -171,7 +171,7 @@ TEST_F(OldRevisionsTest, RevisionsLoadedForAnOldSnapshotGoAsWell) {
   {
     Transaction reader = db_.begin();
     for (const Ref<Note>& note : notes) change(note);
-    db_.cache().evict_all();
+    db_.evict_all();
     for (const Ref<Note>& note : notes) EXPECT_EQ(db_.begin().read(Ref<Note>(note.oid())).number, 1);
     for (const Ref<Note>& note : notes) EXPECT_EQ(reader.read(Ref<Note>(note.oid())).number, 0);
     EXPECT_GE(resident(), before * 3 / 2);
@@ -190,7 +190,7 @@ TEST_F(OldRevisionsTest, TheQueueFollowsTheObjectsAndNotTheLoads) {
   for (const Ref<Note>& note : notes) change(note);
   std::uint64_t at_first = 0, at_last = 0;
   for (Transaction& reader : early) {
-    db_.cache().evict_all();
+    db_.evict_all();
     for (const Ref<Note>& note : notes) {
       EXPECT_EQ(db_.begin().read(Ref<Note>(note.oid())).number, 1);
       EXPECT_EQ(reader.read(Ref<Note>(note.oid())).number, 0);
@@ -254,7 +254,7 @@ TEST_F(OldRevisionsTest, AWalkMayBeInterruptedByEverything) {
     for (int i = 0; working > 0; ++i) {
       auto sleeper = static_cast<std::size_t>(i * 31 % sleepers);
       wrong += asleep[sleeper].read(Ref<Note>(hot.oid())).number != static_cast<std::int64_t>(sleeper) + 1;
-      if (i % 500 == 0) db_.cache().evict_all();
+      if (i % 500 == 0) db_.evict_all();
     }
   });
   for (std::thread& thread : threads) thread.join();

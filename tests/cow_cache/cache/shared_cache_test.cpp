@@ -58,7 +58,7 @@ TEST_F(SharedCacheTest, ThreadsThatMissTogetherLoadOnce) {
   std::vector<Ref<Account>> accounts;
   for (int i = 0; i < 20; ++i) accounts.push_back(Ref<Account>(make("a", i).oid()));
   for (int k : {2, 8}) {
-    db_.cache().evict_all();
+    db_.evict_all();
     store_.loads = 0;
     store_.load_delay = std::chrono::milliseconds(2);
     std::latch start(k);
@@ -77,7 +77,7 @@ TEST_F(SharedCacheTest, ThreadsThatMissTogetherLoadOnce) {
 
 TEST_F(SharedCacheTest, ALoaderThatFailsWakesThoseWhoWait) {
   Ref<Account> account = make("a", 1);
-  db_.cache().evict_all();
+  db_.evict_all();
   store_.load_delay = std::chrono::milliseconds(20);
   store_.loads_to_fail = 3;
   std::atomic<int> failed = 0, read = 0;
@@ -108,7 +108,7 @@ TEST_F(SharedCacheTest, AnErasedObjectIsGoneForLaterTransactionsAndThereForOlder
   EXPECT_THROW(txn.erase(account), DanglingReferenceError);
   txn.commit();
   for (bool resident : {true, false}) {
-    if (!resident) db_.cache().evict_all();
+    if (!resident) db_.evict_all();
     Transaction later = db_.begin();
     for (int attempt = 0; attempt < 2; ++attempt) {
       EXPECT_THROW(later.read(account), DanglingReferenceError);
@@ -152,7 +152,7 @@ TEST_F(SharedCacheTest, AHintNeverMistakesATombstoneForTheObject) {
     for (const Ref<Counter>& counter : counters) txn.erase(Ref<Counter>(counter.oid()));
   });
   for (int attempt = 0; attempt < 100; ++attempt) {
-    db_.cache().evict_all();  // all slots are free, the values' among them
+    db_.evict_all();  // all slots are free, the values' among them
     Transaction other = db_.begin();
     for (int i = 0; i < attempt % 7; ++i)
       other.create(Counter{i});  // takes some, so that the tombstones come to lie anew
@@ -190,7 +190,7 @@ TEST_F(SharedCacheTest, HintsNeverMixTwoDatabases) {
     if (round % 10 == 0) {
       mine.abort();
       theirs.abort();
-      (round % 20 == 0 ? db_ : other).cache().evict_all();
+      (round % 20 == 0 ? db_ : other).evict_all();
     }
   }
 }
@@ -239,7 +239,7 @@ TEST_F(SharedCacheTest, RewritingAnObjectDoesNotInflateTheCache) {
   std::size_t before = db_.statistics().cache_bytes;
   for (int i = 0; i < 2000; ++i) set_balance(account, i);
   EXPECT_LE(db_.statistics().cache_bytes, before + 4096);
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(db_.statistics().cache_bytes, 0u);
   EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
 }
@@ -262,7 +262,7 @@ TEST_F(SharedCacheTest, TransactionBytesFollowTheReadLogs) {
 
 TEST_F(SharedCacheTest, NothingIsLeftOfTheTicketsWhenNobodyLoads) {
   Ref<Account> account = make("a", 1);
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(db_.begin().read(account).balance, 1);
   EXPECT_EQ(db_.statistics().loads, 1u);
   EXPECT_EQ(db_.statistics().ticket_bytes, 0u);
@@ -315,7 +315,7 @@ TEST(CacheBudget, RevisionsLoadedForAnOldSnapshotCountToo) {
   });
   Transaction old = db.begin();
   for (const Ref<Account>& account : accounts) db.transact([&](Transaction& txn) { txn.write(account).balance = 2; });
-  db.cache().evict_all();
+  db.evict_all();
   Transaction now = db.begin();
   for (const Ref<Account>& account : accounts) ASSERT_EQ(now.read(account).balance, 2);
   ASSERT_EQ(db.statistics().old_loads, 0u);
@@ -367,7 +367,7 @@ class CrowdedCache {
       });
     }
     EXPECT_LE(db.statistics().cache_bytes, options.cache_bytes / 2) << "what was created must go as well";
-    db.cache().evict_all();
+    db.evict_all();
     before_ = db.statistics();
   }
   /// One transaction reads some.
@@ -447,9 +447,9 @@ TEST(CacheReplacement, EveryPolicyKeepsTheBudgetAlsoAfterAColdStart) {
       for (int i = 0; i < kAccounts; i += 100) crowded.read(i, i + 100);
       EXPECT_LE(crowded.db.statistics().cache_bytes, kBudget / 2);
       EXPECT_LE(crowded.db.statistics().replacement_bytes, kBudget / 16);
-      if (round % 2 == 1) crowded.db.cache().evict_all();
+      if (round % 2 == 1) crowded.db.evict_all();
     }
-    crowded.db.cache().evict_all();
+    crowded.db.evict_all();
     EXPECT_EQ(crowded.db.statistics().cache_bytes, 0u);
     EXPECT_EQ(crowded.db.statistics().replacement_bytes, 0u);
   }
@@ -475,7 +475,7 @@ TEST(CacheReplacement, NothingStaysForEverThatCameInTheMiddleOfAColdStart) {
       --working;
     });
   }
-  while (working > 0) crowded.db.cache().evict_all();
+  while (working > 0) crowded.db.evict_all();
   for (std::thread& thread : threads) thread.join();
   for (int round = 0; round < 3; ++round) {
     for (int i = kDisputed; i < kAccounts; i += 100) crowded.read(i, i + 100);

@@ -90,7 +90,7 @@ TEST_F(CommitTest, WhatHasDiedIsAskedForBeforeQueueingAndNeverByALeader) {
   for (Isolation isolation : {Isolation::snapshot, Isolation::serializable}) {
     Transaction old = db_.begin(isolation);
     for (const Ref<Item>& item : items_) old.write(item).value++;
-    db_.cache().evict_all();
+    db_.evict_all();
     forget_recent_writes();
     std::promise<void> let_go;
     std::atomic<bool> held = false;
@@ -125,7 +125,7 @@ TEST_F(CommitTest, WhoIsOvertakenAsksOnceMoreAndThenGoesThrough) {
     } else {
       old.create(Item{});
     }
-    db_.cache().evict_all();
+    db_.evict_all();
     forget_recent_writes();
     const int loads = store_.loads;
     int left = 6;  // were it not for the pin, for ever
@@ -149,7 +149,7 @@ TEST_F(CommitTest, AChangeAfterEitherAnswerIsAConflict) {
       } else {
         old.create(Item{});
       }
-      db_.cache().evict_all();
+      db_.evict_all();
       forget_recent_writes();
       int asked = 0;
       Tid changed_at{};
@@ -185,7 +185,7 @@ TEST_F(CommitTest, ManyWritesBetweenTheCheckOfReadsAndTheLeadAreLookedAt) {
       Ref<Item> absent(Oid{1'000'000'000});
       EXPECT_THROW((void)old.read(absent), DanglingReferenceError);
       old.create(Item{});
-      db_.cache().evict_all();
+      db_.evict_all();
       forget_recent_writes();
       int times = 0;
       store_.after_load = [&] {
@@ -222,7 +222,7 @@ TEST_F(CommitTest, OldAndYoungOnesTogetherLoseNothing) {
         Transaction txn = db_.begin(t % 2 == 0 ? Isolation::snapshot : Isolation::serializable);
         txn.write(items_[0]).value++;
         txn.write(items_[1 + t]).value++;
-        if (round % 4 == 0) db_.cache().evict_all();
+        if (round % 4 == 0) db_.evict_all();
         if (round % 3 == 0) std::this_thread::sleep_for(20ms);
         try {
           txn.commit();

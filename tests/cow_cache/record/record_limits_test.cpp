@@ -127,7 +127,7 @@ TYPED_TEST(Nesting, IsReadBackOrRefusedByName) {
       continue;
     }
     EXPECT_LE(steps, kMostSteps);
-    db.cache().evict_all();
+    db.evict_all();
     Transaction txn = db.begin();
     EXPECT_EQ(record_of(txn.read(reference)), record_of(value));
   }

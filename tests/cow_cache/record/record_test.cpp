@@ -320,7 +320,7 @@ TEST(DamagedStore, ADamagedObjectIsAnErrorAndTheRestStaysUsable) {
   store.victim = bad.oid();
   for_each_damage(original, [&](const std::string& damaged, const std::string& damage) {
     store.bytes = damaged;
-    db.cache().evict_all();
+    db.evict_all();
     Transaction txn = db.begin();
     for (int attempt = 0; attempt < 2; ++attempt) {  // the failed load left nothing behind that the second could find
       try {
@@ -350,7 +350,7 @@ TEST(DamagedStore, AnOldRevisionIsCheckedAsWell) {
   const Tid written = db.last_tid();
   Transaction old = db.begin();
   db.transact([&](Transaction& txn) { txn.write(bad).age = 2; });
-  db.cache().evict_all();
+  db.evict_all();
   { EXPECT_EQ(db.begin().read(bad).age, 2); }
   store.victim = bad.oid();
   store.bytes = "nonsense";

@@ -228,7 +228,7 @@ TEST_F(RoundTrip, AContainerMaySayThatItHasNoOrder) {
 
 TEST_F(RoundTrip, WritesOfLoadedObjectsAreComparedToo) {
   auto reference = db.transact([](Transaction& txn) { return txn.create(Forgetful{1, 0}); });
-  db.cache().evict_all();
+  db.evict_all();
   EXPECT_THROW(db.transact([&](Transaction& txn) { txn.write(reference).forgotten = 3; }), RoundTripError);
   db.transact([&](Transaction& txn) { txn.write(reference).written = 3; });
   EXPECT_EQ(db.begin().read(reference).written, 3);

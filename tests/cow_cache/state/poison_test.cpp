@@ -38,7 +38,7 @@ TEST_F(PoisonTest, WhileTheTransactionRunsNothingIsPoisoned) {
   Transaction txn = db_.begin();
   const Note& seen = txn.read(note_);
   db_.transact([&](Transaction& other) { other.write(note_).number = 8; });
-  db_.cache().evict_all();
+  db_.evict_all();
   EXPECT_EQ(seen.number, 7);
   EXPECT_EQ(seen.text.size(), 48u);
 }
@@ -49,7 +49,7 @@ TEST_F(PoisonTest, AReferenceUsedAfterTheEndDiesOnceItsStateWasReclaimed) {
         Transaction txn = db_.begin();
         const Note& seen = txn.read(note_);
         txn.commit();
-        db_.cache().evict_all();
+        db_.evict_all();
         volatile std::int64_t number = seen.number;
         (void)number;
       },
@@ -74,7 +74,7 @@ TEST_F(PoisonTest, AndOneToARevisionThatWasSupersededAndPruned) {
         const Note& seen = txn.read(note_);
         txn.abort();
         for (int i = 0; i < 10; ++i) db_.transact([&](Transaction& other) { other.write(note_).number++; });
-        db_.cache().reclaimer().reclaim_all();
+        cow::detail::cache_of(db_).reclaimer().reclaim_all();
         volatile std::int64_t number = seen.number;
         (void)number;
       },
@@ -88,7 +88,7 @@ TEST_F(PoisonTest, AndOneWhoseSlotWouldBeUsedAgainByNow) {
         Transaction txn = db_.begin();
         const Note& seen = txn.read(note_);
         txn.commit();
-        db_.cache().evict_all();
+        db_.evict_all();
         for (int i = 0; i < 1'000; ++i) {
           db_.transact([&](Transaction& other) { other.create(Note{i, "another"}); });
         }
@@ -120,7 +120,7 @@ TEST_F(PoisonTest, AndOneThatIsUsedWhileOtherThreadsChangeTheObject) {
         std::thread([&] {
           for (int i = 0; i < 1'000; ++i) db_.transact([&](Transaction& other) { other.write(note_).number++; });
         }).join();
-        db_.cache().reclaimer().reclaim_all();
+        cow::detail::cache_of(db_).reclaimer().reclaim_all();
         volatile std::int64_t number = seen.number;
         (void)number;
       },
