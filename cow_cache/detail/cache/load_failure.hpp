@@ -18,6 +18,7 @@ namespace cow::detail {
 struct TypeOperations;
 
 /// Has no virtual destructor: a shared pointer knows what it was made from, and the static ones must outlive all statics.
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor)
 class LoadFailure {
  public:
   enum class Of {
@@ -43,6 +44,7 @@ class LoadFailure {
 using SharedLoadFailure = std::shared_ptr<const LoadFailure>;
 
 template <class Exception>
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor)
 class CopiedLoadFailure final : public LoadFailure {
  public:
   CopiedLoadFailure(const Exception& error, Of of, const TypeOperations* operations, Tid begin)
