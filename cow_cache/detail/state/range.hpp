@@ -11,10 +11,12 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -33,7 +35,7 @@ class StateRange {
  public:
   /// Throws std::bad_alloc if not even a gigabyte of addresses can be had.
   StateRange() {
-    for (std::size_t bytes = kMostBytes; bytes >= kLeastBytes; bytes /= 2) {
+    for (std::size_t bytes = most_bytes(); bytes >= kLeastBytes; bytes /= 2) {
       std::byte* range = reserve(2 * bytes);
       if (range == nullptr) continue;
       std::byte* aligned = range + (-reinterpret_cast<std::uintptr_t>(range) & (bytes - 1));
@@ -119,6 +121,13 @@ class StateRange {
     throw LimitError("bytes of addresses for states, of which those for states of up to " +
                          std::to_string(size_classes::bytes_of(size_class)) + " bytes are used",
                      bytes_);
+  }
+
+  /// A power of two. Where the process may not have all addresses (RLIMIT_AS) a database and others need them as well: an eighth.
+  static std::size_t most_bytes() noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMostBytes;
+    return std::clamp(std::bit_floor(std::size_t{limit.rlim_cur} / 8), kLeastBytes, kMostBytes);
   }
 
   static std::byte* reserve(std::size_t bytes) noexcept {

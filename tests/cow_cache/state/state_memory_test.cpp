@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <random>
@@ -15,6 +17,9 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
+
+#include "cow_cache/detail/cache/oid_table.hpp"
+#include "cow_cache/detail/sanitizers.hpp"
 
 namespace cow {
 
@@ -413,6 +418,21 @@ TEST(StateMemory, NoSlotHasTwoOwners) {
     if (StateHeader* state = left.load()) memory().release(state);
   }
   EXPECT_EQ(broken.load(), 0);
+}
+
+/// Exits with 0 if a process of few addresses has some for states, and for the tables of a database after them.
+[[noreturn]] void share_few_addresses() {
+  rlimit limit{.rlim_cur = std::size_t{22} << 30, .rlim_max = RLIM_INFINITY};
+  if (::setrlimit(RLIMIT_AS, &limit) != 0) std::exit(1);
+  memory().release(memory().allocate(0));
+  cow::detail::OidTable table;
+  std::exit(table.find(Oid{1}) == nullptr ? 0 : 2);
+}
+
+TEST(StateMemoryLimits, LeavesAddressesToTheRestOfAProcessThatHasFew) {
+  if (cow::detail::kAddressSanitizer || cow::detail::kThreadSanitizer) GTEST_SKIP() << "its shadow needs more";
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(share_few_addresses(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
