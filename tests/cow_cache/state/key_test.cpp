@@ -25,6 +25,7 @@ using cow::detail::kDeadMark;
 using cow::detail::kNoCache;
 using cow::detail::kTypeMask;
 using cow::detail::kUnnumberedType;
+using cow::detail::StateHeader;
 using cow::detail::StateMemory;
 using cow::detail::type_bits;
 using cow::detail::TypeOperations;
