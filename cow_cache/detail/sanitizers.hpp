@@ -3,6 +3,16 @@
 
 #include <cstddef>
 
+// GCC defines these itself, Clang has features instead.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1  // NOLINT(bugprone-reserved-identifier): its name everywhere else
+#endif
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1  // NOLINT(bugprone-reserved-identifier)
+#endif
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
