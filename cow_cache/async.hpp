@@ -2,7 +2,7 @@
 //
 //   cow::AsyncDatabase async(db);
 //   cow::spawn(loop.get_executor(), cow::async_transact(async, loop.get_executor(),
-//     [](cow::AsyncTransaction& txn) -> cow::Task<> {
+//     [alice](cow::AsyncTransaction& txn) -> cow::Task<> {
 //       const Account& seen = co_await cow::async_read(txn, alice);          // a hit goes on at once
 //       auto call = [name = seen.owner](const cow::Cancellation&) { return ask_the_bank(name); };
 //       co_await cow::outside(txn, call);                                    // holds no thread, only what it has read

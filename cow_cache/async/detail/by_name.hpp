@@ -2,18 +2,18 @@
 //
 // Such a compiler destroys the members of a temporary twice if the statement has a co_await and if the temporary is
 //  - a closure: `co_await outside(txn, [name](const Cancellation&) -> Task<> { ... })`, where `name` is a string, or
-//  - an aggregate: `co_await async_read(txn, txn->create(Account{1, owner}))`.
+//  - an aggregate: `co_await async_read(txn, txn->create(Account{owner, 1}))`.
 // (It moves each member's initialiser to a variable of its own, and copies that one's bytes.) What the callee gets is broken
 // before it is called, so no library can mend it. Give the temporary a name, in a statement before:
 //
-//   auto call = [name](const Cancellation&) -> Task<> { ... };
-//   co_await outside(txn, call);                                   // copies it
+//   auto call = [name](const cow::Cancellation&) { return ask_the_bank(name); };
+//   co_await cow::outside(txn, call);                                   // copies it
 //
-//   auto task = outside(txn, [name = std::move(name)](const Cancellation&) -> Task<> { ... });
-//   co_await task;                                                 // moves it
+//   auto task = cow::outside(txn, [name = std::move(name)](const cow::Cancellation&) { return ask_the_bank(name); });
+//   co_await task;                                                      // moves it
 //
-//   Ref<Account> account = txn->create(Account{1, owner});
-//   const Account& seen = co_await async_read(txn, account);
+//   cow::Ref<Account> account = txn->create(Account{owner, 1});
+//   const Account& seen = co_await cow::async_read(txn, account);
 //
 // Here the compiler refuses, with a static_assert, to await at once what was made with an unnamed callable (outside,
 // async_transact, async_run, periodic), and to read what an unnamed reference leads to (async_read, async_write). A type
