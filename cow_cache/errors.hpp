@@ -33,12 +33,12 @@ class NullReferenceError : public Error {
 /// erased it itself.
 class DanglingReferenceError : public Error {
  public:
-  DanglingReferenceError(Oid oid, Tid snapshot, bool erased_here = false)
-      : Error("oid " + std::to_string(oid.value) +
+  DanglingReferenceError(Oid object, Tid at, bool erased_here = false)
+      : Error("oid " + std::to_string(object.value) +
               (erased_here ? " was erased by this transaction, which began" : " does not exist") + " at tid " +
-              std::to_string(snapshot.value)),
-        oid(oid),
-        snapshot(snapshot) {}
+              std::to_string(at.value)),
+        oid(object),
+        snapshot(at) {}
   Oid oid;
   Tid snapshot;
 };
@@ -46,22 +46,22 @@ class DanglingReferenceError : public Error {
 /// The root has no such name.
 class UnknownRootError : public Error {
  public:
-  explicit UnknownRootError(std::string_view name)
-      : Error("the root has no name '" + std::string(name) + "'"), name(name) {}
+  explicit UnknownRootError(std::string_view asked)
+      : Error("the root has no name '" + std::string(asked) + "'"), name(asked) {}
   std::string name;
 };
 
 /// The object of a reference is of another type than the reference says.
 class TypeMismatchError : public Error {
  public:
-  TypeMismatchError(Oid oid, Tid tid, std::string_view expected, std::string_view found)
-      : Error("oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) + " is a '" +
-              std::string(found) + "', not a '" + std::string(expected) + "'" +
-              (found == expected ? ": two types of the program, or two schemas, have this name" : "")),
-        oid(oid),
-        tid(tid),
-        expected(expected),
-        found(found) {}
+  TypeMismatchError(Oid object, Tid revision, std::string_view wanted, std::string_view actual)
+      : Error("oid " + std::to_string(object.value) + " at tid " + std::to_string(revision.value) + " is a '" +
+              std::string(actual) + "', not a '" + std::string(wanted) + "'" +
+              (actual == wanted ? ": two types of the program, or two schemas, have this name" : "")),
+        oid(object),
+        tid(revision),
+        expected(wanted),
+        found(actual) {}
   Oid oid;
   Tid tid;
   std::string expected;
@@ -95,27 +95,28 @@ class SeparateMemoryError : public Error {
 /// An oid is outside of what the cache can address, or the store has no more to give.
 class OidRangeError : public Error {
  public:
-  explicit OidRangeError(Oid oid)
-      : Error("oid " + std::to_string(oid.value) + " is not in 1.." + std::to_string(kMaxOid.value)), oid(oid) {}
+  explicit OidRangeError(Oid refused)
+      : Error("oid " + std::to_string(refused.value) + " is not in 1.." + std::to_string(kMaxOid.value)),
+        oid(refused) {}
   Oid oid;
 };
 
 /// Something of which there is a bounded number is used up. Nothing was changed; what has it may end, and give it back.
 class LimitError : public Error {
  public:
-  LimitError(std::string_view what, std::uint64_t most)
-      : Error("no more than " + std::to_string(most) + " " + std::string(what)), most(most) {}
+  LimitError(std::string_view what, std::uint64_t limit)
+      : Error("no more than " + std::to_string(limit) + " " + std::string(what)), most(limit) {}
   std::uint64_t most;
 };
 
 /// Stored bytes are not a valid record.
 class CorruptRecordError : public Error {
  public:
-  CorruptRecordError(Oid oid, Tid tid, std::string_view why)
-      : Error("record of oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) +
+  CorruptRecordError(Oid object, Tid revision, std::string_view why)
+      : Error("record of oid " + std::to_string(object.value) + " at tid " + std::to_string(revision.value) +
               " is corrupt: " + std::string(why)),
-        oid(oid),
-        tid(tid) {}
+        oid(object),
+        tid(revision) {}
   Oid oid;
   Tid tid;
 };
@@ -125,10 +126,10 @@ class CorruptRecordError : public Error {
 class BuildCycleError : public Error {
  public:
   /// `between`: " -> oid 7 -> oid 8".
-  BuildCycleError(Oid oid, std::string_view what, std::string_view between)
-      : Error(std::string(what) + " oid " + std::to_string(oid.value) + " needs itself: oid " +
-              std::to_string(oid.value) + std::string(between) + " -> oid " + std::to_string(oid.value)),
-        oid(oid) {}
+  BuildCycleError(Oid object, std::string_view what, std::string_view between)
+      : Error(std::string(what) + " oid " + std::to_string(object.value) + " needs itself: oid " +
+              std::to_string(object.value) + std::string(between) + " -> oid " + std::to_string(object.value)),
+        oid(object) {}
   Oid oid;
 };
 
@@ -136,21 +137,21 @@ class BuildCycleError : public Error {
 /// sure to have room for.
 class BuildDepthError : public Error {
  public:
-  BuildDepthError(Oid oid, unsigned most)
-      : Error("oid " + std::to_string(oid.value) + " is needed within the decoding or copying of " +
+  BuildDepthError(Oid object, unsigned most)
+      : Error("oid " + std::to_string(object.value) + " is needed within the decoding or copying of " +
               std::to_string(most) + " other objects, one within the other; there may be no more"),
-        oid(oid) {}
+        oid(object) {}
   Oid oid;
 };
 
 /// A value cannot be made into a record that could be read back: the commit was refused before anything was written.
 class UnstorableValueError : public Error {
  public:
-  UnstorableValueError(Oid oid, std::string_view type, std::string_view why)
-      : Error("oid " + std::to_string(oid.value) + ", a '" + std::string(type) +
+  UnstorableValueError(Oid object, std::string_view type_name, std::string_view why)
+      : Error("oid " + std::to_string(object.value) + ", a '" + std::string(type_name) +
               "', cannot be stored: " + std::string(why)),
-        oid(oid),
-        type(type) {}
+        oid(object),
+        type(type_name) {}
   Oid oid;
   std::string type;
 };
@@ -170,8 +171,7 @@ class ConflictError : public Error {
     bool changed = true;  ///< this transaction changed the object; if not, it read it, and is serializable
   };
 
-  explicit ConflictError(std::vector<Conflict> conflicts)
-      : Error(describe(conflicts)), conflicts(std::move(conflicts)) {}
+  explicit ConflictError(std::vector<Conflict> found) : Error(describe(found)), conflicts(std::move(found)) {}
   std::vector<Conflict> conflicts;
 
  private:
@@ -194,11 +194,11 @@ class ConflictError : public Error {
 /// yet, or the store has never given out its oid. Nothing of the commit was kept.
 class UncommittedReferenceError : public Error {
  public:
-  UncommittedReferenceError(Oid from, Oid to)
-      : Error("oid " + std::to_string(from.value) + " refers to oid " + std::to_string(to.value) +
+  UncommittedReferenceError(Oid referrer, Oid target)
+      : Error("oid " + std::to_string(referrer.value) + " refers to oid " + std::to_string(target.value) +
               ", which was never committed"),
-        from(from),
-        to(to) {}
+        from(referrer),
+        to(target) {}
   Oid from;
   Oid to;
 };
@@ -207,11 +207,11 @@ class UncommittedReferenceError : public Error {
 /// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
 class NestedTransactionError : public Error {
  public:
-  explicit NestedTransactionError(Oid oid)
-      : Error("oid " + std::to_string(oid.value) +
+  explicit NestedTransactionError(Oid object)
+      : Error("oid " + std::to_string(object.value) +
               " is changed by a transaction that runs inside of another one, which changes it too or depends on it: "
               "change it in the outer one"),
-        oid(oid) {}
+        oid(object) {}
   Oid oid;
 };
 
@@ -281,10 +281,10 @@ class StoreReadOnlyError : public StoreError {
 /// A write failed in a way that leaves open whether the transaction survives: after reopening it is whole or absent.
 class OutcomeUnknownError : public StoreError {
  public:
-  OutcomeUnknownError(Tid tid, std::string_view why)
-      : StoreError("outcome of tid " + std::to_string(tid.value) +
+  OutcomeUnknownError(Tid commit, std::string_view why)
+      : StoreError("outcome of tid " + std::to_string(commit.value) +
                    " is unknown until the store is reopened: " + std::string(why)),
-        tid(tid) {}
+        tid(commit) {}
   Tid tid;
 };
 

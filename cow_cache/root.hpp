@@ -23,7 +23,7 @@ struct RootDirectory {
   struct Anything;
 
   std::map<std::string, Ref<Anything>, std::less<>> entries;
-  MSGPACK_DEFINE_MAP(entries);
+  MSGPACK_DEFINE_MAP(entries)
 };
 
 /// The root as one transaction sees it.

@@ -22,9 +22,9 @@ struct Cancellation {
 
   Cancellation() = default;
   /// By a token (an empty one: never), by a deadline, or by whichever comes first.
-  explicit Cancellation(std::stop_token stop, Clock::time_point deadline = Clock::time_point::max())
-      : stop(std::move(stop)), deadline(deadline) {}
-  explicit Cancellation(Clock::time_point deadline) : deadline(deadline) {}
+  explicit Cancellation(std::stop_token token, Clock::time_point latest = Clock::time_point::max())
+      : stop(std::move(token)), deadline(latest) {}
+  explicit Cancellation(Clock::time_point latest) : deadline(latest) {}
 
   std::stop_token stop;
   Clock::time_point deadline = Clock::time_point::max();

@@ -28,8 +28,8 @@ class LoadFailure {
     loader,  ///< of the thread that loaded alone: its memory, or what its codec has read
   };
 
-  explicit constexpr LoadFailure(Of of, const TypeOperations* operations = nullptr, Tid begin = {}) noexcept
-      : of(of), operations(operations), begin(begin) {}
+  explicit constexpr LoadFailure(Of whose, const TypeOperations* type = nullptr, Tid revision = {}) noexcept
+      : of(whose), operations(type), begin(revision) {}
   LoadFailure(const LoadFailure&) = delete;
   LoadFailure& operator=(const LoadFailure&) = delete;
 
@@ -47,8 +47,8 @@ template <class Exception>
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor)
 class CopiedLoadFailure final : public LoadFailure {
  public:
-  CopiedLoadFailure(const Exception& error, Of of, const TypeOperations* operations, Tid begin)
-      : LoadFailure(of, operations, begin), error_(error) {}
+  CopiedLoadFailure(const Exception& error, Of whose, const TypeOperations* type, Tid revision)
+      : LoadFailure(whose, type, revision), error_(error) {}
   [[noreturn]] void raise() const override { throw Exception(error_); }
 
  private:

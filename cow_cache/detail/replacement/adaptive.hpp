@@ -30,7 +30,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
  public:
   void admit(Oid oid) override {
     bool has_ghost = probation_ghosts_.has(oid) || main_ghosts_.has(oid);
-    (has_ghost ? main_ : window_).push_back({oid.value, 0});  // first: it may fail
+    (has_ghost ? main_ : window_).push_back({oid.value & kOidMask, 0});  // first: it may fail
     if (probation_ghosts_.take(oid)) {
       share_ = std::min(kMostShare, share_ + step(main_ghosts_, probation_ghosts_));
     } else if (main_ghosts_.take(oid)) {
@@ -82,6 +82,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
     std::uint64_t rounds : 64 - kOidBits;  ///< in the main queue: those in which it was read, less those in which not
   };
   static_assert(sizeof(Entry) == sizeof(Oid));
+  static constexpr std::uint64_t kOidMask = kMaxOid.value;  // no oid has other bits; the compiler can see it so
   using Queue = std::deque<Entry>;
 
   // Shares are parts of all entries.
