@@ -31,6 +31,8 @@
 //    that they are given; a coroutine that is a lambda and is called directly does not keep its closure.
 #pragma once
 
+#include "version.hpp"
+
 #include "async/async_database.hpp"
 #include "async/cancellation.hpp"
 #include "async/commit.hpp"

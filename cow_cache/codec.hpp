@@ -16,6 +16,8 @@
 // references that are packed as Ref<T> are checked when they are committed (UncommittedReferenceError).
 #pragma once
 
+#include "version.hpp"
+
 #include <concepts>
 #include <cstdint>
 #include <msgpack.hpp>

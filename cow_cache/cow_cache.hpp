@@ -8,6 +8,8 @@
 // Reader::load_current, the freeing of memory in reclaimer.hpp.
 #pragma once
 
+#include "version.hpp"
+
 #include "codec.hpp"
 #include "database.hpp"
 #include "errors.hpp"

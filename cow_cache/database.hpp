@@ -11,6 +11,8 @@
 //     its transaction has ended. Its destructor terminates the program if a transaction is active.
 #pragma once
 
+#include "version.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

@@ -5,6 +5,8 @@
 // Thread safety: plain values.
 #pragma once
 
+#include "version.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>

@@ -21,6 +21,8 @@
 //     switch of fibers.
 #pragma once
 
+#include "version.hpp"
+
 #include <atomic>
 #include <boost/asio/async_result.hpp>
 #include <boost/context/stack_context.hpp>

@@ -15,6 +15,8 @@
 //   };
 #pragma once
 
+#include "version.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cstddef>

@@ -3,6 +3,8 @@
 // Thread safety: plain values.
 #pragma once
 
+#include "version.hpp"
+
 #include <cstddef>
 
 #include "detail/reclaim/reclaimer.hpp"

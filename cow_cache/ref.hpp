@@ -10,6 +10,8 @@
 //     the hint leads to checks the type as well. Types without a number of their own get no hints.
 #pragma once
 
+#include "version.hpp"
+
 #include <atomic>
 #include <compare>
 #include <utility>

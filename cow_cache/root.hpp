@@ -3,6 +3,8 @@
 // Thread safety: `RootView` is part of a transaction and used like it.
 #pragma once
 
+#include "version.hpp"
+
 #include <cstdint>
 #include <map>
 #include <string>

@@ -1,6 +1,8 @@
 // What a database tells about itself.
 #pragma once
 
+#include "version.hpp"
+
 #include <cstddef>
 #include <cstdint>
 

@@ -11,6 +11,8 @@
 //  4. `allocate_oids` never returns an oid twice, not even after a crash.
 #pragma once
 
+#include "version.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <optional>

@@ -11,6 +11,8 @@
 //  3. It ends by `commit`, by `abort`, or by its destructor, which aborts. Any later use throws TransactionEndedError.
 #pragma once
 
+#include "version.hpp"
+
 #include <cstddef>
 #include <cstdio>
 #include <exception>

@@ -3,6 +3,8 @@
 // Thread safety: plain values.
 #pragma once
 
+#include "version.hpp"
+
 #include <compare>
 #include <cstddef>
 #include <cstdint>

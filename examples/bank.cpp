@@ -15,7 +15,7 @@ struct Account {
   std::string owner;
   std::int64_t balance = 0;
   cow::Ref<Account> referrer;
-  MSGPACK_DEFINE_MAP(owner, balance, referrer)  // any Codec<T> will do
+  MSGPACK_DEFINE_MAP(owner, balance, referrer);  // any Codec<T> will do
 };
 
 int main(int argc, char** argv) {

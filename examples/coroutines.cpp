@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 struct Counter {
   static constexpr std::string_view cow_type_name = "example.Counter";
   std::int64_t value = 0;
-  MSGPACK_DEFINE_MAP(value)
+  MSGPACK_DEFINE_MAP(value);
 };
 
 int main() {

@@ -11,6 +11,8 @@
 //  3. Between two calls of `commit`, no revision above `last_tid_` exists.
 #pragma once
 
+#include "cow_cache/version.hpp"
+
 #include <algorithm>
 #include <array>
 #include <atomic>

@@ -17,6 +17,8 @@
 //     commits are refused, and its copy of the object does nothing when it is destroyed.
 #pragma once
 
+#include "cow_cache/version.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

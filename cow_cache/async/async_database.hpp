@@ -13,6 +13,8 @@
 //  4. REQUIRES: the AsyncDatabase outlives its transactions and operations.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <cstddef>
 #include <utility>
 

@@ -8,6 +8,8 @@
 // then; a commit under way has an outcome that its transaction must learn. Hits ask nobody, they cost what they cost.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <chrono>
 #include <stop_token>
 #include <utility>

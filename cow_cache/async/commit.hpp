@@ -7,6 +7,8 @@
 //  2. A commit that has begun is not cancelled: its outcome is known when it completes.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <coroutine>
 #include <utility>
 

@@ -3,6 +3,8 @@
 // Thread safety: see async_database.hpp, invariant 1.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <exception>
 #include <optional>
 #include <stdexcept>

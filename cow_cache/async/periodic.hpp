@@ -3,6 +3,8 @@
 // Thread safety: the body runs on the executor, one call at a time.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <stdexcept>
 #include <type_traits>
 #include <utility>

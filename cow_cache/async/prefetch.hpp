@@ -7,6 +7,8 @@
 //     whatever the store is at, and they stop before they ask it again.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>

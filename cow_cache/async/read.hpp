@@ -8,6 +8,8 @@
 //  3. After a load the coroutine goes on, on its own executor, with a state that its transaction has logged.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <coroutine>
 #include <exception>
 #include <utility>

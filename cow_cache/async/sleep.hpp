@@ -5,6 +5,8 @@
 // and cannot fail (alarm.hpp).
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>  // for what is awaited with use_await
 #include <chrono>

@@ -11,6 +11,8 @@
 //  4. No exception of a handler passes through a coroutine.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>

@@ -15,6 +15,8 @@
 //  3. Nothing here is thread_local: a coroutine may go on in another thread after any co_await.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <coroutine>
 #include <exception>
 #include <type_traits>

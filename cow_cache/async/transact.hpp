@@ -3,6 +3,8 @@
 // Thread safety: see async_database.hpp.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <type_traits>
 #include <utility>
 

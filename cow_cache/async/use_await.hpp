@@ -11,6 +11,8 @@
 //     After the initiation nothing of the operation is touched, for it may be gone.
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <boost/asio/async_result.hpp>
 #include <coroutine>
 #include <optional>

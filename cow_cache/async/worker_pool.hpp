@@ -10,6 +10,8 @@
 //  2. The destructor runs what waits, and joins. A job that nobody wants any more is not begun (pooled_job.hpp).
 #pragma once
 
+#include "detail/coroutines.hpp"
+
 #include <atomic>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>

@@ -39,7 +39,7 @@ struct TinyStore : cow::Store {
 struct Person {
   std::string name;
   cow::Ref<Person> friend_of;
-  MSGPACK_DEFINE_MAP(name, friend_of)
+  MSGPACK_DEFINE_MAP(name, friend_of);
 };
 
 int main() {
