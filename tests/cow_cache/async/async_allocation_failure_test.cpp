@@ -109,7 +109,8 @@ TEST(AsyncAllocationFailure, MissesOfObjectsOfItsOwnAndOfOthers) {
   sweep(3, [](Tasks& all, int number) -> Task<> {
     for (std::size_t i : {own(number), std::size_t{0}, std::size_t{5}, own(number, 1)}) {
       auto body = [&](AsyncTransaction& txn) -> Task<> {
-        const Item& item = co_await async_read(txn, all.world.plain(i));
+        Ref<Item> reference = all.world.plain(i);
+        const Item& item = co_await async_read(txn, reference);
         require(item.value == all.world.values[i], "a value is wrong");
       };
       (void)co_await all.attempt(std::move(body));
@@ -121,7 +122,8 @@ TEST(AsyncAllocationFailure, Commits) {
   sweep(3, [](Tasks& all, int number) -> Task<> {
     for (std::int64_t round = 1; round <= 2; ++round) {
       auto body = [&](AsyncTransaction& txn) -> Task<> {
-        (co_await async_write(txn, all.world.plain(own(number))))->value = 100 * round;
+        Ref<Item> reference = all.world.plain(own(number));
+        (co_await async_write(txn, reference))->value = 100 * round;
       };
       if (co_await all.attempt(std::move(body))) all.world.values[own(number)] = 100 * round;
     }
@@ -131,7 +133,10 @@ TEST(AsyncAllocationFailure, Commits) {
 TEST(AsyncAllocationFailure, WaitingToBeAdmitted) {
   sweep(4,
         [](Tasks& all, int number) -> Task<> {
-          auto body = [&](AsyncTransaction& txn) -> Task<> { (void)co_await async_read(txn, all.world.plain(own(0))); };
+          auto body = [&](AsyncTransaction& txn) -> Task<> {
+            Ref<Item> reference = all.world.plain(own(0));
+            (void)co_await async_read(txn, reference);
+          };
           Cancellation cancellation(number == 2 ? all.source.get_token() : std::stop_token());
           (void)co_await all.attempt(std::move(body), cancellation);
         },
@@ -141,7 +146,8 @@ TEST(AsyncAllocationFailure, WaitingToBeAdmitted) {
 TEST(AsyncAllocationFailure, GivingUp) {
   sweep(3, [](Tasks& all, int) -> Task<> {
     auto body = [&](AsyncTransaction& txn) -> Task<> {
-      (void)co_await async_read(txn, all.world.plain(0));
+      Ref<Item> reference = all.world.plain(0);
+      (void)co_await async_read(txn, reference);
       co_await async_sleep(txn, 1h);
     };
     (void)co_await all.attempt(std::move(body), Cancellation(all.source.get_token()));
@@ -151,7 +157,8 @@ TEST(AsyncAllocationFailure, GivingUp) {
 TEST(AsyncAllocationFailure, Deadlines) {
   sweep(2, [](Tasks& all, int) -> Task<> {
     auto body = [&](AsyncTransaction& txn) -> Task<> {
-      (void)co_await async_read(txn, all.world.plain(0));
+      Ref<Item> reference = all.world.plain(0);
+      (void)co_await async_read(txn, reference);
       co_await async_sleep(txn, 1h);
     };
     Cancellation soon(Cancellation::Clock::now() + 200us);
