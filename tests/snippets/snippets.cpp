@@ -21,6 +21,8 @@ void require(bool right, const char* what) {
   std::exit(1);
 }
 
+//@ docs/guide/importing.md 1
+
 //@ README.md 1
 
 void readme() {
