@@ -115,6 +115,24 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
   fails_with 2 "one argument"
 }
 
+@test "setup: a group is installed with what it builds on, and no group means all" {
+  cp "$source_root/scripts/setup" "$checkout/scripts/setup"
+  mkdir "$base/fakes"
+  printf '#!/bin/sh\nexit 0\n' >"$base/fakes/dpkg-query" # nothing is installed
+  printf '#!/bin/sh\necho " $* " >>"%s/asked"\n' "$base" >"$base/fakes/apt-get"
+  printf '#!/bin/sh\nexec "$@"\n' >"$base/fakes/sudo"
+  chmod +x "$base"/fakes/*
+  PATH="$base/fakes:$PATH" run "$checkout/scripts/setup" --lint --quiet
+  [[ $status == 0 && $(<"$base/asked") == *" g++ "*" clang-tidy "* && $(<"$base/asked") != *matplotlib* ]] || return 1
+  rm "$base/asked"
+  PATH="$base/fakes:$PATH" run "$checkout/scripts/setup"
+  [[ $status == 0 && $(<"$base/asked") == *" clang-tidy "*matplotlib* ]] || return 1
+  [[ $(tail -n 1 "$base/asked" | tr ' ' '\n' | sort | uniq -d) == "" ]] || return 1 # each package once
+  rm "$base/asked"
+  PATH="$base/fakes:$PATH" run "$checkout/scripts/setup" --lint --nonsense
+  fails_with 2 "unknown argument '--nonsense'" && [[ ! -e $base/asked ]]
+}
+
 @test "every script has --help and exits with 0" {
   cp "$source_root/scripts/setup" "$checkout/scripts/setup"
   local script
