@@ -39,8 +39,10 @@ class LoadJob final : public PooledJob,
     try {
       cancellation().throw_if_requested();
       itself_ = this->shared_from_this();  // while the ticket may know of it
-      value_ = txn_->read_or_subscribe(reference_, *this);
-      if (value_ == nullptr) return wait_for_another();  // subscribed: `other_load_ended` may have run by now
+      const T* value = txn_->read_or_subscribe(reference_, *this);
+      // Subscribed: `other_load_ended` may have run by now, and the task be looking at what is here.
+      if (value == nullptr) return wait_for_another();
+      value_ = value;
     } catch (...) {
       error_ = std::current_exception();
     }
