@@ -31,6 +31,7 @@
 #include "cow_cache/detail/pause.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
+#include "group_failure.hpp"
 #include "recent_writes.hpp"
 #include "write_set.hpp"
 
@@ -62,7 +63,7 @@ class Committer {
       conflicts_.fetch_add(1, std::memory_order_relaxed);
       throw;
     }
-    if (request.error_) std::rethrow_exception(request.error_);
+    if (request.error_) throw_failure_of_group(request.error_);
     return request.tid_;
   }
 

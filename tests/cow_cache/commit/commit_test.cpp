@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <functional>
 #include <future>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -325,6 +328,44 @@ TEST_F(RecentWritesTest, APinKeepsWhatWasWrittenAboveItsFrontier) {
   EXPECT_GT(writes_.since(), Tid{14});
   EXPECT_EQ(writes_.since_for_all(), writes_.since());
   EXPECT_EQ(writes_.newest(Oid{14 * 1'000'000}), Tid{});
+}
+
+// The others wait for the leader. Its failure is theirs, its exception is not: each may keep and change the one that it catches.
+TEST_F(CommitTest, AGroupThatFailsGivesEachThreadAnExceptionOfItsOwn) {
+  constexpr int kThreads = 4;
+  std::promise<void> let_go;
+  std::atomic<bool> held = false;
+  store_.before_commit = [&] {
+    if (held.exchange(true)) throw StoreFullError("the device is full");
+    let_go.get_future().wait();
+  };
+  std::thread leader([&] { create(1); });
+  while (!held) std::this_thread::yield();
+
+  std::barrier all_have_caught(kThreads);
+  std::mutex mutex;
+  std::set<const StoreFullError*> errors;
+  std::vector<std::thread> others;
+  for (int i = 0; i < kThreads; ++i) {
+    others.emplace_back([&, i] {
+      try {
+        change(items_[static_cast<std::size_t>(i)]);
+        all_have_caught.arrive_and_wait();
+      } catch (const StoreFullError& error) {
+        EXPECT_STREQ(error.what(), "the device is full");
+        {
+          std::scoped_lock lock(mutex);
+          errors.insert(&error);
+        }
+        all_have_caught.arrive_and_wait();
+      }
+    });
+  }
+  std::this_thread::sleep_for(20ms);  // they queue
+  let_go.set_value();
+  leader.join();
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(errors.size(), std::size_t{kThreads});
 }
 
 }  // namespace
