@@ -61,7 +61,7 @@ struct Index {  // never changes: so writers meet in a bucket only, and seldom
   const cow::Ref<Bucket>& bucket_of(std::string_view word) const {
     std::uint32_t hash =
         2166136261u;  // FNV-1a: a hash that is stored must be the same in every program, std::hash is not
-    for (unsigned char letter : word) hash = (hash ^ letter) * 16777619u;
+    for (char letter : word) hash = (hash ^ static_cast<unsigned char>(letter)) * 16777619u;
     return buckets[hash % buckets.size()];
   }
 };
