@@ -19,6 +19,8 @@
 //  3. A fiber that needs more than its stack ends the program, and overwrites nothing (fiber_stacks.hpp).
 //  4. Nothing of this library is thread_local across a suspension: compilers keep the address of such variables over a
 //     switch of fibers.
+//  5. REQUIRES: no fiber suspends inside of a catch block. Boost.Context keeps one stack of caught exceptions for a thread, so a
+//     `throw;` after it may throw another fiber's.
 #pragma once
 
 #include "version.hpp"

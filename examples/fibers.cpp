@@ -31,7 +31,10 @@ int main() {
     });
   }
   fibers->spawn([&] {
-    cow::fiber_transact(async, loop.get_executor(), [&](cow::AsyncTransaction& txn) { ++txn->write(counter).value; });
+    cow::fiber_transact(async, loop.get_executor(), [&](cow::AsyncTransaction& txn) {
+      (void)cow::fiber_read(txn, counter);  // so that the write finds it, and blocks nobody
+      ++txn->write(counter).value;
+    });
   });
   fibers.reset();  // waits for them
   working.reset();

@@ -60,7 +60,8 @@ auto call_outside(BasicAsyncTransaction<Database>& txn, Call call, Snapshot snap
 /// `co_await outside(txn, call)` awaits `call(const Cancellation&)`, a Task, and gives its result. The call is to heed the
 /// cancellation: it is not interrupted from here. Throws what it throws; CancelledError, DeadlineExceededError after it;
 /// std::logic_error if there are writes, which a fresh snapshot would lose. Whatever it throws, the transaction is active
-/// again, on the snapshot that was asked for: a body that catches it may go on. With GCC 12 a call that has captured what
+/// again, on the snapshot that was asked for: a body that catches it may go on. (Not if a fresh one cannot be had: then it throws what
+/// `begin` throws, and the transaction has ended.) With GCC 12 a call that has captured what
 /// must be destroyed needs a name (by_name.hpp).
 template <class Database, class Call>
 auto outside(BasicAsyncTransaction<Database>& txn, Call&& call, Snapshot snapshot = Snapshot::same) {
@@ -68,9 +69,9 @@ auto outside(BasicAsyncTransaction<Database>& txn, Call&& call, Snapshot snapsho
       detail::call_outside<Database, std::decay_t<Call>>(txn, std::forward<Call>(call), snapshot));
 }
 
-/// Sleeps inside a transaction.
-template <class Database>
-Task<> async_sleep(BasicAsyncTransaction<Database>& txn, Cancellation::Clock::duration duration) {
+/// Sleeps inside a transaction: see sleep_for.
+template <class Database, class Rep, class Period>
+Task<> async_sleep(BasicAsyncTransaction<Database>& txn, std::chrono::duration<Rep, Period> duration) {
   txn.will_sleep();
   return sleep_for(txn.executor(), duration, txn.cancellation());
 }

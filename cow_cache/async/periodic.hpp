@@ -41,10 +41,10 @@ Task<> call_periodically(AnyExecutor executor, Cancellation::Clock::duration per
 /// overlap: the times that a long call misses are left out. Throws what the body throws; std::invalid_argument for a period
 /// that is not positive. One that no clock can show never ends. With GCC 12 a body that has captured what must be destroyed
 /// needs a name (by_name.hpp).
-template <class Body>
-auto periodic(AnyExecutor executor, Cancellation::Clock::duration period, Cancellation cancellation, Body&& body) {
+template <class Body, class Rep, class Period>
+auto periodic(AnyExecutor executor, std::chrono::duration<Rep, Period> period, Cancellation cancellation, Body&& body) {
   return detail::made_with<Body>(detail::call_periodically<std::decay_t<Body>>(
-      std::move(executor), period, std::move(cancellation), std::forward<Body>(body)));
+      std::move(executor), detail::clock_duration(period), std::move(cancellation), std::forward<Body>(body)));
 }
 
 }  // namespace cow

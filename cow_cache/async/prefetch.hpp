@@ -13,6 +13,8 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <new>
+#include <ranges>
 #include <span>
 #include <stop_token>
 #include <utility>
@@ -47,7 +49,9 @@ class LoadAll {
            i = next_.fetch_add(1, std::memory_order_relaxed)) {
         try {
           (void)own.read(missing_[i]);
-        } catch (const Error&) {  // whoever reads it in earnest will hear of it
+        } catch (const std::bad_alloc&) {
+          throw;
+        } catch (...) {  // whoever reads it in earnest will hear of it
         }
       }
     } catch (...) {  // no memory: then it is not prefetched
@@ -123,6 +127,12 @@ Task<> async_prefetch(BasicAsyncTransaction<Database>& txn, std::span<const Ref<
     if (!missing.empty()) co_await detail::load_all(txn, std::move(missing));
   }
   co_return;
+}
+
+/// The same for what is in a vector or an array.
+template <class Database, std::ranges::contiguous_range References>
+Task<> async_prefetch(BasicAsyncTransaction<Database>& txn, const References& references) {
+  return async_prefetch(txn, std::span<const std::ranges::range_value_t<References>>(references));
 }
 
 /// The same with a completion token, `void(std::exception_ptr)`.

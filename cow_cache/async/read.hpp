@@ -92,6 +92,13 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
   return spawn(txn.executor(), detail::read_keeping<T>(txn, reference), std::forward<Token>(token));
 }
 
+template <class T, class Database, class Token>
+auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference, Token&& token) {
+  using Made = decltype(spawn(txn.executor(), Task<const T*>(), std::forward<Token>(token)));
+  if constexpr (requires(Made made) { made.await_ready(); }) detail::require_named_reference<T>();
+  return spawn(txn.executor(), detail::read_keeping<T>(txn, reference), std::forward<Token>(token));
+}
+
 /// `T& value = co_await async_write(txn, reference)`, as a pointer: the object's private version, made from what is read
 /// without blocking. With GCC 12 an unnamed reference is refused as by `async_read`.
 template <class T, class Database>

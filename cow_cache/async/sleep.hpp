@@ -52,6 +52,16 @@ class Sleeper {
 
 namespace detail {
 
+/// As the clock counts; one that is too long for it is its longest.
+template <class Rep, class Period>
+constexpr Cancellation::Clock::duration clock_duration(std::chrono::duration<Rep, Period> duration) noexcept {
+  using Longest = Cancellation::Clock::duration;
+  using Seconds = std::chrono::duration<long double>;
+  if (Seconds(duration) >= Seconds(Longest::max())) return Longest::max();
+  if (Seconds(duration) <= Seconds(Longest::min())) return Longest::min();
+  return std::chrono::duration_cast<Longest>(duration);
+}
+
 /// `duration` from now. What no clock can show is never: the last time that it can.
 template <class Rep, class Period>
 Cancellation::Clock::time_point time_after(std::chrono::duration<Rep, Period> duration) noexcept {

@@ -48,18 +48,30 @@ struct Detached {
   };
 };
 
-/// Lets go of the task before it returns: what the task held is free when its handler runs.
-template <class T>
-Task<std::optional<T>> run_and_free(Task<T> task, std::exception_ptr& error) {
-  std::optional<T> result;
-  try {
-    Task<T> running = std::move(task);
-    result.emplace(co_await running);
-  } catch (...) {
-    error = std::current_exception();
+/// The same, made first and started later: that there is no memory for it is thrown where it is made.
+class Spawned {
+ public:
+  struct promise_type {
+    Spawned get_return_object() noexcept { return Spawned(std::coroutine_handle<promise_type>::from_promise(*this)); }
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    std::suspend_never final_suspend() const noexcept { return {}; }
+    void return_void() const noexcept {}
+    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }  // no memory to queue a handler
+  };
+
+  Spawned(Spawned&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Spawned& operator=(Spawned&&) = delete;
+  ~Spawned() {
+    if (handle_) handle_.destroy();
   }
-  co_return result;
-}
+
+  void start() noexcept { std::exchange(handle_, nullptr).resume(); }
+
+ private:
+  explicit Spawned(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+
+  std::coroutine_handle<promise_type> handle_;
+};
 
 /// Calls a handler. It may run inside of the coroutine that has ended, where the executor allows that: so what it throws is
 /// thrown anew from the executor's queue.
@@ -72,9 +84,9 @@ void call_handler(const Executor& executor, Call&& call) {
   }
 }
 
-/// `handlers_own`: work of the handler's executor.
+/// Lets go of the task before its handler runs: what the task held is free then. `handlers_own`: work of the handler's executor.
 template <class T, class Handler, class Work>
-Detached run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handlers_own) {
+Spawned run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handlers_own) {
   auto working = boost::asio::make_work_guard(executor);
   auto on = handlers_own.get_executor();
   std::exception_ptr error;
@@ -88,7 +100,13 @@ Detached run_task(AnyExecutor executor, Task<T> task, Handler handler, Work hand
     boost::asio::dispatch(
         on, [on, handler = std::move(handler), error]() mutable { call_handler(on, [&] { handler(error); }); });
   } else {
-    std::optional<T> result = co_await run_and_free(std::move(task), error);
+    std::optional<T> result;
+    try {
+      Task<T> running = std::move(task);
+      result.emplace(co_await running);
+    } catch (...) {
+      error = std::current_exception();
+    }
     boost::asio::dispatch(on, [on, handler = std::move(handler), error, result = std::move(result)]() mutable {
       // Who gets an error gets an empty value, as Asio's conventions want it.
       call_handler(on, [&] { handler(error, result ? *std::move(result) : T()); });
@@ -111,17 +129,15 @@ struct SpawnSignature<void> {
 /// and `asio::use_awaitable` return the T or throw, `asio::detached` ignores both. T must have a default constructor.
 /// An exception that a handler throws leaves the `run` of the loop on which the handler runs, whatever executor that is, as with
 /// Asio's own operations; what else is in the loop's queue stays there, for the next `run`. (A boost::asio::thread_pool, which
-/// nobody runs, ends the program.)
+/// nobody runs, ends the program.) Throws std::bad_alloc: then nothing was begun, and the handler is not called.
 template <class T, class Token>
 auto spawn(const AnyExecutor& executor, Task<T> task, Token&& token) {
   return boost::asio::async_initiate<Token, typename detail::SpawnSignature<T>::Type>(
       [](auto handler, AnyExecutor on, Task<T> running) {
         auto working = boost::asio::make_work_guard(on);  // invariant 3
         auto handlers_own = boost::asio::make_work_guard(boost::asio::get_associated_executor(handler, on));
-        boost::asio::post(on, [on, running = std::move(running), handler = std::move(handler),
-                               handlers_own = std::move(handlers_own)]() mutable {
-          detail::run_task(on, std::move(running), std::move(handler), std::move(handlers_own));
-        });
+        boost::asio::post(on, [spawned = detail::run_task(on, std::move(running), std::move(handler),
+                                                          std::move(handlers_own))]() mutable { spawned.start(); });
       },
       token, executor, std::move(task));
 }

@@ -128,6 +128,8 @@ bool disarm() noexcept {
 
 void relent() noexcept { stays_failing = false; }
 
+void spare() noexcept { (void)disarm(); }
+
 std::int64_t living() noexcept { return alive; }
 
 }  // namespace cow::testing::failing_memory

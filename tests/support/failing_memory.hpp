@@ -22,6 +22,9 @@ bool disarm() noexcept;
 /// What fails from some time on does so no more, for who tries until it succeeds. `disarm` still knows.
 void relent() noexcept;
 
+/// Nothing fails any more, as what follows is not what is tried. `disarm` still knows.
+void spare() noexcept;
+
 /// What was allocated and is not freed yet: blocks and mappings.
 std::int64_t living() noexcept;
 

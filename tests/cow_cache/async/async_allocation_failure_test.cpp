@@ -177,6 +177,26 @@ TEST(AsyncAllocationFailure, Prefetch) {
   });
 }
 
+TEST(AsyncAllocationFailure, Spawning) {
+  auto returns_nothing = []() -> Task<> { co_return; };
+  auto returns = []() -> Task<int> { co_return 7; };
+  sweep(1, [&](Tasks& all, int) -> Task<> {
+    int begun = 0, handled = 0;
+    auto spawn_one = [&](auto&& task, auto handler) {
+      try {
+        spawn(all.executor(), task(), std::move(handler));
+        ++begun;
+      } catch (const std::bad_alloc&) {
+      }
+    };
+    spawn_one(returns_nothing, [&](std::exception_ptr) { ++handled; });
+    spawn_one(returns, [&](std::exception_ptr error, int value) { handled += error || value == 7; });
+    failing_memory::spare();  // to queue a handler takes memory that nobody could be told the lack of
+    co_await sleep_for(all.executor(), 1ms);
+    require(handled == begun, "a handler was not called, or for nothing");
+  });
+}
+
 TEST(AsyncAllocationFailure, FunctionsOnAPool) {
   sweep(2, [](Tasks& all, int) -> Task<> {
     int ran = 0;

@@ -177,7 +177,7 @@ TEST_F(AsyncWaiting, ForAPrefetch) {
     std::stop_source source;
     Cancellation cancellation = by_deadline ? soon() : Cancellation(source.get_token());
     auto body = [this](AsyncTransaction& txn) -> Task<> {
-      co_await async_prefetch(txn, std::span<const Ref<Account>>(accounts));
+      co_await async_prefetch(txn, accounts);
       ADD_FAILURE() << "it goes on";
     };
     spawn(executor(), async_transact(async, executor(), body, cancellation), expect<CancelledError>(cancelled));
@@ -410,8 +410,17 @@ TEST_F(AsyncWaiting, PeriodsOfAnyLength) {
     ++calls;
     co_return;
   };
-  run(periodic(executor(), Cancellation::Clock::duration::max(), soon(), std::move(body)));
+  run(periodic(executor(), Cancellation::Clock::duration::max(), soon(), body));
+  run(periodic(executor(), std::chrono::hours::max(), soon(), body));
   EXPECT_EQ(calls, 0);
+}
+
+TEST_F(AsyncWaiting, ATransactionSleepsAsLongAsItIsTold) {
+  int given_up = 0;
+  auto sleeps = [](AsyncTransaction& txn) -> Task<> { co_await async_sleep(txn, std::chrono::hours::max()); };
+  spawn(executor(), async_transact(async, executor(), sleeps, soon()), expect<DeadlineExceededError>(given_up));
+  run_loop();
+  EXPECT_EQ(given_up, 1);
 }
 
 // ---- queues

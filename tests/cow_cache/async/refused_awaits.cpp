@@ -28,22 +28,25 @@ cow::Task<> uses(cow::AsyncTransaction& txn, cow::AnyExecutor executor, std::str
   int got = co_await cow::outside(
       txn, [text](const cow::Cancellation&) -> cow::Task<int> { co_return 1; }, cow::Snapshot::fresh);
   (void)got;
-#elif defined(CASE_moved)     // 1 times: destroys an unnamed closure in a co_await twice
+#elif defined(CASE_moved)            // 1 times: destroys an unnamed closure in a co_await twice
   co_await cow::outside(txn, std::move(call));
-#elif defined(CASE_transact)  // 1 times: destroys an unnamed closure in a co_await twice
+#elif defined(CASE_transact)         // 1 times: destroys an unnamed closure in a co_await twice
   co_await cow::async_transact(database, executor, [text](cow::AsyncTransaction&) -> cow::Task<> { co_return; });
-#elif defined(CASE_run)       // 2 times: destroys an unnamed closure in a co_await twice
+#elif defined(CASE_run)              // 2 times: destroys an unnamed closure in a co_await twice
   co_await cow::async_run(database.loads(), executor, [text] {});
   co_await cow::as_task(cow::async_run(database.loads(), executor, [text] {}));
-#elif defined(CASE_periodic)  // 1 times: destroys an unnamed closure in a co_await twice
-  co_await cow::periodic(executor, {}, cow::Cancellation(), [text]() -> cow::Task<> { co_return; });
-#elif defined(CASE_spawn)     // 1 times: destroys an unnamed closure in a co_await twice
+#elif defined(CASE_periodic)         // 1 times: destroys an unnamed closure in a co_await twice
+  co_await cow::periodic(executor, std::chrono::seconds(1), cow::Cancellation(),
+                         [text]() -> cow::Task<> { co_return; });
+#elif defined(CASE_spawn)            // 1 times: destroys an unnamed closure in a co_await twice
   co_await cow::spawn(
       executor, cow::async_transact(database, executor, [text](cow::AsyncTransaction&) -> cow::Task<> { co_return; }),
       cow::use_await);
-#elif defined(CASE_read)      // 1 times: destroys an unnamed aggregate in a co_await twice
+#elif defined(CASE_read)             // 1 times: destroys an unnamed aggregate in a co_await twice
   (void)co_await cow::async_read(txn, txn->create(Account{text}));
-#elif defined(CASE_write)     // 1 times: destroys an unnamed aggregate in a co_await twice
+#elif defined(CASE_read_with_token)  // 1 times: destroys an unnamed aggregate in a co_await twice
+  (void)co_await cow::async_read(txn, txn->create(Account{text}), cow::use_await);
+#elif defined(CASE_write)            // 1 times: destroys an unnamed aggregate in a co_await twice
   (void)co_await cow::async_write(txn, txn->create(Account{text}));
 #endif
   co_await cow::outside(txn, call);

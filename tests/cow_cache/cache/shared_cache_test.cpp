@@ -75,11 +75,12 @@ TEST_F(SharedCacheTest, ThreadsThatMissTogetherLoadOnce) {
   }
 }
 
+// They get its failure; who comes later loads for itself.
 TEST_F(SharedCacheTest, ALoaderThatFailsWakesThoseWhoWait) {
   Ref<Account> account = make("a", 1);
   db_.evict_all();
   store_.load_delay = std::chrono::milliseconds(20);
-  store_.loads_to_fail = 3;
+  store_.loads_to_fail = 1;
   std::atomic<int> failed = 0, read = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < 6; ++t) {
@@ -92,8 +93,9 @@ TEST_F(SharedCacheTest, ALoaderThatFailsWakesThoseWhoWait) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(failed.load(), 3);
-  EXPECT_EQ(read.load(), 3);
+  EXPECT_GE(failed.load(), 1);
+  EXPECT_EQ(failed.load() + read.load(), 6);
+  EXPECT_EQ(db_.begin().read(account).balance, 1);
 }
 
 // Erasing.
