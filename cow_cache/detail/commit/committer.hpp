@@ -63,7 +63,7 @@ class Committer {
       conflicts_.fetch_add(1, std::memory_order_relaxed);
       throw;
     }
-    if (request.error_) throw_failure_of_group(request.error_);
+    if (request.error_) std::rethrow_exception(request.error_);
     return request.tid_;
   }
 
@@ -175,7 +175,7 @@ class Committer {
       store_.commit(writes);
     } catch (...) {
       recent_.roll_back();
-      for (CommitRequest* request : valid.empty() ? group : valid) request->error_ = std::current_exception();
+      for (CommitRequest* request : valid.empty() ? group : valid) request->error_ = failure_for_one_of_group();
       return;
     }
     last_tid_ = tid;

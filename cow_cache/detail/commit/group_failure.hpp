@@ -1,6 +1,7 @@
-// The failure of a group of commits: each thread that waited for the leader throws an exception of its own.
+// The failure of a group of commits, for each of its threads.
 //
-// Thread safety: what the leader has caught is read by any number of threads, and changed by none.
+// Thread safety: called by the leader. What it gives belongs to one request: no exception object is shared, so a program may
+// change, keep or destroy the one that it catches without regard to the other threads.
 #pragma once
 
 #include <exception>
@@ -10,28 +11,31 @@
 
 namespace cow::detail {
 
-/// Copies an exception of exactly this type. What a store has derived from it would lose what it adds, so it is thrown as it is.
+/// A copy, if `error` is of exactly this type. What a store has derived from it would lose what it adds: that one is shared.
 template <class Exception>
-[[noreturn]] void throw_own(const Exception& error) {
-  if (typeid(error) == typeid(Exception)) throw Exception(error);
-  throw;
+std::exception_ptr copy_of_failure(const Exception& error) noexcept {
+  if (typeid(error) == typeid(Exception)) return std::make_exception_ptr(error);
+  return std::current_exception();
 }
 
-/// Throws what `failure` is. It may be shared with other threads, which see another object if the type is of errors.hpp: a
-/// program may then change or keep what it catches without regard to the others.
-[[noreturn]] inline void throw_failure_of_group(const std::exception_ptr& failure) {
+/// The exception that is being handled, as an object of its own if its type is one that commits throw.
+inline std::exception_ptr failure_for_one_of_group() noexcept {
   try {
-    std::rethrow_exception(failure);
+    throw;
   } catch (const OutcomeUnknownError& error) {
-    throw_own(error);
+    return copy_of_failure(error);
   } catch (const StoreFullError& error) {
-    throw_own(error);
+    return copy_of_failure(error);
   } catch (const StoreReadOnlyError& error) {
-    throw_own(error);
+    return copy_of_failure(error);
   } catch (const StoreCorruptError& error) {
-    throw_own(error);
+    return copy_of_failure(error);
+  } catch (const StoreLockedError& error) {
+    return copy_of_failure(error);
   } catch (const StoreError& error) {
-    throw_own(error);
+    return copy_of_failure(error);
+  } catch (...) {
+    return std::current_exception();
   }
 }
 
