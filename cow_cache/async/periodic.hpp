@@ -22,8 +22,7 @@ Task<> call_periodically(AnyExecutor executor, Cancellation::Clock::duration per
                          Body body) {
   using Clock = Cancellation::Clock;
   if (period <= Clock::duration::zero()) throw std::invalid_argument("periodic: a period that is not positive");
-  for (Clock::time_point next = detail::time_after(period);;
-       next = period < Clock::time_point::max() - next ? next + period : Clock::time_point::max()) {
+  for (Clock::time_point next = time_after(period);; next = later(next, period)) {
     Clock::time_point now = Clock::now();
     if (next < now) next += (now - next) / period * period + period;
     try {

@@ -95,7 +95,7 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
 template <class T, class Database, class Token>
 auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference, Token&& token) {
   using Made = decltype(spawn(txn.executor(), Task<const T*>(), std::forward<Token>(token)));
-  if constexpr (requires(Made made) { made.await_ready(); }) detail::require_named_reference<T>();
+  if constexpr (detail::Awaited<Made>) detail::require_named_reference<T>();
   return spawn(txn.executor(), detail::read_keeping<T>(txn, reference), std::forward<Token>(token));
 }
 

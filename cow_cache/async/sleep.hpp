@@ -52,26 +52,28 @@ class Sleeper {
 
 namespace detail {
 
-/// As the clock counts; one that is too long for it is its longest.
+/// As the clock counts; one that is too long for it, or no number, is its longest.
 template <class Rep, class Period>
 constexpr Cancellation::Clock::duration clock_duration(std::chrono::duration<Rep, Period> duration) noexcept {
   using Longest = Cancellation::Clock::duration;
   using Seconds = std::chrono::duration<long double>;
-  if (Seconds(duration) >= Seconds(Longest::max())) return Longest::max();
+  if (!(Seconds(duration) < Seconds(Longest::max()))) return Longest::max();
   if (Seconds(duration) <= Seconds(Longest::min())) return Longest::min();
   return std::chrono::duration_cast<Longest>(duration);
 }
 
-/// `duration` from now. What no clock can show is never: the last time that it can.
+/// What no clock can show is never: the last time that it can.
+constexpr Cancellation::Clock::time_point later(Cancellation::Clock::time_point time,
+                                                Cancellation::Clock::duration duration) noexcept {
+  using Time = Cancellation::Clock::time_point;
+  return duration < Time::max() - time ? time + duration : Time::max();
+}
+
+/// `duration` from now; one that is below zero counts as none.
 template <class Rep, class Period>
 Cancellation::Clock::time_point time_after(std::chrono::duration<Rep, Period> duration) noexcept {
   using Clock = Cancellation::Clock;
-  using Seconds = std::chrono::duration<long double>;
-  Clock::time_point now = Clock::now();
-  // Half of what is left: rounding does no harm there, and it is more than a century.
-  if (!(Seconds(duration) < Seconds(Clock::time_point::max() - now) / 2)) return Clock::time_point::max();
-  if (Seconds(duration) <= Seconds::zero()) return now;
-  return now + std::chrono::duration_cast<Clock::duration>(duration);
+  return later(Clock::now(), std::max(clock_duration(duration), Clock::duration::zero()));
 }
 
 }  // namespace detail

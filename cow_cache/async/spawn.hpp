@@ -17,15 +17,14 @@
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
 #include <coroutine>
 #include <exception>
 #include <optional>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "detail/by_name.hpp"
 #include "task.hpp"
@@ -37,18 +36,8 @@ using AnyExecutor = boost::asio::any_io_executor;
 
 namespace detail {
 
-/// A coroutine that nobody awaits: it starts at once and destroys itself at its end.
-struct Detached {
-  struct promise_type {
-    Detached get_return_object() const noexcept { return {}; }
-    std::suspend_never initial_suspend() const noexcept { return {}; }
-    std::suspend_never final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }  // no memory to queue a handler
-  };
-};
-
-/// The same, made first and started later: that there is no memory for it is thrown where it is made.
+/// A coroutine that nobody awaits. It is made first and started later, so that no memory for it is an exception where it is
+/// made, and it destroys itself at its end.
 class Spawned {
  public:
   struct promise_type {
@@ -90,28 +79,27 @@ Spawned run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handl
   auto working = boost::asio::make_work_guard(executor);
   auto on = handlers_own.get_executor();
   std::exception_ptr error;
-  if constexpr (std::is_void_v<T>) {
-    try {
-      Task<T> running = std::move(task);
+  std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>> result;
+  try {
+    Task<T> running = std::move(task);
+    if constexpr (std::is_void_v<T>) {
       co_await running;
-    } catch (...) {
-      error = std::current_exception();
-    }
-    boost::asio::dispatch(
-        on, [on, handler = std::move(handler), error]() mutable { call_handler(on, [&] { handler(error); }); });
-  } else {
-    std::optional<T> result;
-    try {
-      Task<T> running = std::move(task);
+    } else {
       result.emplace(co_await running);
-    } catch (...) {
-      error = std::current_exception();
     }
-    boost::asio::dispatch(on, [on, handler = std::move(handler), error, result = std::move(result)]() mutable {
-      // Who gets an error gets an empty value, as Asio's conventions want it.
-      call_handler(on, [&] { handler(error, result ? *std::move(result) : T()); });
-    });
+  } catch (...) {
+    error = std::current_exception();
   }
+  boost::asio::dispatch(on, [on, handler = std::move(handler), error, result = std::move(result)]() mutable {
+    call_handler(on, [&] {
+      if constexpr (std::is_void_v<T>) {
+        handler(error);
+      } else {
+        // Who gets an error gets an empty value, as Asio's conventions want it.
+        handler(error, result ? *std::move(result) : T());
+      }
+    });
+  });
 }
 
 template <class T>
@@ -146,8 +134,7 @@ auto spawn(const AnyExecutor& executor, Task<T> task, Token&& token) {
 template <class T, class Callable, class Token>
 auto spawn(const AnyExecutor& executor, detail::AwaitedByName<Task<T>, Callable>&& task, Token&& token) {
   using Made = decltype(spawn(executor, Task<T>(), std::forward<Token>(token)));
-  detail::require_named_callable < !requires(Made made) { made.await_ready(); }
-  , Callable > ();
+  detail::require_named_callable<!detail::Awaited<Made>, Callable>();
   return spawn(executor, static_cast<Task<T>&&>(task), std::forward<Token>(token));
 }
 

@@ -27,6 +27,7 @@
 #include "cow_cache/detail/state/quarantine.hpp"
 #include "persistence/memory_store.hpp"
 #include "tests/support/failing_memory.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 
@@ -205,9 +206,7 @@ class Sweep {
   }
 
   /// With AddressSanitizer, which takes ten times as long, every fifth allocation, but for stress tests.
-  static std::int64_t step() {
-    return detail::kAddressSanitizer && std::getenv("COW_CACHE_STRESS_SECONDS") == nullptr ? 5 : 1;
-  }
+  static std::int64_t step() { return detail::kAddressSanitizer && !stress() ? 5 : 1; }
 
   /// COW_CACHE_FIRST_FAILURE, or 1.
   static std::int64_t first() {

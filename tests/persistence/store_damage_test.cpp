@@ -15,6 +15,7 @@
 
 #include "cow_cache/errors.hpp"
 #include "damage_testing.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 namespace {
@@ -30,7 +31,7 @@ void tell_case(int signal) {
   std::raise(signal);
 }
 
-bool complete() { return std::getenv("COW_CACHE_STRESS_SECONDS") != nullptr; }
+bool complete() { return stress(); }
 
 constexpr std::size_t kAll = ~std::size_t{0};
 constexpr std::size_t kFew = repetitions(40);

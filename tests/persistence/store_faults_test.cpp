@@ -25,6 +25,7 @@
 
 #include "failing_file_system/fault.hpp"
 #include "failing_file_system/workload.hpp"
+#include "tests/support/stress_settings.hpp"
 
 extern char** environ;
 
@@ -174,8 +175,7 @@ TEST(StoreFaults, EveryCallMayFail) {
     std::cout << kOperationNames[i] << ": " << sound.calls[i] << " calls" << (i + 1 < sound.calls.size() ? ", " : "\n");
     ASSERT_GT(sound.calls[i], 0u) << kOperationNames[i];
   }
-  const char* const chosen = std::getenv("COW_CACHE_SEED");
-  const std::uint64_t seed = chosen == nullptr ? 1 : std::strtoull(chosen, nullptr, 10);
+  const std::uint64_t seed = chosen_seed().value_or(1);
   std::cout << "seed " << seed << "\n";
   std::mt19937_64 random(seed);
   std::vector<Fault> faults;

@@ -19,6 +19,7 @@
 
 #include "persistence/detail/info_log.hpp"
 #include "tests/support/store_testing.hpp"
+#include "tests/support/stress_settings.hpp"
 #include "witness_testing.hpp"
 
 namespace cow::testing {

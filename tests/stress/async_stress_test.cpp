@@ -10,16 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <iostream>
-#include <random>
 
 #include "tests/stress/async_stress/round.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 namespace {
-
-const char* variable(const char* name) { return std::getenv(name); }  // NOLINT(concurrency-mt-unsafe): nobody sets it
 
 void run_seed(std::uint64_t seed, StressCounts& counts) {
   StressPlan plan = make_stress_plan(seed);
@@ -39,14 +36,12 @@ void print(StressCounts& counts) {
 
 TEST(AsyncStress, WhateverFailsNothingIsLostOrLeft) {
   StressCounts counts;
-  if (const char* seed = variable("COW_CACHE_SEED")) {
-    run_seed(std::strtoull(seed, nullptr, 10), counts);
+  if (auto seed = chosen_seed()) {
+    run_seed(*seed, counts);
     return print(counts);
   }
-  const char* seconds = variable("COW_CACHE_STRESS_SECONDS");
-  const std::uint64_t first = seconds == nullptr ? 1 : std::random_device{}() * std::uint64_t{1'000'000};
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds == nullptr ? 4.0 : std::atof(seconds));
+  const std::uint64_t first = first_seed();
+  const auto deadline = std::chrono::steady_clock::now() + stress_time(4.0);
   constexpr std::uint64_t kFewest = 4;  // on a slow machine, too
   for (std::uint64_t seed = first; seed < first + kFewest || std::chrono::steady_clock::now() < deadline; ++seed) {
     run_seed(seed, counts);

@@ -7,10 +7,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <iostream>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -20,6 +18,7 @@
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 namespace {
@@ -141,8 +140,6 @@ TEST(HistoryChecker, ReportsNothingAboutWhatIsRight) {
   }
 }
 
-const char* variable(const char* name) { return std::getenv(name); }  // NOLINT(concurrency-mt-unsafe): nobody sets it
-
 /// The rounds of one case. Each has a store and a database of its own, and a cache of another size.
 class HistoryTest : public ::testing::TestWithParam<bool> {
  protected:
@@ -153,18 +150,11 @@ class HistoryTest : public ::testing::TestWithParam<bool> {
   /// Until the time is over, or for `rounds`. Fails at the first history that the level forbids.
   Found run_rounds(Isolation level, unsigned rounds) {
     using Clock = std::chrono::steady_clock;
-    const char* seconds = variable("COW_CACHE_STRESS_SECONDS");
-    const char* seed = variable("COW_CACHE_SEED");
-    auto deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                       std::chrono::duration<double>(seconds == nullptr ? 0.0 : std::atof(seconds)));
-    std::uint64_t next = seed != nullptr      ? std::strtoull(seed, nullptr, 10)
-                         : seconds != nullptr ? std::random_device{}()
-                                              : 1;
+    const auto seed = chosen_seed();
+    const auto deadline = Clock::now() + stress_time(0.0);
+    std::uint64_t next = seed ? *seed : first_seed();
     Found found;
-    for (unsigned round = 0; seed != nullptr      ? round < 1
-                             : seconds != nullptr ? Clock::now() < deadline
-                                                  : round < rounds;
-         ++round, ++next) {
+    for (unsigned round = 0; seed ? round < 1 : stress() ? Clock::now() < deadline : round < rounds; ++round, ++next) {
       run_round(level, next, found);
       if (HasFailure()) break;
     }

@@ -16,7 +16,6 @@
 #include <iostream>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <string>
 #include <type_traits>
@@ -27,6 +26,7 @@
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
+#include "tests/support/stress_settings.hpp"
 
 // Only a sanitizer's runtime has it.
 extern "C" void __sanitizer_set_death_callback(void (*callback)()) __attribute__((weak));
@@ -54,8 +54,6 @@ void print_seed_on_crash() {
     });
   }
 }
-
-const char* variable(const char* name) { return std::getenv(name); }  // NOLINT(concurrency-mt-unsafe): nobody sets it
 
 class MemorySource final : public StoreSource {
  public:
@@ -117,11 +115,6 @@ class ModelFuzzer : public ::testing::Test {
 
   static void SetUpTestSuite() { print_seed_on_crash(); }
 
-  static std::chrono::duration<double> time() {
-    const char* seconds = variable("COW_CACHE_STRESS_SECONDS");
-    return std::chrono::duration<double>(seconds == nullptr ? 5.0 : std::atof(seconds));
-  }
-
   /// Makes a failing plan smaller and reports it.
   static void report(Plan plan, const Failure& first) {
     plan.operations.resize(std::min(plan.operations.size(), first.step));
@@ -174,14 +167,13 @@ struct SourceNames {
 TYPED_TEST_SUITE(ModelFuzzer, Sources, SourceNames);
 
 TYPED_TEST(ModelFuzzer, TheDatabaseIsWhatTheModelSays) {
-  if (const char* seed = variable("COW_CACHE_SEED")) {
-    this->run_seed(std::strtoull(seed, nullptr, 10));
+  if (auto seed = chosen_seed()) {
+    this->run_seed(*seed);
     return;
   }
-  std::uint64_t first =
-      variable("COW_CACHE_STRESS_SECONDS") == nullptr ? 1 : std::random_device{}() * std::uint64_t{1'000'000};
+  const std::uint64_t first = first_seed();
   std::cout << "seeds from " << first << "\n";
-  auto deadline = TestFixture::Clock::now() + TestFixture::time();
+  auto deadline = TestFixture::Clock::now() + stress_time(5.0);
   std::uint64_t seed = first;
   // On a slow machine, too, as many as have found a lost own write.
   const std::uint64_t fewest = first + (TestFixture::kReopensAreDear ? 10 : 300);

@@ -21,6 +21,7 @@
 #include "cow_cache/cow_cache.hpp"
 #include "persistence/memory_store.hpp"
 #include "tests/support/forwarding_store.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow {
 namespace {
@@ -28,10 +29,7 @@ namespace {
 using Random = std::mt19937_64;
 using namespace std::chrono_literals;
 
-std::chrono::duration<double> stress_time() {
-  const char* seconds = std::getenv("COW_CACHE_STRESS_SECONDS");  // NOLINT(concurrency-mt-unsafe): nobody sets it
-  return std::chrono::duration<double>(seconds == nullptr ? 3.0 : std::atof(seconds));
-}
+std::chrono::duration<double> stress_time() { return testing::stress_time(3.0); }
 
 /// A number that says itself twice more on the heap, so that torn, stale or freed memory cannot pass for a value.
 struct Cell {

@@ -82,12 +82,6 @@ void run_threads(int count, Body&& body) {
   for (std::thread& thread : threads) thread.join();
 }
 
-/// How long a stress loop runs: COW_CACHE_STRESS_SECONDS, or 2.
-inline std::chrono::duration<double> stress_time() {
-  const char* seconds = std::getenv("COW_CACHE_STRESS_SECONDS");
-  return std::chrono::duration<double>(seconds != nullptr ? std::strtod(seconds, nullptr) : 2.0);
-}
-
 inline const RetryPolicy kPatient{.most_attempts = 100000,
                                   .first_pause = std::chrono::microseconds(1),
                                   .longest_pause = std::chrono::microseconds(200)};

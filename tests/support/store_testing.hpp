@@ -32,9 +32,6 @@ constexpr int repetitions(int times) {
 #endif
 }
 
-/// True for a long run, as `scripts/test --stress` asks for.
-inline bool stress() { return std::getenv("COW_CACHE_STRESS_SECONDS") != nullptr; }
-
 /// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.
 class ScratchDirectory {
  public:

@@ -1,6 +1,6 @@
 // A job on a pool's thread for which a task waits, and which it gives up while the job has to wait itself.
 //
-// Thread safety: `begin`, `wait_for_another`, `resume_after_another` and `end` are the pool's side; `give_up` and `was_given_up`
+// Thread safety: `begin`, `wait_for_another` and `end` are the pool's side; `give_up` and `was_given_up`
 // that of the task.
 //
 // Invariants:

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include "cow_cache/detail/store_failure.hpp"
 #include "cow_cache/errors.hpp"
 
 namespace cow::detail {
@@ -78,28 +79,8 @@ SharedLoadFailure copied_load_failure(const Exception& error, LoadFailure::Of of
 /// The exception that is being handled was thrown by `Store::load`. What a store has derived from a type of errors.hpp
 /// reaches those who wait as that type, with the same text.
 inline SharedLoadFailure load_failure_of_store() noexcept {
-  constexpr auto kOf = LoadFailure::Of::store;
-  try {
-    throw;
-  } catch (const StoreMissingError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreLockedError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreFormatError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreCorruptError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreFullError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreReadOnlyError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const StoreError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (const CorruptRecordError& error) {
-    return copied_load_failure(error, kOf);
-  } catch (...) {
-    return load_failure_of_the_loader();
-  }
+  return visit_store_failure([](const auto& error) { return copied_load_failure(error, LoadFailure::Of::store); },
+                             [] { return load_failure_of_the_loader(); });
 }
 
 /// The exception that is being handled came from decoding the revision of `oid` that began at `begin`.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tests/support/cache_testing.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 namespace {
