@@ -122,7 +122,7 @@ class Alarm : public std::enable_shared_from_this<Alarm> {
   template <class T>
   struct OwnMemory {
     using value_type = T;
-    explicit OwnMemory(Alarm& of) noexcept : alarm(&of) {}
+    explicit OwnMemory(Alarm* of) noexcept : alarm(of) {}
     template <class U>
     // NOLINTNEXTLINE(google-explicit-constructor): as allocators are
     OwnMemory(const OwnMemory<U>& other) noexcept : alarm(other.alarm) {}
@@ -153,7 +153,8 @@ class Alarm : public std::enable_shared_from_this<Alarm> {
 
   struct IsOver {
     using allocator_type = OwnMemory<void>;
-    allocator_type get_allocator() const noexcept { return allocator_type(*alarm); }
+    // Null where Asio asks one that it has moved from, to return the memory when the timer could not be queued.
+    allocator_type get_allocator() const noexcept { return allocator_type(alarm.get()); }
     void operator()(const boost::system::error_code&) const { alarm->is_over(); }
     std::shared_ptr<Alarm> alarm;  // invariant 4
   };
