@@ -73,13 +73,34 @@ void call_handler(const Executor& executor, Call&& call) {
   }
 }
 
-/// Lets go of the task before its handler runs: what the task held is free then. `handlers_own`: work of the handler's executor.
+/// What a task without a result gives its handler.
+template <class T>
+using SpawnResult = std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>>;
+
+/// Queues the handler of a task that has ended, or runs it, where its executor allows that.
+template <class T, class Executor, class Handler>
+void dispatch_handler(const Executor& on, Handler&& handler, std::exception_ptr error, SpawnResult<T>&& result) {
+  boost::asio::dispatch(
+      on, [on, handler = std::move(handler), error = std::move(error), result = std::move(result)]() mutable {
+        call_handler(on, [&] {
+          if constexpr (std::is_void_v<T>) {
+            handler(error);
+          } else {
+            // Who gets an error gets an empty value, as Asio's conventions want it.
+            handler(error, result ? *std::move(result) : T());
+          }
+        });
+      });
+}
+
+/// Lets go of the task before its handler runs: what the task held is free then. Two guards of work: that of the task's
+/// executor, and that of the handler's. (An executor takes 50 bytes or so of the frame, which lives as long as the task does:
+/// hence no more than these.)
 template <class T, class Handler, class Work>
-Spawned run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handlers_own) {
-  auto working = boost::asio::make_work_guard(executor);
-  auto on = handlers_own.get_executor();
+Spawned run_task([[maybe_unused]] boost::asio::executor_work_guard<AnyExecutor> tasks_own, Task<T> task,
+                 Handler handler, Work handlers_own) {
   std::exception_ptr error;
-  std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>> result;
+  SpawnResult<T> result;
   try {
     Task<T> running = std::move(task);
     if constexpr (std::is_void_v<T>) {
@@ -90,16 +111,7 @@ Spawned run_task(AnyExecutor executor, Task<T> task, Handler handler, Work handl
   } catch (...) {
     error = std::current_exception();
   }
-  boost::asio::dispatch(on, [on, handler = std::move(handler), error, result = std::move(result)]() mutable {
-    call_handler(on, [&] {
-      if constexpr (std::is_void_v<T>) {
-        handler(error);
-      } else {
-        // Who gets an error gets an empty value, as Asio's conventions want it.
-        handler(error, result ? *std::move(result) : T());
-      }
-    });
-  });
+  dispatch_handler<T>(handlers_own.get_executor(), std::move(handler), std::move(error), std::move(result));
 }
 
 template <class T>
@@ -122,9 +134,9 @@ template <class T, class Token>
 auto spawn(const AnyExecutor& executor, Task<T> task, Token&& token) {
   return boost::asio::async_initiate<Token, typename detail::SpawnSignature<T>::Type>(
       [](auto handler, AnyExecutor on, Task<T> running) {
-        auto working = boost::asio::make_work_guard(on);  // invariant 3
         auto handlers_own = boost::asio::make_work_guard(boost::asio::get_associated_executor(handler, on));
-        boost::asio::post(on, [spawned = detail::run_task(on, std::move(running), std::move(handler),
+        auto working = boost::asio::make_work_guard(on);  // invariant 3
+        boost::asio::post(on, [spawned = detail::run_task(working, std::move(running), std::move(handler),
                                                           std::move(handlers_own))]() mutable { spawned.start(); });
       },
       token, executor, std::move(task));
