@@ -4,8 +4,8 @@
 //   cow::Database db(store, {.cache_bytes = 1u << 30});
 //   auto alice = db.transact([](cow::Transaction& txn) { return txn.root().emplace("alice", Account{"Alice", 100}); });
 //
-// Where things are: a read happens in reader.hpp, a commit in committer.hpp and SharedCache::publish, a miss in
-// Reader::load_current, the freeing of memory in reclaimer.hpp.
+// Where things are, in detail/: a read happens in cache/reader.hpp, a miss in cache/loader.hpp, a commit in
+// commit/committer.hpp and cache/version_chains.hpp (publish), the freeing of memory in reclaim/hybrid_reclaimer.hpp.
 #pragma once
 
 #include "version.hpp"

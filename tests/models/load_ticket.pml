@@ -1,5 +1,5 @@
 /* One thread loads, the others wait, and a commit, an eviction or an invalidation comes between:
- * cow_cache/detail/cache/load_ticket.hpp, reader_loads.hpp (load_current), shared_cache.hpp (publish, evict).
+ * cow_cache/detail/cache/load_ticket.hpp, loader.hpp (load_current), version_chains.hpp (publish, evict).
  *
  * The objects share a stripe, so they share the list of tickets and its lock. Loaders come for any object, any number of
  * times, and evictions and invalidations happen at any time; only commits are counted. An invalidation says that

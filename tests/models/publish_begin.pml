@@ -1,6 +1,6 @@
 /* Groups of commits against transactions that begin and read: cow_cache/detail/commit/committer.hpp (run),
- * shared_cache.hpp (publish, prune, evict), transaction_registry.hpp (begin), reader.hpp (log_and_look, find,
- * load_old).
+ * version_chains.hpp (find, publish, insert_old, prune, evict), transaction_registry.hpp (begin), reader.hpp (log_and_look),
+ * loader.hpp (load_old).
  *
  * A leader takes one transaction or more, each of which writes any of the objects, has the store write them all, publishes
  * one after the other, then moves the frontier once. Readers come by a hint, which may be any revision of the object, or

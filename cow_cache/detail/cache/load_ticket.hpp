@@ -13,7 +13,7 @@
 //  4. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
 //     was refused is not. Only a thread that loads right now holds a ticket, so every ticket finishes.
 //  5. A thread that holds a ticket waits for no other one. Codecs may read, so a loader may meet another thread's ticket: it
-//     loads that object for itself then (reader_loads.hpp). So no threads wait for each other in a cycle.
+//     loads that object for itself then (loader.hpp). So no threads wait for each other in a cycle.
 #pragma once
 
 #include <algorithm>
@@ -33,7 +33,7 @@ namespace cow::detail {
 /// ticket's between a successful `subscribe` and the call of `resume`.
 struct LoadWaiter {
   void (*resume)(LoadWaiter&) noexcept;  ///< runs on the loader's thread: hand the work over to your own, and return
-  bool alone = false;           ///< loads for itself instead of waiting: see SharedCache::Reader::must_load_alone
+  bool alone = false;           ///< loads for itself instead of waiting: see SharedCache::Loader::must_load_alone
   LoadWaiter* next = nullptr;   ///< the ticket's
   SharedLoadFailure failure{};  ///< set before `resume` if the load has failed
 };

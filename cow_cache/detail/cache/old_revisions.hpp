@@ -13,8 +13,7 @@
 //  3. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
 //     its entry in the queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
-//  4. Locks are taken in the order: this one, stripe. A stripe's lock is held for one object at a time, and for kStatesAtOnce
-//     of its states: a leader that publishes an object of the same stripe waits no longer, however many sleep.
+//  4. Locks are taken in the order: this one, stripe.
 #pragma once
 
 #include <tsl/robin_set.h>
@@ -86,8 +85,7 @@ class OldRevisions {
   /// Why an object is looked at: it has just been changed, or its turn in the queue has come, or both.
   enum class Source { commit, queue, queue_and_commit };
 
-  static constexpr std::size_t kMostSteps = 64;      // objects, before the mutex is given up for a moment
-  static constexpr std::size_t kStatesAtOnce = 128;  // of a chain, before its stripe's lock is: some microseconds
+  static constexpr std::size_t kMostSteps = 64;  // objects, before the mutex is given up for a moment
 
   std::mutex mutex;
 

@@ -51,7 +51,7 @@ class SharedCache::Reader {
  public:
   Reader() noexcept = default;
   Reader(SharedCache& cache, Session&)
-      : cache_(&cache), slot_(&cache.own_registry().begin()), cache_bits_(cache.tag_.bits()) {
+      : cache_(&cache), slot_(&cache.own_registry().begin()), cache_bits_(cache.chains_.cache_bits()) {
     snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
     log_.open(*slot_);
   }
@@ -99,43 +99,29 @@ class SharedCache::Reader {
   /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
   template <class T>
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
-    StateHeader* state = reference.hint();
-    // Acquire: pairs with the release in `install`. It was looked at when it was logged (invariant 1), this only asks
-    // whether the hint is this object's. The first read has marked the state as visited; doing so again here would cost
-    // every hit a load and a branch.
-    if (log_.contains(handle_of(state)) &&
-        state->key.load(std::memory_order_acquire) == (reference.identity() | cache_bits_)) [[likely]] {
-      return value_of<T>(*state);
-    }
-    return value_of<T>(read_first(reference, type_operations<T>, writes));
+    if (StateHeader& state = *reference.hint(); is_hit(state, reference.identity())) [[likely]]
+      return value_of<T>(state);
+    return value_of<T>(*read_first<OnMiss::load>(reference, type_operations<T>, writes));
   }
 
   /// Like `read`, but never asks the store: null where it would have to.
   template <class T>
   [[gnu::always_inline]] const T* try_read(const Ref<T>& reference, WriteSet& writes) {
-    StateHeader* state = reference.hint();
-    if (log_.contains(handle_of(state)) &&  // as in `read`
-        state->key.load(std::memory_order_acquire) == (reference.identity() | cache_bits_)) [[likely]] {
-      return &value_of<T>(*state);
-    }
-    state = read_resident(reference, type_operations<T>, writes);
-    return state == nullptr ? nullptr : &value_of<T>(*state);
+    if (StateHeader& state = *reference.hint(); is_hit(state, reference.identity())) [[likely]]
+      return &value_of<T>(state);
+    return value_or_null<T>(read_first<OnMiss::give_up>(reference, type_operations<T>, writes));
   }
 
   /// Like `read`, but where it would wait for somebody else's load, subscribes `waiter` to it and returns null. The
   /// waiter may be resumed, and use this reader, before this function returns.
   template <class T>
   const T* read_or_subscribe(const Ref<T>& reference, WriteSet& writes, LoadWaiter& waiter) {
-    Miss miss{.waiter = &waiter, .alone = waiter.alone};
-    StateHeader* state = read_first(reference, type_operations<T>, writes, miss);
-    return state == nullptr ? nullptr : &value_of<T>(*state);
+    return value_or_null<T>(read_slowly(reference, type_operations<T>, &writes, {OnMiss::subscribe, &waiter}));
   }
 
-  /// See must_load_alone. REQUIRES: active.
+  /// See Loader::must_load_alone. REQUIRES: active.
   template <class T>
-  bool must_load_alone(const Ref<T>& reference, const LoadFailure& failure) {
-    return must_load_alone(failure, reference.oid(), type_operations<T>);
-  }
+  bool must_load_alone(const Ref<T>& reference, const LoadFailure& failure);
 
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
@@ -182,54 +168,50 @@ class SharedCache::Reader {
   }
 
  private:
-  /// What becomes of a read of something that the cache does not have.
+  friend Loader;
+
+  /// What a read does about an object that the cache does not have.
+  enum class OnMiss { load, give_up, subscribe };
   struct Miss {
-    bool loads = true;
-    LoadWaiter* waiter = nullptr;  ///< subscribes, rather than block, while somebody else loads
-    bool subscribed = false;       ///< it has: from then on the reader may be in other hands
-    bool alone = false;            ///< loads for itself: it has waited for a load that failed
+    OnMiss on_miss;
+    LoadWaiter* waiter = nullptr;  ///< of OnMiss::subscribe
   };
 
-  [[gnu::noinline]] StateHeader& read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    if (StateHeader* state = writes.empty() ? look_at_hint(reference) : nullptr) [[likely]]
-      return *state;
-    return read_by_any_means(reference, operations, writes);
-  }
-  [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    if (StateHeader* state = writes.empty() ? look_at_hint(reference) : nullptr) [[likely]]
-      return state;
-    return read_without_waiting(reference, operations, writes);
-  }
-  /// `read_first` of an object that the transaction itself has not written. REQUIRES: active.
-  [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
-    if (StateHeader* state = look_at_hint(reference)) [[likely]]
-      return *state;
-    return read_unwritten_by_any_means(reference, operations);
+  template <class T>
+  static const T* value_or_null(StateHeader* state) noexcept {
+    return state == nullptr ? nullptr : &value_of<T>(*state);
   }
 
-  [[gnu::noinline]] StateHeader& read_by_any_means(auto& reference, const TypeOperations& operations,
-                                                   WriteSet& writes) {
-    Miss miss;
-    return *read_first(reference, operations, writes, miss);
+  /// Whether this transaction has read the state before, as that object.
+  [[gnu::always_inline]] bool is_hit(const StateHeader& state, std::uint64_t identity) const noexcept {
+    // Acquire: pairs with the release in `bring_to_life`. It was looked at when it was logged (invariant 1), this only asks
+    // whether the hint is this object's. The first read has marked the state as visited; doing so again here would cost
+    // every hit a load and a branch.
+    return log_.contains(handle_of(&state)) && state.key.load(std::memory_order_acquire) == (identity | cache_bits_);
   }
-  [[gnu::noinline]] StateHeader& read_unwritten_by_any_means(auto& reference, const TypeOperations& operations) {
-    Miss miss;
-    return *read_shared(reference, operations, miss);
+
+  /// A read that is no hit. Null: see OnMiss.
+  template <OnMiss kOnMiss>
+  [[gnu::noinline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    if (StateHeader* state = writes.empty() ? read_by_hint(reference) : nullptr) [[likely]]
+      return state;
+    return read_slowly(reference, operations, &writes, {kOnMiss});
   }
-  [[gnu::noinline]] StateHeader* read_without_waiting(auto& reference, const TypeOperations& operations,
-                                                      WriteSet& writes) {
-    Miss miss{.loads = false};
-    return read_first(reference, operations, writes, miss);
+  /// The same of an object that the transaction itself has not written. REQUIRES: active.
+  [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
+    if (StateHeader* state = read_by_hint(reference)) [[likely]]
+      return *state;
+    return *read_slowly(reference, operations, nullptr, {OnMiss::load});
   }
 
   /// Fast path of a first read: the hint is right. Null, with nothing changed, otherwise. Apart from the rest, so that it needs
   /// no stack frame and calls nothing. (An ended transaction's log has room for nothing.) REQUIRES: the transaction itself has
   /// not written the object.
-  [[gnu::always_inline]] StateHeader* look_at_hint(auto& reference) noexcept {
+  [[gnu::always_inline]] StateHeader* read_by_hint(auto& reference) noexcept {
     StateHeader* state = reference.hint();
     if (slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
-    if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) != Look::visible)
-        [[unlikely]] {
+    if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) !=
+        Visibility::visible) [[unlikely]] {
       log_.undo_add();
       return nullptr;
     }
@@ -237,26 +219,21 @@ class SharedCache::Reader {
     return state;
   }
 
-  /// A hit in every sense but that this transaction has not read the state before. Null: see `miss`.
-  [[gnu::always_inline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes,
-                                                 Miss& miss) {
+  /// Slow path of all reads: own writes, the hint, the log's index, table and chain, the store. Null: see OnMiss. `writes`: null,
+  /// if the transaction itself has not written the object.
+  [[gnu::noinline]] StateHeader* read_slowly(auto& reference, const TypeOperations& operations, WriteSet* writes,
+                                             Miss miss) {
     StateHeader* state = reference.hint();
-    if (!writes.empty() || state == &nowhere.header || !active()) {
-      if (WriteSetEntry* entry = own_write(reference.oid(), operations, writes)) return entry->state;
+    if (writes != nullptr && (!writes->empty() || state == &nowhere.header || !active())) {
+      if (WriteSetEntry* entry = own_write(reference.oid(), operations, *writes)) return entry->state;
     }
-    return read_shared(reference, operations, miss);
-  }
-
-  /// The same of an object that the transaction itself has not written. REQUIRES: active.
-  [[gnu::always_inline]] StateHeader* read_shared(auto& reference, const TypeOperations& operations, Miss& miss) {
-    StateHeader* state = reference.hint();
     wake();
     if (log_.size() >= check_at_) [[unlikely]]
       look_through_log();
     if ((slow_ & kIndexed) != 0) [[unlikely]] {
       if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
     }
-    if (state != &nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Look::visible) {
+    if (state != &nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Visibility::visible) {
       note_logged(*state);
       return state;
     }
@@ -276,18 +253,16 @@ class SharedCache::Reader {
     goes_slowly(kAsleep, false);
   }
 
-  enum class Look { visible, dead, too_new, too_old };
-
   /// Which bits of a key a look compares. By oid, for an object may have another type than the reference says, or be a
   /// tombstone by now.
   static constexpr std::uint64_t kWholeKey = ~std::uint64_t{0}, kKeyButType = ~kTypeMask;
 
   /// The protocol itself. Whatever does not turn out visible is not logged afterwards.
   template <std::uint64_t kCompared>
-  Look log_and_look(StateHeader& state, std::uint64_t identity) {
+  Visibility log_and_look(StateHeader& state, std::uint64_t identity) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
-    Look result = look_at<kCompared>(state, identity | cache_bits_, outcome);
-    if (result == Look::visible) {
+    Visibility result = look_at<kCompared>(state, identity | cache_bits_, outcome);
+    if (result == Visibility::visible) {
       mark_visited(state);
     } else if (outcome == ReadLog::Outcome::inserted) {
       log_.undo_add();
@@ -297,16 +272,17 @@ class SharedCache::Reader {
 
   /// The second half of it. REQUIRES: logged, with that outcome.
   template <std::uint64_t kCompared>
-  [[gnu::always_inline]] Look look_at(const StateHeader& state, std::uint64_t key,
-                                      ReadLog::Outcome outcome) const noexcept {
+  [[gnu::always_inline]] Visibility look_at(const StateHeader& state, std::uint64_t key,
+                                            ReadLog::Outcome outcome) const noexcept {
     if (std::uint64_t found = look(state.key) & kCompared; found != key) [[unlikely]] {
       // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
-      return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Look::visible : Look::dead;
+      return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Visibility::visible
+                                                                                : Visibility::dead;
     }
     if (state.begin.load(std::memory_order_relaxed) > snapshot_)
-      return Look::too_new;  // relaxed: the look acquired them
-    if (state.end.load(std::memory_order_acquire) <= snapshot_) return Look::too_old;
-    return Look::visible;
+      return Visibility::too_new;  // relaxed: the look acquired them
+    if (state.end.load(std::memory_order_acquire) <= snapshot_) return Visibility::too_old;
+    return Visibility::visible;
   }
 
   [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept {
@@ -331,37 +307,12 @@ class SharedCache::Reader {
 
   /// Lets reads of an object look for its clone, whichever of its states they come by (invariant 3c). Its base has died.
   [[gnu::noinline]] void mark_living(Oid oid) {
-    std::scoped_lock lock(cache_->table_.mutex_of(oid));
-    // Relaxed: the lock guards the chain.
-    for (StateHeader* state = cache_->table_.find(oid); state != nullptr;
-         state = state->older.load(std::memory_order_relaxed)) {
-      if (state->begin.load(std::memory_order_relaxed) > snapshot_) continue;
-      if (state->end.load(std::memory_order_relaxed) > snapshot_) log_.mark_diverted(handle_of(state));
-      return;
-    }
+    std::scoped_lock lock(cache_->chains_.mutex_of(oid));
+    if (StateHeader* state = cache_->chains_.visible_at(oid, snapshot_)) log_.mark_diverted(handle_of(state));
   }
 
-  /// By oid: table, chain, store. Returns a logged state, or null: see `miss`.
-  StateHeader* find(Oid oid, const TypeOperations& operations, Miss& miss) {
-    cache_->require_one_memory();
-    for (int attempt = 0;;) {
-      Resident resident = attempt < kSpins ? look_in_table(oid) : look_under_lock(oid);
-      if (resident.look == Look::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon
-        ++attempt;
-        pause();
-        continue;
-      }
-      StateHeader* found = resident.state;
-      if (found == nullptr) {
-        if (!miss.loads) return nullptr;
-        found = resident.is_there ? &load_old(oid, operations) : load_current(oid, operations, miss);
-        if (miss.subscribed) return nullptr;
-        if (found == nullptr) continue;
-      }
-      note_logged(*found);
-      return &checked(*found, oid, operations);
-    }
-  }
+  /// By oid: table, chain, store. Returns a logged state, or null: see OnMiss.
+  StateHeader* find(Oid oid, const TypeOperations& operations, Miss miss);
 
   /// A visible state, if it is of the type.
   StateHeader& checked(StateHeader& state, Oid oid, const TypeOperations& operations) const {
@@ -414,40 +365,13 @@ class SharedCache::Reader {
   /// changes the chain may have a lower priority, and must be let run.
   static constexpr int kSpins = 64;
 
-  /// What the cache has of an object.
-  struct Resident {
-    Look look = Look::too_new;     ///< of the last state in the chain that was looked at
-    StateHeader* state = nullptr;  ///< the visible one, logged
-    bool is_there = false;         ///< there are some revisions, visible or not
-  };
-
-  Resident look_in_table(Oid oid) {
-    Resident resident;
-    StateHeader* state = cache_->table_.find(oid);
-    resident.is_there = state != nullptr;
-    while (state != nullptr && resident.look == Look::too_new) {
-      // Read before the state may leave the log; its target is logged and looked at in turn, whatever it is by then.
-      StateHeader* older = state->older.load(std::memory_order_acquire);
-      resident.look = log_and_look<kKeyButType>(*state, oid.value);
-      if (resident.look == Look::visible) resident.state = state;
-      state = older;
-    }
-    return resident;
+  VersionChains::Found find_resident(Oid oid, int attempt) {
+    VersionChains& chains = cache_->chains_;
+    auto look = [&](StateHeader& state) { return log_and_look<kKeyButType>(state, oid.value); };
+    if (attempt < kSpins) return chains.find(oid, look);
+    std::scoped_lock lock(chains.mutex_of(oid));
+    return chains.find(oid, look);
   }
-
-  /// The same, and nothing dies meanwhile.
-  Resident look_under_lock(Oid oid) {
-    std::scoped_lock lock(cache_->table_.mutex_of(oid));
-    return look_in_table(oid);
-  }
-
-  StateHeader* load_current(Oid oid, const TypeOperations& operations, Miss& miss);
-  StateHeader& load_old(Oid oid, const TypeOperations& operations);
-  StateHeader& state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
-  StateHeader* newest_state_of(const std::optional<Revision>& revision, Oid oid, const TypeOperations& operations);
-  bool must_load_alone(const LoadFailure& failure, Oid oid, const TypeOperations& operations);
-  void note_absent(Oid oid);
-  void keep_private(StateHeader& state, Oid oid) noexcept;
 
   /// What this transaction itself has made of an object. Also the place where every misuse ends up.
   WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
@@ -481,4 +405,4 @@ class SharedCache::Reader {
 
 }  // namespace cow::detail
 
-#include "reader_loads.hpp"
+#include "loader.hpp"

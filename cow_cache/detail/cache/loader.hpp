@@ -1,0 +1,271 @@
+// SharedCache::Loader: how one transaction loads an object that the cache does not have. The rest of reader.hpp.
+//
+// Thread safety: lives on the stack of a read; see reader.hpp.
+//
+// Invariants:
+//  1. A thread that is in a codec (detail::BuildScope) waits for nobody's load: the thread that loads may be waiting for it
+//     in turn. It loads the object for itself then, as a private state. So threads cannot wait for each other in a cycle, and
+//     a codec that needs its own object fails in its own thread.
+//     A thread whose wait has ended with somebody else's failure loads for itself as well (must_load_alone).
+//  2. The ticket is finished however the load ends (TicketHolder), before anything else is loaded or destroyed: user code that
+//     runs then may ask for the same object.
+//  3. No user code runs under a lock: neither a codec nor a destructor.
+//  4. A private state is born dead: only the transaction that has it in its log knows it again (log_and_look), and it is freed
+//     when that log goes.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "build_scope.hpp"
+#include "cow_cache/detail/state/heap_meter.hpp"
+#include "reader.hpp"
+
+namespace cow::detail {
+
+class SharedCache::Loader {
+ public:
+  /// `waiter`: subscribed to a load of somebody else, rather than to wait for it. Null: the thread waits.
+  Loader(Reader& reader, Oid oid, const TypeOperations& operations, LoadWaiter* waiter = nullptr) noexcept
+      : reader_(reader),
+        cache_(*reader.cache_),
+        oid_(oid),
+        operations_(operations),
+        waiter_(waiter),
+        alone_(waiter != nullptr && waiter->alone) {}
+
+  /// Loads the current revision, or waits for the thread that does. Null: look again, unless it has subscribed.
+  StateHeader* load_current();
+
+  /// Loads the revision of the snapshot: an older one than the cache holds, or one that somebody else is loading.
+  StateHeader& load_old();
+
+  /// The waiter will be resumed, and has been perhaps: then the transaction is in other hands.
+  bool has_subscribed() const noexcept { return subscribed_; }
+
+  /// This transaction has waited for a load that failed. Throws if that is its failure too. True: it is not, and it must load
+  /// for itself, by no ticket, or thousands would try one after the other. False: let it look again.
+  bool must_load_alone(const LoadFailure& failure);
+
+ private:
+  /// A state that nobody else knows yet, destroyed unless it is released.
+  struct DestroyState {
+    void operator()(StateHeader* state) const noexcept { destroy_state(*state); }
+  };
+  using OwnedState = std::unique_ptr<StateHeader, DestroyState>;
+
+  StateHeader* wait_for(LoadTicket& others);
+  OwnedState load_newest(TicketHolder& holder, Tid& begin);
+  OwnedState state_of(const std::optional<Revision>& revision);
+  OwnedState newest_state_of(const std::optional<Revision>& revision);
+  bool sees(Tid begin) const noexcept { return begin.value <= reader_.snapshot_; }
+  void note_absent();
+  StateHeader& keep_private(OwnedState owned) noexcept;
+
+  Reader& reader_;
+  SharedCache& cache_;
+  const Oid oid_;
+  const TypeOperations& operations_;
+  LoadWaiter* const waiter_;
+  bool alone_;  // it has waited for a load that failed
+  bool subscribed_ = false;
+};
+
+inline StateHeader* SharedCache::Loader::load_current() {
+  if (alone_) return &load_old();
+  HeapPause not_of_an_outer_value;
+  VersionChains& chains = cache_.chains_;
+  std::mutex& mutex = chains.mutex_of(oid_);
+  LoadTickets& tickets = chains.tickets_of(oid_);
+  Evictor::Place place(cache_.evictor_);
+  auto ticket = std::make_shared<LoadTicket>(oid_, cache_.ticket_bytes_);
+  {
+    std::unique_lock lock(mutex);
+    if (chains.is_resident(oid_)) return nullptr;
+    if (std::shared_ptr<LoadTicket> others = tickets.find(oid_)) {
+      lock.unlock();
+      return wait_for(*others);
+    }
+    tickets.add(ticket);
+  }
+  OwnedState owned;
+  bool visible = false, is_linked = false;
+  {
+    TicketHolder holder(ticket, tickets, mutex);
+    Tid begin{};
+    owned = load_newest(holder, begin);
+    if (owned != nullptr) {
+      visible = sees(begin);
+      std::scoped_lock lock(mutex);
+      if (!holder.withdraw()) return nullptr;  // a commit has withdrawn it
+      // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
+      if (visible) reader_.log_.add(handle_of(owned.get()));
+      is_linked = chains.insert_newest(*owned, oid_, begin);
+    }
+  }
+  if (is_linked) {
+    StateHeader* state = owned.release();
+    place.admit(oid_);
+    cache_.make_room();
+    // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
+    return visible ? state : &load_old();
+  }
+  return visible ? &keep_private(std::move(owned)) : &load_old();
+}
+
+/// Waits for a load of somebody else.
+inline StateHeader* SharedCache::Loader::wait_for(LoadTicket& others) {
+  if (BuildScope::inside_any()) {  // invariant 1
+    BuildScope::refuse_cycle(BuildScope::What::decoding, reader_.cache_bits_, oid_);
+    return &load_old();
+  }
+  if (waiter_ == nullptr) {
+    others.wait();
+  } else {
+    subscribed_ = others.subscribe(*waiter_);
+    if (subscribed_) return nullptr;
+  }
+  if (others.failure() != nullptr) alone_ = must_load_alone(*others.failure());
+  return nullptr;
+}
+
+/// Asks the store for the newest revision, and decodes it. Tells those who wait what has failed. A log that has to grow for it
+/// does so here: what follows cannot fail. Null: see newest_state_of.
+inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHolder& holder, Tid& begin) {
+  std::optional<Revision> revision;
+  try {
+    revision = cache_.store_.load(oid_, kInfinity);
+  } catch (...) {
+    holder.fail(load_failure_of_store());
+    throw;
+  }
+  cache_.loads_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    OwnedState owned = newest_state_of(revision);
+    if (owned != nullptr) {
+      begin = revision->begin;
+      reader_.log_.reserve_one();
+    }
+    return owned;
+  } catch (...) {
+    holder.fail(revision ? load_failure_of_value(oid_, operations_, revision->begin) : load_failure_of_absence());
+    throw;
+  }
+}
+
+inline StateHeader& SharedCache::Loader::load_old() {
+  HeapPause not_of_an_outer_value;
+  std::optional<Revision> revision = cache_.store_.load(oid_, reader_.snapshot());
+  cache_.old_loads_.fetch_add(1, std::memory_order_relaxed);
+  if (revision && revision->erased) revision.reset();
+  OwnedState owned = state_of(revision);
+  reader_.log_.reserve_one();
+  reader_.log_.add(handle_of(owned.get()));  // before anybody else can reach it
+  // The chain may have gone by now, or have the revision already.
+  if (!cache_.chains_.insert_old(*owned, oid_, revision->begin, revision->end)) return keep_private(std::move(owned));
+  StateHeader& state = *owned.release();
+  cache_.note_old_revision(oid_);
+  cache_.make_room();
+  return state;
+}
+
+/// What the store has answered, as a state. The user's codec decodes, and may use this very transaction. Where there is no
+/// state (absent, of another type, corrupt), the transaction has learned something about the object that no log entry stands
+/// for: that is noted, for the validation of its reads.
+inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision) {
+  try {
+    if (!revision) throw DanglingReferenceError(oid_, reader_.snapshot());
+    BuildScope scope(BuildScope::What::decoding, reader_.cache_bits_, oid_);
+    OwnedState state(&reader_.with_room([&]() -> StateHeader& { return decode_state(*revision, oid_, operations_); }));
+    reader_.require_active();
+    return state;
+  } catch (...) {
+    if (reader_.active()) note_absent();
+    throw;
+  }
+}
+
+/// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
+/// it says nothing about what this transaction sees.
+inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(const std::optional<Revision>& revision) {
+  bool visible = !revision || sees(revision->begin);
+  try {
+    return state_of(revision);
+  } catch (const TypeMismatchError&) {
+    if (visible) throw;
+  } catch (const CorruptRecordError&) {
+    if (visible) throw;
+  }
+  return nullptr;
+}
+
+inline bool SharedCache::Loader::must_load_alone(const LoadFailure& failure) {
+  using Of = LoadFailure::Of;
+  switch (failure.of) {
+    case Of::store:
+      failure.raise();
+      break;
+    case Of::absent:
+      note_absent();
+      throw DanglingReferenceError(oid_, reader_.snapshot());
+    case Of::value:
+      if (!sees(failure.begin)) return true;  // it sees an older one
+      if (failure.operations != &operations_) return false;
+      note_absent();
+      failure.raise();
+      break;
+    case Of::loader:
+      break;
+  }
+  return true;
+}
+
+/// Throws std::bad_alloc.
+inline void SharedCache::Loader::note_absent() {
+  TransactionSlot& slot = *reader_.slot_;
+  if (slot.absent == nullptr) slot.absent = std::make_unique<OidSet>();
+  slot.leaves_more = true;
+  slot.absent->insert(oid_);
+}
+
+/// Makes a logged state this transaction's alone (invariant 4).
+inline StateHeader& SharedCache::Loader::keep_private(OwnedState owned) noexcept {
+  StateHeader& state = *owned.release();
+  state.key.store(state.key_as(oid_, reader_.cache_bits_) | kDeadMark, std::memory_order_seq_cst);
+  // A dead state in the log, as if it were evicted: another number than the cache's (look_through_log).
+  --reader_.evictions_seen_;
+  cache_.reclaimer_->retire(StateChain(state));
+  return state;
+}
+
+// ---- where the reader needs it
+
+inline StateHeader* SharedCache::Reader::find(Oid oid, const TypeOperations& operations, Miss miss) {
+  cache_->require_one_memory();
+  Loader loader(*this, oid, operations, miss.waiter);
+  for (int attempt = 0;;) {
+    VersionChains::Found found = find_resident(oid, attempt);
+    if (found.visibility ==
+        Visibility::dead) {  // being evicted, pruned or replaced under our eyes: the table knows more soon
+      ++attempt;
+      pause();
+      continue;
+    }
+    if (found.state == nullptr) {
+      if (miss.on_miss == OnMiss::give_up) return nullptr;
+      found.state = found.is_resident ? &loader.load_old() : loader.load_current();
+      if (loader.has_subscribed()) return nullptr;
+      if (found.state == nullptr) continue;
+    }
+    note_logged(*found.state);
+    return &checked(*found.state, oid, operations);
+  }
+}
+
+template <class T>
+bool SharedCache::Reader::must_load_alone(const Ref<T>& reference, const LoadFailure& failure) {
+  return Loader(*this, reference.oid(), type_operations<T>).must_load_alone(failure);
+}
+
+}  // namespace cow::detail

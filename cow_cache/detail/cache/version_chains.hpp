@@ -1,0 +1,343 @@
+// The version chains: for each resident object its states, the newest first, found by oid.
+//
+// Thread safety: all functions may be called from any thread. Those that REQUIRE the stripe's lock (`mutex_of`) say so; all
+// others that change something take it themselves.
+//
+// Invariants:
+//  1. An entry of the oid table, the chain behind it and the life and death of their states change only under the lock of
+//     the oid's stripe. Readers take no lock: they log a state, then look at its key (reader.hpp).
+//  2. The head of a chain is current (`end` is infinity) or superseded by a commit that is being published right now; the
+//     older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
+//  3. A superseded state gets its `end` before the frontier reaches that tid: `publish` returns before it moves.
+//  4. A state comes to life and is linked, as the newest of its object or behind that, in one critical section of its stripe,
+//     and is unlinked and dies in one. So what is alive is in the table or in a chain behind it whenever the lock is free.
+//     (Private states, of transactions, are never alive.)
+//  5. A stripe's lock is held for one object at a time, and for kStatesAtOnce of its states: a leader that publishes an object
+//     of the same stripe waits no longer, however long the chains are.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "cow_cache/detail/reclaim/reclaimer.hpp"
+#include "cow_cache/detail/replacement/policy.hpp"
+#include "cow_cache/detail/state/key.hpp"
+#include "cow_cache/detail/state/size_classes.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
+#include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/types.hpp"
+#include "load_ticket.hpp"
+#include "oid_table.hpp"
+#include "old_revisions.hpp"
+
+namespace cow::detail {
+
+/// What a transaction that looks at a state finds it to be.
+enum class Visibility { visible, dead, too_new, too_old };
+
+class COW_CACHE_ONE_PER_PROCESS VersionChains {
+ public:
+  VersionChains() = default;
+  VersionChains(const VersionChains&) = delete;
+  VersionChains& operator=(const VersionChains&) = delete;
+
+  /// The cache's bits of the keys of its states.
+  std::uint64_t cache_bits() const noexcept { return tag_.bits(); }
+
+  std::mutex& mutex_of(Oid oid) noexcept { return table_.mutex_of(oid); }
+
+  // ---- reading
+
+  /// What there is of an object for one transaction.
+  struct Found {
+    Visibility visibility = Visibility::too_new;  ///< of the last state that was looked at
+    StateHeader* state = nullptr;                 ///< the visible one
+    bool is_resident = false;                     ///< there are some revisions, visible or not
+  };
+
+  /// Goes down the chain of an object while `log_and_look(StateHeader&)` finds its states too new. Without a lock it may meet a
+  /// state that dies, or miss an object that the table is moving; with the stripe's lock neither.
+  template <class LogAndLook>
+  Found find(Oid oid, LogAndLook&& log_and_look) const {
+    Found found;
+    StateHeader* state = table_.find(oid);
+    found.is_resident = state != nullptr;
+    while (state != nullptr && found.visibility == Visibility::too_new) {
+      // Acquire: pairs with the stores that link. Read before the state may leave the log; its target is logged and looked at
+      // in turn, whatever it is by then.
+      StateHeader* older = state->older.load(std::memory_order_acquire);
+      found.visibility = log_and_look(*state);
+      if (found.visibility == Visibility::visible) found.state = state;
+      state = older;
+    }
+    return found;
+  }
+
+  /// The living state that a snapshot sees, or null. REQUIRES: the stripe's lock.
+  StateHeader* visible_at(Oid oid, std::uint64_t snapshot) const {
+    // Relaxed: the lock guards the chain.
+    StateHeader* state = table_.find(oid);
+    while (state != nullptr && state->begin.load(std::memory_order_relaxed) > snapshot)
+      state = state->older.load(std::memory_order_relaxed);
+    bool sees_it = state != nullptr && state->end.load(std::memory_order_relaxed) > snapshot;
+    return sees_it ? state : nullptr;
+  }
+
+  bool is_resident(Oid oid) const { return table_.find(oid) != nullptr; }
+
+  // ---- loads (load_ticket.hpp)
+
+  /// REQUIRES, to be used: the stripe's lock.
+  LoadTickets& tickets_of(Oid oid) noexcept { return tickets_[OidTable::stripe_of(oid)]; }
+
+  /// Links what was loaded as the newest state of its object. False, and nothing is changed: the table is full. REQUIRES: the
+  /// stripe's lock; the object is not resident; its ticket stands.
+  bool insert_newest(StateHeader& state, Oid oid, Tid begin) {
+    if (!table_.has_room_for(oid)) return false;
+    bring_to_life(state, oid, begin, kInfinity);
+    table_.set(oid, state);
+    return true;
+  }
+
+  /// Links a superseded revision behind its next newer one. False, and nothing is changed: there is no chain for it any more, or
+  /// it has the revision already.
+  bool insert_old(StateHeader& state, Oid oid, Tid begin, Tid end) {
+    std::scoped_lock lock(mutex_of(oid));
+    // Relaxed: the lock guards the chain.
+    auto older_of = [](StateHeader* of) { return of->older.load(std::memory_order_relaxed); };
+    auto begin_of = [](StateHeader* of) { return of->begin.load(std::memory_order_relaxed); };
+    StateHeader* newer = table_.find(oid);
+    while (newer != nullptr && older_of(newer) != nullptr && begin_of(older_of(newer)) > begin.value)
+      newer = older_of(newer);
+    if (newer == nullptr || begin_of(newer) < end.value) return false;
+    StateHeader* older = older_of(newer);
+    if (older != nullptr && begin_of(older) == begin.value) return false;
+    state.older.store(older, std::memory_order_relaxed);
+    bring_to_life(state, oid, begin, end);
+    newer->older.store(&state, std::memory_order_release);  // pairs with the acquire in find
+    return true;
+  }
+
+  // ---- commits
+
+  /// What publishing has left to do.
+  struct Published {
+    StateHeader* unlinked = nullptr;  ///< dead, to be retired
+    bool is_new = false;              ///< the object is resident now, and was not before
+    bool may_be_pruned = false;       ///< old revisions of it may be of no use any more
+  };
+
+  /// Makes a private state the newest one of its object. `has_place`: if the object is not resident, it may become so.
+  Published publish(StateHeader& fresh, Oid oid, Tid tid, bool has_place) noexcept {
+    Published published;
+    unsigned prune_after = 0;
+    std::scoped_lock lock(mutex_of(oid));
+    StateHeader* head = table_.find(oid);
+    if (head != nullptr) {
+      fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
+      if (head->begin.load(std::memory_order_relaxed) == tid.value) {
+        // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
+        fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        kill(*head);
+        published.unlinked = head;
+      } else {
+        fresh.older.store(head, std::memory_order_relaxed);
+        head->end.store(tid.value, std::memory_order_release);  // invariant 3
+      }
+      prune_after = head->prune_after - (head->prune_after > 0 ? 1U : 0U);
+      published.may_be_pruned = prune_after == 0;
+    } else {
+      published.is_new = has_place && table_.has_room_for(oid);
+    }
+    tickets_of(oid).withdraw(oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
+    bring_to_life(fresh, oid, tid, kInfinity);
+    fresh.prune_after = static_cast<std::uint16_t>(prune_after);
+    if (head != nullptr || published.is_new) {
+      table_.set(oid, fresh);
+    } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
+      kill(fresh);
+      published.unlinked = &fresh;
+    }
+    return published;
+  }
+
+  // ---- pruning (old_revisions.hpp)
+
+  static constexpr std::size_t kStatesAtOnce = 128;  // some microseconds
+
+  struct Pruned {
+    std::size_t dropped = 0;
+    bool comes_again = false;  ///< some stay, or its turn has not come
+  };
+
+  /// Drops the superseded states of an object that no active snapshot sees. (Steam: Böttcher, Leis, Neumann, Kemper,
+  /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again.
+  /// `snapshots()` is asked for the snapshots in use once that is to be known.
+  template <class Snapshots>
+  Pruned prune(Oid oid, OldRevisions::Source source, Snapshots&& snapshots, StateChain& retired) noexcept {
+    Walk walk;
+    do {
+      std::scoped_lock lock(mutex_of(oid));  // for a part of a long chain at a time
+      StateHeader* head = table_.find(oid);
+      if (head == nullptr) break;  // evicted since, with all its revisions
+      if (!walk.in_use) {
+        if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
+        if (head->prune_after > 0 || source == OldRevisions::Source::queue_and_commit) return {.comes_again = true};
+        walk.in_use.emplace(snapshots());
+        walk.stay_at(*head);
+      }
+      walk_on(walk, retired);
+      if (walk.at == nullptr) head->prune_after = static_cast<std::uint16_t>(std::min(walk.kept / 2, kMaxPruneAfter));
+    } while (walk.at != nullptr);
+    return {.dropped = walk.dropped, .comes_again = walk.kept > 0};
+  }
+
+  // ---- eviction
+
+  /// What has become of an object since the replacement policy last asked. Old revisions that were not read since then go on
+  /// the way.
+  Residency take_marks(Oid oid, StateChain& retired) {
+    std::scoped_lock lock(mutex_of(oid));
+    StateHeader* newer = table_.find(oid);
+    if (newer == nullptr) return Residency::gone;
+    bool read = take_mark(*newer);
+    while (StateHeader* older = newer->older.load(std::memory_order_relaxed)) {
+      if (take_mark(*older)) {
+        read = true;
+        newer = older;
+      } else {
+        drop_older(*newer, retired);
+      }
+    }
+    return read ? Residency::read : Residency::unread;
+  }
+
+  /// Drops an object with all its revisions: what is left of a chain needs a current head (invariant 2).
+  void evict(Oid oid, StateChain& retired) {
+    std::scoped_lock lock(mutex_of(oid));
+    StateHeader* head = table_.find(oid);
+    if (head == nullptr) return;
+    table_.remove(oid);
+    kill_chain(*head, retired);
+  }
+
+  /// Drops every object. Meets every state that was alive before the call (invariant 4).
+  void evict_all(StateChain& retired) {
+    for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
+      std::scoped_lock lock(table_.mutex_of_stripe(stripe));
+      table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, retired); });
+    }
+  }
+
+  // ---- statistics
+
+  /// The charge of all that is alive.
+  std::size_t resident_bytes() const noexcept { return resident_bytes_.load(std::memory_order_relaxed); }
+  /// Of these, without heap members. May be ahead of them for an instant.
+  std::size_t slot_bytes() const noexcept { return slot_bytes_.load(std::memory_order_relaxed); }
+  std::size_t table_bytes() const noexcept { return table_.bytes(); }
+
+ private:
+  static constexpr std::size_t kMaxPruneAfter = (1 << 16) - 1;
+
+  /// A walk down the chain of an object, which gives up the stripe's lock on its way.
+  struct Walk {
+    std::optional<SnapshotsInUse::Descent> in_use;
+    StateHeader* at = nullptr;         ///< the last state that stays; null: the walk has ended
+    std::uint64_t key = 0, begin = 0;  ///< of that
+    std::size_t kept = 0, dropped = 0;
+
+    void stay_at(StateHeader& state) noexcept {
+      at = &state;
+      key = state.key.load(std::memory_order_relaxed);  // relaxed: under the lock, as all here
+      begin = state.begin.load(std::memory_order_relaxed);
+    }
+    /// Whether the state is in the chain still, or again: every state that is alive is, whenever the lock is free, and
+    /// key and begin say which object's and which revision it is.
+    bool is_there() const noexcept {
+      return at->key.load(std::memory_order_relaxed) == key && at->begin.load(std::memory_order_relaxed) == begin;
+    }
+  };
+
+  /// REQUIRES: the stripe's lock; the walk has not ended.
+  void walk_on(Walk& walk, StateChain& retired) noexcept {
+    StateHeader* newer = walk.is_there() ? walk.at : nullptr;
+    walk.at = nullptr;
+    if (newer == nullptr) {
+      ++walk.kept;  // at least; the rest is left to the next walk
+      return;
+    }
+    for (std::size_t steps = 0; steps < kStatesAtOnce; ++steps) {
+      StateHeader* state = newer->older.load(std::memory_order_relaxed);
+      if (state == nullptr) return;
+      if (walk.in_use->sees(state->begin.load(std::memory_order_relaxed), state->end.load(std::memory_order_relaxed))) {
+        newer = state;
+        ++walk.kept;
+      } else {
+        drop_older(*newer, retired);
+        ++walk.dropped;
+      }
+    }
+    walk.stay_at(*newer);
+  }
+
+  /// Publishes a complete private state's key. REQUIRES: the stripe's lock; the caller then links it.
+  void bring_to_life(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
+    state.begin.store(begin.value, std::memory_order_relaxed);
+    state.end.store(end.value, std::memory_order_relaxed);
+    state.prune_after = 0;
+    resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot_bytes_.fetch_add(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
+    // Release: pairs with every look, so the whole state is seen.
+    state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
+  }
+
+  /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock.
+  void kill(StateHeader& state) noexcept {
+    Reclaimer::mark_dead(state);
+    resident_bytes_.fetch_sub(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    slot_bytes_.fetch_sub(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
+  }
+
+  /// REQUIRES: the stripe's lock; the head is unlinked.
+  void kill_chain(StateHeader& head, StateChain& retired) noexcept {
+    for (StateHeader* state = &head; state != nullptr;) {
+      StateHeader* older = state->older.load(std::memory_order_relaxed);
+      kill(*state);
+      retired.add(*state);
+      state = older;
+    }
+  }
+
+  /// Takes the state behind `newer`, which there is, out of the chain. REQUIRES: the stripe's lock.
+  void drop_older(StateHeader& newer, StateChain& retired) noexcept {
+    StateHeader& state = *newer.older.load(std::memory_order_relaxed);
+    // Release: pairs with the acquire in find, which goes on to what this store names.
+    newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
+    kill(state);
+    retired.add(state);
+  }
+
+  /// Whether a state was read since the mark was last taken. Relaxed: a guess; losing a mark costs a miss at most.
+  static bool take_mark(StateHeader& state) noexcept {
+    bool read = state.visited.load(std::memory_order_relaxed);
+    if (read) state.visited.store(false, std::memory_order_relaxed);
+    return read;
+  }
+
+  const CacheTag tag_;
+  OidTable table_;
+  std::array<LoadTickets, OidTable::kStripes> tickets_;
+
+  // Statistics, on which the budget is kept: relaxed everywhere.
+  alignas(64) std::atomic<std::size_t> resident_bytes_{0};
+  std::atomic<std::size_t> slot_bytes_{0};
+};
+
+}  // namespace cow::detail
