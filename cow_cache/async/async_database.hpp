@@ -4,7 +4,7 @@
 // the transaction in it; its executor is serial (an io_context that one thread runs, or a strand).
 //
 // Invariants:
-//  1. REQUIRES of every asynchronous operation on a transaction: until it completes, nobody else uses the transaction. It
+//  1. [one-user] REQUIRES of every asynchronous operation on a transaction: until it completes, nobody else uses the transaction. It
 //     is suspended: a pool's thread reads, logs and commits in its place.
 //  2. What ends an AsyncTransaction (a commit, its destructor) frees all it held: its snapshot and log, its session, and
 //     its place among those in flight, in that order.

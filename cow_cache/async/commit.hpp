@@ -1,6 +1,6 @@
 // async_commit: a commit without blocking the loop.
 //
-// Thread safety: see async_database.hpp, invariant 1.
+// Thread safety: see [one-user], async_database.hpp.
 //
 // Invariants:
 //  1. A transaction that wrote nothing commits inline: no suspension, no allocation.

@@ -1,6 +1,6 @@
 // outside: a slow call in the middle of a transaction, without holding a thread, and without a cache held hostage.
 //
-// Thread safety: see async_database.hpp, invariant 1.
+// Thread safety: see [one-user], async_database.hpp.
 #pragma once
 
 #include "detail/coroutines.hpp"

@@ -1,6 +1,6 @@
 // async_prefetch: many objects at once, so that the reads that follow are hits.
 //
-// Thread safety: see async_database.hpp, invariant 1.
+// Thread safety: see [one-user], async_database.hpp.
 //
 // Invariants:
 //  1. The pool's threads load with references and transactions of their own. So a task that is cancelled goes on at once,
@@ -51,7 +51,7 @@ class LoadAll {
           (void)own.read(missing_[i]);
         } catch (const std::bad_alloc&) {
           throw;
-        } catch (...) {  // whoever reads it in earnest will hear of it
+        } catch (...) {  // the read that needs it will throw it
         }
       }
     } catch (...) {  // no memory: then it is not prefetched
@@ -59,7 +59,7 @@ class LoadAll {
     end(1);
   }
 
-  /// Acq_rel: who sees zero has seen what the others did before.
+  /// Acq_rel: the job that sees zero has seen what the others did before.
   void end(std::size_t jobs) noexcept {
     if (running_.fetch_sub(jobs, std::memory_order_acq_rel) == jobs) alarm_->wake();
   }

@@ -1,6 +1,6 @@
 // async_read, async_write: an object's value without blocking the loop.
 //
-// Thread safety: see async_database.hpp, invariant 1.
+// Thread safety: see [one-user], async_database.hpp.
 //
 // Invariants:
 //  1. A hit is neither a suspension nor an allocation: await_ready reads, before anything of Asio is touched.

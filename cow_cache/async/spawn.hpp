@@ -86,7 +86,7 @@ void dispatch_handler(const Executor& on, Handler&& handler, std::exception_ptr 
           if constexpr (std::is_void_v<T>) {
             handler(error);
           } else {
-            // Who gets an error gets an empty value, as Asio's conventions want it.
+            // With an error comes an empty value, as Asio's conventions want it.
             handler(error, result ? *std::move(result) : T());
           }
         });

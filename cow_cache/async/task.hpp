@@ -1,4 +1,4 @@
-// Task<T>: a coroutine that runs when it is awaited, and returns to whoever awaits it.
+// Task<T>: a coroutine that runs when it is awaited, and returns to the coroutine that awaits it.
 //
 // Why not asio::awaitable: its frames accept only Asio's own operations (its await_transform), and each operation is a frame
 // more. A task awaits anything that can be awaited, so that a read that hits is neither a suspension nor an allocation.
@@ -32,7 +32,7 @@ namespace detail {
 
 class TransactFrame;
 
-/// What tasks of all types have: who is to be resumed at the end, and the innermost transaction that they run inside of.
+/// What tasks of all types have: what is to be resumed at the end, and the innermost transaction that they run inside of.
 struct TaskPromiseBase {
   struct ReturnToCaller {
     bool await_ready() const noexcept { return false; }

@@ -7,7 +7,7 @@
 //     waited longest; nobody overtakes.
 //  2. A waiter stands in the list from the moment it waits until it is given a place or gives up, never both.
 //     However the waiting ends (an exception too), it leaves the list, and gives a place back that it was given meanwhile.
-//  3. More than `most_waiting` never wait: who comes then is refused at once, by OverloadedError. (Little's law: a longer
+//  3. More than `most_waiting` never wait: a task that comes then is refused at once, by OverloadedError. (Little's law: a longer
 //     queue makes everybody later and nobody faster.)
 #pragma once
 

@@ -1,6 +1,6 @@
 // A miss: the object is read by a thread of the pool for loads, in place of the transaction's own.
 //
-// Thread safety: see async_database.hpp, invariant 1.
+// Thread safety: see [one-user], async_database.hpp.
 //
 // Invariants:
 //  1. A job that meets another's load of the same object leaves a continuation at its ticket (load_ticket.hpp) and gives the
@@ -8,7 +8,7 @@
 //     queues behind him.
 //  2. A transaction that is cancelled while its job waits, for a thread or at a ticket, goes on at once. The job stays in the
 //     queue, or at the ticket, and does nothing when its turn comes.
-//  3. A load that fails is the failure of all who wait for it, each with an exception of its own.
+//  3. A load that fails is the failure of all tasks that wait for it, each with an exception of its own.
 #pragma once
 
 #include <exception>

@@ -4,7 +4,7 @@
 // that of the task.
 //
 // Invariants:
-//  1. The job is shared by the task, the pool's queue and whoever it waits for: what is given up stays in their queues.
+//  1. The job is shared by the task, the pool's queue and the load or commit that it waits for: what is given up stays in their queues.
 //  2. Of the task's things (its transaction, its references) the job uses nothing but between `begin` and `end` or
 //     `wait_for_another`. Once it was given up it does not begin any more, and the task may go on.
 //  3. A task that is cancelled while its job runs waits for its end, or until it waits for another.

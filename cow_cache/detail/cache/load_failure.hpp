@@ -1,4 +1,4 @@
-// Why a load has failed, for those who were waiting for it: one failing load serves them all.
+// Why a load has failed, for the transactions that were waiting for it: one failing load serves them all.
 //
 // Thread safety: immutable. What it throws is made anew by each thread, for its own: no exception object is shared.
 //
@@ -25,7 +25,7 @@ class LoadFailure {
   enum class Of {
     store,   ///< the store could not read: of everybody
     absent,  ///< the store has no such object: of everybody
-    value,   ///< the record of `begin` is no value of the type: of those who see it, and asked for the same type
+    value,   ///< the record of `begin` is no value of the type: of the readers that see it, and asked for the same type
     loader,  ///< of the thread that loaded alone: its memory, or what its codec has read
   };
 
@@ -77,7 +77,7 @@ SharedLoadFailure copied_load_failure(const Exception& error, LoadFailure::Of of
 }
 
 /// The exception that is being handled was thrown by `Store::load`. What a store has derived from a type of errors.hpp
-/// reaches those who wait as that type, with the same text.
+/// reaches the waiters as that type, with the same text.
 inline SharedLoadFailure load_failure_of_store() noexcept {
   return visit_store_failure([](const auto& error) { return copied_load_failure(error, LoadFailure::Of::store); },
                              [] { return load_failure_of_the_loader(); });

@@ -4,10 +4,10 @@
 // loader, and waited for by any number of threads and continuations that hold the shared pointer.
 //
 // Invariants:
-//  1. A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
+//  1. [withdrawn-by-commit] A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
 //  2. A finished ticket says nothing of a load that succeeded: a thread that waited looks at the table again. Of one that
-//     failed it has the failure, so that thousands who wait do not fail one after the other. The failure is set before the
+//     failed it has the failure, so that thousands of waiters do not fail one after the other. The failure is set before the
 //     ticket finishes, and never changes. It stays out if a commit has withdrawn the ticket, and may have made it untrue.
 //  3. A TicketHolder finishes its ticket, whatever happens to the load: no waiter is left behind.
 //  4. A waiter that has subscribed is resumed exactly once, on the loader's thread, in the order of subscription; one that
@@ -29,7 +29,7 @@
 
 namespace cow::detail {
 
-/// Somebody who waits for a load without holding a thread. Lives in what waits (a coroutine's frame), and is the
+/// A waiter for a load that holds no thread. Lives in what waits (a coroutine's frame), and is the
 /// ticket's between a successful `subscribe` and the call of `resume`.
 struct LoadWaiter {
   void (*resume)(LoadWaiter&) noexcept;  ///< runs on the loader's thread: hand the work over to your own, and return
@@ -76,7 +76,7 @@ class LoadTicket {
 
   /// True: `waiter` will be resumed, perhaps before this returns. False: the load has ended already.
   bool subscribe(LoadWaiter& waiter) noexcept {
-    // Acquire, here and where the exchange fails: who finds it closed reads the failure. Release where it succeeds: see finish.
+    // Acquire, here and where the exchange fails: a waiter that finds it closed reads the failure. Release where it succeeds: see finish.
     LoadWaiter* newest = waiters_.load(std::memory_order_acquire);
     do {
       if (newest == closed()) return false;

@@ -130,7 +130,7 @@ inline StateHeader* SharedCache::Loader::wait_for(LoadTicket& others) {
   return nullptr;
 }
 
-/// Asks the store for the newest revision, and decodes it. Tells those who wait what has failed. A log that has to grow for it
+/// Asks the store for the newest revision, and decodes it. Tells the waiters what has failed. A log that has to grow for it
 /// does so here: what follows cannot fail. Null: see newest_state_of.
 inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHolder& holder, Tid& begin) {
   std::optional<Revision> revision;

@@ -6,7 +6,7 @@
 // Invariants:
 //  1. Cells are cells for ever: each stripe has a range of addresses of its own, which is never used for anything else and
 //     never unmapped. So a search that meets a table as it grows, shrinks or closes a gap reads some cell, or zeros.
-//  2. A cell holds 0 or the address of a state header, which is a header for ever (StateMemory, invariant 1).
+//  2. A cell holds 0 or the address of a state header, which is a header for ever ([type-stable], state_memory.hpp).
 //  3. `find` returns only what the header confirms to be that object. It may miss an object that is being moved: nothing
 //     found means "ask again under the lock", which a miss has to do anyway.
 //  4. A cell is written with release after what it points at is complete, and read with acquire.

@@ -1,4 +1,4 @@
-// SharedCache::Reader: how one transaction reads. "Log, then look."
+// SharedCache::Reader: how one transaction reads: it logs a state, then looks at it ([log-before-look], asymmetric_fence.hpp).
 //
 // Thread safety: used by one thread at a time; it may move between threads with its transaction.
 //
@@ -6,7 +6,7 @@
 //  1. What stands in the log was looked at after it was logged, was alive and visible at the snapshot then, and so stays
 //     readable until the transaction ends. What fails the look leaves the log at once. So finding a state in the log needs
 //     no second look at its interval.
-//  2. A stale hint is harmless: it points at some header for ever (StateMemory, invariant 1), so the look is defined; the
+//  2. A stale hint is harmless: it points at some header for ever ([type-stable], state_memory.hpp), so the look is defined; the
 //     key says whose it is and the interval whether it is visible. A slot reused for the same object *is* a revision of it.
 //  3. Own writes win, whatever was evicted and loaded again. A read that the log does not answer asks the write set first;
 //     and from `divert` on no state of the object answers in the log. Proof:

@@ -155,7 +155,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     } else {
       published.is_new = has_place && table_.has_room_for(oid);
     }
-    tickets_of(oid).withdraw(oid);  // its loader will find that it lost (load_ticket.hpp, invariant 1)
+    tickets_of(oid).withdraw(oid);  // its loader will find that it lost ([withdrawn-by-commit], load_ticket.hpp)
     bring_to_life(fresh, oid, tid, kInfinity);
     fresh.prune_after = static_cast<std::uint16_t>(prune_after);
     if (head != nullptr || published.is_new) {

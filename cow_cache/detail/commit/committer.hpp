@@ -14,7 +14,7 @@
 //     what was written since. If the recent writes do not reach back to that frontier by then, it gives the request back
 //     unchanged, and its thread checks again and queues anew.
 //  5. A request is given back once at most: the second time its thread holds a pin, so the recent writes reach back to
-//     its second frontier (recent_writes.hpp, invariant 2). One thread at a time does so; the others wait for their turn.
+//     its second frontier ([pin], recent_writes.hpp). One thread at a time does so; the others wait for their turn.
 //
 // Group commit: DeWitt et al., SIGMOD 1984; the hand-off of leadership follows LevelDB's writer queue.
 #pragma once
@@ -52,7 +52,7 @@ class Committer {
   Tid commit(CommitRequest& request, Cache& cache) {
     try {
       if (request.serializable() || request.snapshot_ < recent_.since_for_all()) [[unlikely]] {
-        // Acquire: pairs with the release after publishing (commit_request.hpp, invariant 2).
+        // Acquire: pairs with the release after publishing ([alive-is-newest], commit_request.hpp).
         request.check(store_, Tid{frontier_.load(std::memory_order_acquire)}, recent_.since_for_all());
       }
       if (lead_or_wait(request)) lead(request, cache);

@@ -3,7 +3,7 @@
 // Thread safety: all functions may be called from any thread.
 //
 // Invariants:
-//  1. Dekker, asymmetric. A reader does `store_before_look(entry); look(key)`; the reclaimer does
+//  1. [log-before-look] Dekker, asymmetric. A reader does `store_before_look(entry); look(key)`; the reclaimer does
 //     `mark_dead(key); heavy_fence(); read entry`. Then either the reclaimer reads the entry, or the look reads dead.
 //     Proof, asymmetric mode: membarrier(2) makes every running thread of the process execute a full barrier at some point
 //     between its call and its return. If the reader's store comes before that point in its program order, the
@@ -12,10 +12,10 @@
 //     Proof, symmetric mode: all four accesses are seq_cst, so one total order S has them; if the reclaimer's load of the
 //     entry does not read the store, it precedes it in S, hence the mark precedes the look in S.
 //     The end of a transaction is such a pair as well: the owner announces it, then looks at a flag; a reclaimer sets the
-//     flag, fences, then reads the announcement (transaction_registry.hpp, invariant 6).
+//     flag, fences, then reads the announcement ([held-at-the-end], transaction_registry.hpp).
 //  2. The mode is chosen once, at start-up, and never changes. (Static initialisers that run before see the symmetric
 //     reader, which is also right under an asymmetric reclaimer: it only fences more.)
-//  3. The reclaimer's marks and its loads of announcements are seq_cst in both modes.
+//  3. [seq-cst-scanner] The reclaimer's marks and its loads of announcements are seq_cst in both modes.
 //
 // ThreadSanitizer does not know membarrier, so it gets the symmetric mode: what it checks there is this very protocol.
 // Source: the "hazard pointers with asymmetric fences" idea of folly and of P1202 (asymmetric thread fences).

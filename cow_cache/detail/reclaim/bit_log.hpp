@@ -82,7 +82,7 @@ class BitLog {
     LogBitmap& bitmap = *table.bitmap;
     bitmap.for_each_page([&](LogWord* page) {
       for (LogWord* word = page; word != page + LogBitmap::kWordsPerPage; ++word) {
-        // Seq_cst: the scanner's side of "log before look" (asymmetric_fence.hpp, invariant 3).
+        // Seq_cst: the scanner's side of [log-before-look] ([seq-cst-scanner], asymmetric_fence.hpp).
         for (std::uint32_t bits = word->load(std::memory_order_seq_cst); bits != 0; bits &= bits - 1) {
           visit(static_cast<std::uint32_t>(word - bitmap.words) << LogBitmap::kWordShift |
                 static_cast<std::uint32_t>(std::countr_zero(bits)));

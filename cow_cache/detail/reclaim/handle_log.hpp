@@ -88,7 +88,7 @@ class HandleLog {
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
     for (std::uint32_t lane = 0; lane < table.lanes; ++lane) {
-      // Seq_cst: the scanner's side of "log before look" (asymmetric_fence.hpp, invariant 3).
+      // Seq_cst: the scanner's side of [log-before-look] ([seq-cst-scanner], asymmetric_fence.hpp).
       std::uint32_t entry = table.words()[lane].load(std::memory_order_seq_cst);
       if (entry != 0) visit(entry);
     }

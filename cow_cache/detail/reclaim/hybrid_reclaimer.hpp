@@ -9,10 +9,10 @@
 //  1. A state handed to `retire` is dead (`kDeadMark` in its key, stored with seq_cst) and unlinked from table and chains.
 //     It is stamped after that (TransactionRegistry::stamp).
 //  2. Tier 0. States stamped below `safe_below_` are freed without any fence or scan of logs, unless a transaction holds
-//     them (TransactionRegistry, invariants 1 and 4).
+//     them ([epoch-rule], [parked-is-held], transaction_registry.hpp).
 //  3. Tier 1, only when limbo exceeds its budget because some transaction sleeps. The sleepers that said so are parked, so
 //     that epochs do not wait for them again. The other transactions that an epoch waits for are made to hold what stands
-//     in their logs (TransactionRegistry, invariant 6). What no transaction holds then is free.
+//     in their logs ([held-at-the-end]). What no transaction holds then is free.
 //  4. What a transaction holds is left with its holders (HeldStates) and never looked at again: the end of the last holder
 //     frees it (`take_over`). So a scan costs what was retired since the last one, besides the logs that it reads. What
 //     waits for holders is limbo, but does not count as unsettled, which is what triggers scans: the next one comes when
@@ -260,7 +260,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
     std::size_t bytes = released.bytes();
     take_back(std::move(released));
     // Invariant 7. What is unsettled or cleared comes to the budget at most without a look; and a look costs a load for each
-    // slot, so a crowd of transactions that end does not look for each of them. Relaxed: a figure.
+    // slot, so a crowd of transactions that end does not look for each of them. Relaxed: a statistic.
     if (unsettled_bytes() + cleared_bytes() <= limbo_budget_ / 2) return;
     std::size_t let_go = let_go_since_look_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
     if (let_go < registry_.slot_count() * kBytesPerLook) return;

@@ -73,7 +73,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   template <class Visitor>
   void for_each_page(Visitor&& visit) {
     for (std::size_t i = 0; i < kFlags; ++i) {
-      // Seq_cst: the scanner's side of "log before look" (asymmetric_fence.hpp, invariant 3), as for the entries.
+      // Seq_cst: the scanner's side of [log-before-look] ([seq-cst-scanner], asymmetric_fence.hpp), as for the entries.
       for_each_bit(flags[i].touched.load(std::memory_order_seq_cst), [&](unsigned bit) { visit(page(i * 32 + bit)); });
     }
   }

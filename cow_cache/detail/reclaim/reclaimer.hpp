@@ -35,7 +35,7 @@ class Reclaimer {
   /// Kills a state: the mark that looks will see. The caller unlinks it, then retires it.
   static void mark_dead(StateHeader& state) noexcept {
     std::uint64_t key = state.key.load(std::memory_order_relaxed);  // the caller alone changes it
-    state.key.store(key | kDeadMark, std::memory_order_seq_cst);    // asymmetric_fence.hpp, invariant 3
+    state.key.store(key | kDeadMark, std::memory_order_seq_cst);    // [seq-cst-scanner], asymmetric_fence.hpp
   }
 
   /// Takes over dead, unlinked states, and does its share of freeing. Where memory runs out, states are freed later.

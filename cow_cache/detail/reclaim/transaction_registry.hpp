@@ -4,7 +4,7 @@
 // threads.
 //
 // Invariants:
-//  1. Epoch rule. A thread that retires states marks them dead and unlinks them, then draws a stamp, which is the present
+//  1. [epoch-rule] A thread that retires states marks them dead and unlinks them, then draws a stamp, which is the present
 //     epoch, and in the same atomic step moves the epoch on. A state stamped s is out of reach of every transaction that has
 //     announced an epoch above s, and so of all once `safe_below()` is above s.
 //     Proof: let a transaction T announce e > s. It read e from the step that drew s or from a later one; those steps are
@@ -16,16 +16,16 @@
 //     step or a later one and synchronises with it: every look of T reads dead.
 //  2. Slots are never unmapped before the registry; each is used by one transaction at a time.
 //  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
-//  4. Parking. A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
+//  4. [parked-is-held] A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
 //     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So a thread
 //     that has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
 //     (Taking states out when a transaction goes on would be wrong: a reclaimer may have seen it parked, and look for its
 //     states in `held()` only now.)
-//  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way (slot invariant 4). Until
+//  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way ([parked-by-lock], transaction_slot.hpp). Until
 //     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `fall_asleep`
 //     (release; acquired by the reclaimer that parks it, which so finds the whole log) and `wake`, which waits for that.
 //     If it ends meanwhile and its log is being cleared, some entries may be missed: of states that it uses no more.
-//  6. Holding. `hold_logged` makes the transactions hold which dead states stand in their logs; then every transaction that
+//  6. [held-at-the-end] `hold_logged` makes the transactions hold which dead states stand in their logs; then every transaction that
 //     may use one of these states holds it, until its end, and no further one can come to hold it.
 //     Proof: let a transaction T use a state of the scan, which was marked dead before the scan. If the scan's first round
 //     misses T's announcement or finds it above the stamps, T's looks all read dead (as for invariant 1; the marks precede
@@ -34,7 +34,7 @@
 //     looked, and the scan finds it (asymmetric_fence.hpp), or T has announced its end by then.
 //     What is added is let go. The reclaimer sets T's flag, fences, and under the lock of the log reads the announcement
 //     again: if T has announced its end, nothing is added. T announces its end (release_before_look), then reads the flag.
-//     So if something was added, T reads the flag as set (asymmetric_fence.hpp, invariant 1), takes the lock and finds it.
+//     So if something was added, T reads the flag as set ([log-before-look]), takes the lock and finds it.
 //     (T has cleared its log before, so the announcement is the second of two safeguards; a flag that was read before the log
 //     is cleared would be none.)
 //     The next transaction in the slot may find the flag of the one before it; it then finds nothing held, at some cost.
@@ -107,7 +107,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     ::munmap(slots_, kRangeBytes);
   }
 
-  /// Who frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
+  /// The heir frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
   void set_heir(Heir* heir) noexcept { heir_ = heir; }
 
   /// Announces a transaction; its snapshot is in the slot. Throws LimitError when kMostSlots are in use, std::bad_alloc.
@@ -196,7 +196,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   void active_snapshots(std::vector<std::uint64_t>& snapshots) const {
     snapshots.clear();
     for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {
-      // Relaxed: written before `announced`, which was read with seq_cst (slot invariant 2).
+      // Relaxed: written before `announced`, which was read with seq_cst (transaction_slot.hpp, invariant 2).
       if (is_active(announced)) snapshots.push_back(slot.snapshot.load(std::memory_order_relaxed));
     });
     if (snapshots.size() < 2) return;

@@ -7,10 +7,10 @@
 //     reclaimers stands in transaction_registry.hpp.
 //  2. `snapshot` is valid whenever `announced` is below kEnding: it is written before.
 //  3. `log` always points at a table; it is freed only while `log_lock` is free of scanners.
-//  4. While `asleep` is set the owner logs nothing, and the thread that has `log_lock` may park the transaction: a change of
+//  4. [parked-by-lock] While `asleep` is set the owner logs nothing, and the thread that has `log_lock` may park the transaction: a change of
 //     `announced` to kParked is that thread's. The owner clears `asleep` under the lock.
 //  5. `held` is guarded by `log_lock`. Before anything is added to it, `waited_for` is set; the owner reads the flag after
-//     it has announced kEnding, and then takes what is held (transaction_registry.hpp, invariant 6).
+//     it has announced kEnding, and then takes what is held ([held-at-the-end], transaction_registry.hpp).
 //  6. Whatever the end of a transaction has to do for others is done before `announced` becomes kIdle: from then on the
 //     slot may be the next transaction's, on another thread.
 #pragma once

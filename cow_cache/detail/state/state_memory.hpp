@@ -4,7 +4,7 @@
 // magazine in the normal case, and a mutex per size class every dozen calls or two.
 //
 // Invariants:
-//  1. Type stability: an address that ever was the header of a state of size class k is a header of class k for ever.
+//  1. [type-stable] An address that ever was the header of a state of size class k is a header of class k for ever.
 //     Slots are reused, never merged, split or unmapped. So a stale hint always points at some header, and looking at it
 //     is defined. (Linux calls the pattern SLAB_TYPESAFE_BY_RCU; see include/linux/slab.h there.)
 //  2. A free slot has key 0, memory never used or given back to the system included: it reads as zeros.
@@ -78,7 +78,8 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc, LimitError.
   StateHeader* allocate(std::uint8_t size_class) {
     Magazine& magazine = magazines_.of_class[size_class];
-    std::uint32_t count = magazine.count.load(std::memory_order_relaxed);  // this thread's; others read it as a figure
+    std::uint32_t count =
+        magazine.count.load(std::memory_order_relaxed);  // this thread's; others read it as a statistic
     if (count == 0) [[unlikely]]
       count = refill(size_class, magazine);
     StateHeader* state = magazine.slots[--count];
@@ -212,7 +213,8 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
   }
 
   void empty(std::size_t size_class, Magazine& magazine) noexcept {
-    std::uint32_t count = magazine.count.exchange(0, std::memory_order_relaxed);  // this thread's; a figure to others
+    std::uint32_t count =
+        magazine.count.exchange(0, std::memory_order_relaxed);  // this thread's; a statistic to others
     depots_[size_class].put(range_, std::span(magazine.slots).first(count));
   }
 
