@@ -39,7 +39,7 @@ class HashLog {
 
   void open(TransactionSlot&) {
     if (kept_ == nullptr) kept_ = LogTable::make(LogTable::kFewestLanes);
-    handles_ = cow::detail::HandleLog(*kept_);
+    handles_ = cow::detail::HashLog(*kept_);
   }
   void close() noexcept {
     if (handles_.size() > 0) kept_->clear();
@@ -63,15 +63,15 @@ class HashLog {
  private:
   void grow() {
     LogTable* larger = LogTable::make(kept_->lanes * 2);
-    cow::detail::HandleLog handles(*larger);
-    cow::detail::HandleLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
+    cow::detail::HashLog handles(*larger);
+    cow::detail::HashLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
     handles_ = handles;
     LogTable::destroy(kept_);
     kept_ = larger;
   }
 
   static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::HandleLog handles_;
+  cow::detail::HashLog handles_;
 };
 
 /// A bitmap from the first state on.
@@ -84,7 +84,7 @@ class BitmapLog {
   void open(TransactionSlot&) {
     if (kept_ == nullptr) kept_ = LogTable::make_bitmap();
     if (kept_ == nullptr) throw std::bad_alloc();
-    bits_ = cow::detail::BitLog(*kept_);
+    bits_ = cow::detail::BitmapLog(*kept_);
   }
   void close() noexcept {
     if (bits_.size() > 0) kept_->clear();
@@ -104,7 +104,7 @@ class BitmapLog {
 
  private:
   static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::BitLog bits_;
+  cow::detail::BitmapLog bits_;
 };
 
 }  // namespace cow::bench

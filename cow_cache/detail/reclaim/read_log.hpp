@@ -13,8 +13,8 @@
 //
 //  4. An index, if there is one, knows for every object in the log a state of it.
 //
-// A log begins as a hash set of handles (detail/reclaim/handle_log.hpp), and becomes a bitmap
-// (detail/reclaim/bit_log.hpp) when it is not small and its states lie close together.
+// A log begins as a hash set of handles (detail/reclaim/hash_log.hpp), and becomes a bitmap
+// (detail/reclaim/bitmap_log.hpp) when it is not small and its states lie close together.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@
 #include <new>
 #include <utility>
 
-#include "bit_log.hpp"
-#include "handle_log.hpp"
+#include "bitmap_log.hpp"
+#include "hash_log.hpp"
 #include "state_index.hpp"
 #include "transaction_slot.hpp"
 
@@ -44,9 +44,9 @@ class ReadLog {
   void open(TransactionSlot& slot) noexcept {
     slot_ = &slot;
     if (table().bitmap != nullptr) {
-      bits_ = BitLog(table());
+      bits_ = BitmapLog(table());
     } else {
-      handles_ = HandleLog(table());
+      handles_ = HashLog(table());
     }
   }
 
@@ -135,9 +135,9 @@ class ReadLog {
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
     if (table.bitmap != nullptr) {
-      BitLog::for_each(table, visit);
+      BitmapLog::for_each(table, visit);
     } else {
-      HandleLog::for_each(table, visit);
+      HashLog::for_each(table, visit);
     }
   }
 
@@ -149,8 +149,8 @@ class ReadLog {
     LogTable& old = table();
     if (bits_) {
       try {
-        LogTable* hash_table = LogTable::make(HandleLog::lanes_for(size() + 1));
-        handles_ = filled<HandleLog>(*hash_table, old);
+        LogTable* hash_table = LogTable::make(HashLog::lanes_for(size() + 1));
+        handles_ = filled<HashLog>(*hash_table, old);
         bits_ = {};
         publish(hash_table, old);
       } catch (const std::bad_alloc&) {
@@ -158,12 +158,12 @@ class ReadLog {
       return;
     }
     if (LogTable* bitmap = lies_close_together(old) ? LogTable::make_bitmap() : nullptr) {
-      bits_ = filled<BitLog>(*bitmap, old);
+      bits_ = filled<BitmapLog>(*bitmap, old);
       handles_ = {};
       publish(bitmap, old);
     } else {
       LogTable* larger = LogTable::make(old.lanes * 2);
-      handles_ = filled<HandleLog>(*larger, old);
+      handles_ = filled<HashLog>(*larger, old);
       publish(larger, old);
     }
   }
@@ -191,7 +191,7 @@ class ReadLog {
       pages += !page;
       page = true;
     });
-    return entries >= pages * BitLog::kFewestPerPage;
+    return entries >= pages * BitmapLog::kFewestPerPage;
   }
   static constexpr std::uint32_t kFewestLanesForBitmap = 512;
 
@@ -243,8 +243,8 @@ class ReadLog {
   }
 
   // Of an open log one has a table. `bits_` is asked whether it is that one: a closed log is an empty hash set.
-  BitLog bits_;
-  HandleLog handles_;
+  BitmapLog bits_;
+  HashLog handles_;
   TransactionSlot* slot_ = nullptr;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };

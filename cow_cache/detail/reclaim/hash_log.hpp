@@ -20,11 +20,11 @@
 
 namespace cow::detail {
 
-class HandleLog {
+class HashLog {
  public:
-  HandleLog() noexcept = default;
+  HashLog() noexcept = default;
   /// REQUIRES: the table is an empty hash table.
-  explicit HandleLog(LogTable& table) noexcept
+  explicit HashLog(LogTable& table) noexcept
       : words_(table.words()), mask_((table.lanes / kLogLanes - 1) * kBucketBytes), limit_(table.lanes / 8 * 5) {}
 
   /// May be false for what has overflowed.

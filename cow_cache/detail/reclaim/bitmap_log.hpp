@@ -12,14 +12,14 @@
 
 namespace cow::detail {
 
-class BitLog {
+class BitmapLog {
  public:
   /// A bitmap is worth its memory from so many states per page on: 40 bytes each then, but few cache lines.
   static constexpr std::uint32_t kFewestPerPage = 100;
 
-  BitLog() noexcept = default;
+  BitmapLog() noexcept = default;
   /// REQUIRES: the table is an empty bitmap.
-  explicit BitLog(LogTable& table) noexcept : words_(table.bitmap->words), table_(&table) {}
+  explicit BitmapLog(LogTable& table) noexcept : words_(table.bitmap->words), table_(&table) {}
 
   /// False if it has no table.
   explicit operator bool() const noexcept { return words_ != nullptr; }
