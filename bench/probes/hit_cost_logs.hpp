@@ -38,11 +38,11 @@ class HashLog {
   HashLog& operator=(const HashLog&) = delete;
 
   void open(TransactionSlot&) {
-    if (kept_ == nullptr) kept_ = LogTable::make(LogTable::kFewestLanes);
+    if (kept_ == nullptr) kept_ = cow::detail::HashLog::make();
     handles_ = cow::detail::HashLog(*kept_);
   }
   void close() noexcept {
-    if (handles_.size() > 0) kept_->clear();
+    if (handles_.size() > 0) cow::detail::HashLog::clear(*kept_);
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return handles_.contains(handle); }
 
@@ -57,16 +57,16 @@ class HashLog {
 
   /// Gives up the table that other objects made so large. REQUIRES: no log is open.
   static void forget() noexcept {
-    if (kept_ != nullptr) LogTable::destroy(std::exchange(kept_, nullptr));
+    if (kept_ != nullptr) ReadLog::destroy_table(std::exchange(kept_, nullptr));
   }
 
  private:
   void grow() {
-    LogTable* larger = LogTable::make(kept_->lanes * 2);
+    LogTable* larger = cow::detail::HashLog::make(kept_->lanes * 2);
     cow::detail::HashLog handles(*larger);
     cow::detail::HashLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
     handles_ = handles;
-    LogTable::destroy(kept_);
+    ReadLog::destroy_table(kept_);
     kept_ = larger;
   }
 
@@ -82,12 +82,12 @@ class BitmapLog {
   BitmapLog& operator=(const BitmapLog&) = delete;
 
   void open(TransactionSlot&) {
-    if (kept_ == nullptr) kept_ = LogTable::make_bitmap();
+    if (kept_ == nullptr) kept_ = cow::detail::BitmapLog::make();
     if (kept_ == nullptr) throw std::bad_alloc();
     bits_ = cow::detail::BitmapLog(*kept_);
   }
   void close() noexcept {
-    if (bits_.size() > 0) kept_->clear();
+    if (bits_.size() > 0) cow::detail::BitmapLog::clear(*kept_);
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return bits_.contains(handle); }
   ReadLog::Outcome add(StateHandle handle) noexcept {
@@ -99,7 +99,7 @@ class BitmapLog {
 
   /// As HashLog::forget.
   static void forget() noexcept {
-    if (kept_ != nullptr) LogTable::destroy(std::exchange(kept_, nullptr));
+    if (kept_ != nullptr) ReadLog::destroy_table(std::exchange(kept_, nullptr));
   }
 
  private:

@@ -177,7 +177,7 @@ TEST_F(OneTransaction, CountsItsIndexAndGivesItBack) {
       EXPECT_GE(db_->statistics().transaction_bytes, before + 2 * 2000 * sizeof(detail::StateHandle));
     }
     // Its log's table may stay, for the next transactions. Many that read next to nothing let go of it.
-    for (std::uint32_t i = 0; i < 20 * detail::LogTable::kPatience; ++i) (void)db_->begin().read(shelf_);
+    for (std::uint32_t i = 0; i < 20 * detail::ReadLog::kPatience; ++i) (void)db_->begin().read(shelf_);
     std::size_t after = db_->statistics().transaction_bytes;
     if (repetition == 0) after_first = after;
     EXPECT_LT(after, after_first + (4 << 10)) << "what was counted stays";

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <new>
 
 #include "asymmetric_fence.hpp"
 #include "cow_cache/detail/state/state_memory.hpp"
@@ -22,10 +23,23 @@ namespace cow::detail {
 
 class HashLog {
  public:
+  static constexpr std::uint32_t kFewestLanes = 32;  // 128 bytes: transactions that read a dozen objects
+
+  /// An empty table. `lanes` is a power of two, at least kFewestLanes. Throws std::bad_alloc.
+  static LogTable* make(std::uint32_t lanes = kFewestLanes) {
+    void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(LogWord), std::align_val_t{64});
+    auto* table = ::new (memory) LogTable{.lanes = lanes};
+    for (std::uint32_t i = 0; i < lanes; ++i) ::new (words_of(*table) + i) LogWord(0);
+    return table;
+  }
+  static void destroy(LogTable* table) noexcept { ::operator delete (table, std::align_val_t{64}); }
+  static std::size_t bytes(const LogTable& table) noexcept { return sizeof(LogTable) + table.lanes * sizeof(LogWord); }
+  static void clear(LogTable& table) noexcept { clear_entries(words_of(table), table.lanes); }
+
   HashLog() noexcept = default;
   /// REQUIRES: the table is an empty hash table.
   explicit HashLog(LogTable& table) noexcept
-      : words_(table.words()), mask_((table.lanes / kLogLanes - 1) * kBucketBytes), limit_(table.lanes / 8 * 5) {}
+      : words_(words_of(table)), mask_((table.lanes / kLogLanes - 1) * kBucketBytes), limit_(table.lanes / 8 * 5) {}
 
   /// May be false for what has overflowed.
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
@@ -57,7 +71,7 @@ class HashLog {
   }
 
   void undo_add() noexcept {
-    // Nothing was inserted behind it, so no chain of buckets breaks. Release: as in LogTable::clear.
+    // Nothing was inserted behind it, so no chain of buckets breaks. Release: as in clear_entries.
     last_->store(0, std::memory_order_release);
     --count_;
   }
@@ -81,7 +95,7 @@ class HashLog {
 
   /// Lanes of a table that is not full with so many entries.
   static std::uint32_t lanes_for(std::uint32_t entries) noexcept {
-    return std::bit_ceil(std::max(entries / 5 * 8 + 8, LogTable::kFewestLanes));
+    return std::bit_ceil(std::max(entries / 5 * 8 + 8, kFewestLanes));
   }
 
   /// Calls `visit(entry)` for every entry.
@@ -89,12 +103,14 @@ class HashLog {
   static void for_each(LogTable& table, Visitor&& visit) {
     for (std::uint32_t lane = 0; lane < table.lanes; ++lane) {
       // Seq_cst: the scanner's side of [log-before-look] ([seq-cst-scanner], asymmetric_fence.hpp).
-      std::uint32_t entry = table.words()[lane].load(std::memory_order_seq_cst);
+      std::uint32_t entry = words_of(table)[lane].load(std::memory_order_seq_cst);
       if (entry != 0) visit(entry);
     }
   }
 
  private:
+  static LogWord* words_of(LogTable& table) noexcept { return reinterpret_cast<LogWord*>(&table + 1); }
+
   static constexpr std::uint64_t kBucketBytes = kLogLanes * sizeof(LogWord);
 
   /// The home bucket of a handle as an offset in bytes. Multiplicative hashing (Knuth, TAOCP 3, 6.4), but the mask takes
@@ -154,5 +170,7 @@ class HashLog {
   std::uint32_t limit_ = 0;
   LogWord* last_ = nullptr;  // where the last insertion went
 };
+
+static_assert(LogLayout<HashLog>);
 
 }  // namespace cow::detail

@@ -13,8 +13,8 @@
 //
 //  4. An index, if there is one, knows for every object in the log a state of it.
 //
-// A log begins as a hash set of handles (detail/reclaim/hash_log.hpp), and becomes a bitmap
-// (detail/reclaim/bitmap_log.hpp) when it is not small and its states lie close together.
+// A log begins as a hash set of handles (hash_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
+// states lie close together. What both can do is the concept LogLayout (log_table.hpp).
 #pragma once
 
 #include <algorithm>
@@ -43,7 +43,7 @@ class ReadLog {
   /// Takes over the (empty) table of the transaction's slot.
   void open(TransactionSlot& slot) noexcept {
     slot_ = &slot;
-    if (table().bitmap != nullptr) {
+    if (table().is_bitmap()) {
       bits_ = BitmapLog(table());
     } else {
       handles_ = HashLog(table());
@@ -131,14 +131,24 @@ class ReadLog {
     for_each_entry(table, [&](std::uint32_t entry) { visit(handle_in(entry)); });
   }
 
+  /// The memory of a log, for a slot that has none yet. Throws std::bad_alloc.
+  static LogTable* make_table() { return HashLog::make(); }
+  static void destroy_table(LogTable* table) noexcept {
+    table->is_bitmap() ? BitmapLog::destroy(table) : HashLog::destroy(table);
+  }
+  /// REQUIRES: the caller owns the log.
+  static std::size_t bytes_of(const LogTable& table) noexcept {
+    return table.is_bitmap() ? BitmapLog::bytes(table) : HashLog::bytes(table);
+  }
+
+  static constexpr std::size_t kMostKept = 64 << 10;  // bytes that a slot keeps for its next transaction
+  static_assert(BitmapLog::kMostSparse <= kMostKept, "a sparse bitmap is as much as a slot keeps");
+  static constexpr std::uint32_t kPatience = 32;  // transactions in a row that needed an eighth, before it shrinks
+
  private:
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
-    if (table.bitmap != nullptr) {
-      BitmapLog::for_each(table, visit);
-    } else {
-      HashLog::for_each(table, visit);
-    }
+    table.is_bitmap() ? BitmapLog::for_each(table, visit) : HashLog::for_each(table, visit);
   }
 
   LogTable& table() const noexcept { return *slot_->log.load(std::memory_order_relaxed); }  // only its owner changes it
@@ -149,7 +159,7 @@ class ReadLog {
     LogTable& old = table();
     if (bits_) {
       try {
-        LogTable* hash_table = LogTable::make(HashLog::lanes_for(size() + 1));
+        LogTable* hash_table = HashLog::make(HashLog::lanes_for(size() + 1));
         handles_ = filled<HashLog>(*hash_table, old);
         bits_ = {};
         publish(hash_table, old);
@@ -157,12 +167,12 @@ class ReadLog {
       }
       return;
     }
-    if (LogTable* bitmap = lies_close_together(old) ? LogTable::make_bitmap() : nullptr) {
+    if (LogTable* bitmap = lies_close_together(old) ? BitmapLog::make() : nullptr) {
       bits_ = filled<BitmapLog>(*bitmap, old);
       handles_ = {};
       publish(bitmap, old);
     } else {
-      LogTable* larger = LogTable::make(old.lanes * 2);
+      LogTable* larger = HashLog::make(old.lanes * 2);
       handles_ = filled<HashLog>(*larger, old);
       publish(larger, old);
     }
@@ -200,17 +210,17 @@ class ReadLog {
   /// of memory.
   void shrink() noexcept {
     LogTable& old = table();
-    std::uint32_t few = old.bitmap != nullptr ? kFewestLanesForBitmap / 8 : old.lanes / 8;
+    std::uint32_t few = old.is_bitmap() ? kFewestLanesForBitmap / 8 : old.lanes / 8;
     old.uses_far_too_large = size() < few ? old.uses_far_too_large + 1 : 0;
     std::uint32_t lanes = old.lanes;
-    if (old.bytes() > LogTable::kMostKept + sizeof(LogTable)) {
-      lanes = LogTable::kFewestLanes;
-    } else if (lanes != LogTable::kFewestLanes && old.uses_far_too_large >= LogTable::kPatience) {
-      lanes = std::max(lanes / 2, LogTable::kFewestLanes);
+    if (bytes_of(old) > kMostKept + sizeof(LogTable)) {
+      lanes = HashLog::kFewestLanes;
+    } else if (lanes != HashLog::kFewestLanes && old.uses_far_too_large >= kPatience) {
+      lanes = std::max(lanes / 2, HashLog::kFewestLanes);
     }
     if (lanes == old.lanes) return;
     try {
-      publish(LogTable::make(lanes), old);
+      publish(HashLog::make(lanes), old);
     } catch (const std::bad_alloc&) {
       // Then the next transaction has the large one.
     }
@@ -220,13 +230,13 @@ class ReadLog {
   void publish(LogTable* table, LogTable& old) noexcept {
     slot_->log.store(table, std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
     { std::scoped_lock wait(slot_->log_lock); }          // for a scanner of the old one
-    count_bytes(table->bytes() - old.bytes());
-    LogTable::destroy(&old);
+    count_bytes(bytes_of(*table) - bytes_of(old));
+    destroy_table(&old);
   }
 
   // Not inlined, nor what it calls: a transaction that has read nothing needs no register for it.
   [[gnu::noinline]] void clear() noexcept {
-    table().clear();
+    table().is_bitmap() ? BitmapLog::clear(table()) : HashLog::clear(table());
     shrink();
     if (index_ != nullptr) [[unlikely]]
       drop_index();

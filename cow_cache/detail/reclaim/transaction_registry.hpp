@@ -102,7 +102,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       living().erase(id_);
     }
     std::uint32_t count = slot_count();
-    for (std::uint32_t i = 0; i < count; ++i) LogTable::destroy(slots_[i].log.load(std::memory_order_relaxed));
+    for (std::uint32_t i = 0; i < count; ++i) ReadLog::destroy_table(slots_[i].log.load(std::memory_order_relaxed));
     for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) remove_leak_root(slots_ + i, kRootBytes);
     ::munmap(slots_, kRangeBytes);
   }
@@ -427,12 +427,12 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     for (auto* list : {&free_, &orphans_}) {  // so that neither `end` nor the end of a thread can fail
       if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, std::size_t{2} * index));
     }
-    LogTable* log = LogTable::make(LogTable::kFewestLanes);
+    LogTable* log = ReadLog::make_table();
     TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
     if (index % kSlotsPerRoot == 0) add_leak_root(slot, kRootBytes);  // slots own logs on the heap
     slot->log.store(log, std::memory_order_relaxed);
     slot->log_bytes = &bytes_;
-    bytes_.fetch_add(sizeof(TransactionSlot) + log->bytes(), std::memory_order_relaxed);  // a statistic
+    bytes_.fetch_add(sizeof(TransactionSlot) + ReadLog::bytes_of(*log), std::memory_order_relaxed);  // a statistic
     slot_count_.store(index + 1, std::memory_order_seq_cst);  // a scan that misses the slot precedes its announcement
     return *slot;
   }

@@ -15,6 +15,8 @@
 
 namespace cow {
 
+using cow::detail::BitmapLog;
+using cow::detail::HashLog;
 using cow::detail::LogTable;
 using cow::detail::ReadLog;
 using cow::detail::StateHandle;
@@ -30,12 +32,12 @@ StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n +
 class ReadLogTest : public ::testing::Test {
  protected:
   ReadLogTest() {
-    slot_.log.store(LogTable::make(LogTable::kFewestLanes));
+    slot_.log.store(ReadLog::make_table());
     log_.open(slot_);
   }
   ~ReadLogTest() override {
     log_.close();
-    LogTable::destroy(slot_.log.load());
+    ReadLog::destroy_table(slot_.log.load());
   }
 
   /// What a reclaimer would find.
@@ -160,7 +162,7 @@ TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
     log_.undo_add();
   }
   EXPECT_EQ(log_.size(), 0u);
-  EXPECT_EQ(table().lanes, LogTable::kFewestLanes);
+  EXPECT_EQ(table().lanes, HashLog::kFewestLanes);
 }
 
 TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
@@ -214,7 +216,7 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
        {64u, 128u, 4096u, 32768u}) {  // bitmaps of 1 to 4 MiB of state memory, and hash tables
     for (std::uint32_t n = 0; n < 60'000; ++n) log_.add(handle(n, slot_bytes));
     log_.close();
-    EXPECT_LE(table().bytes(), sizeof(LogTable) + LogTable::kMostKept);
+    EXPECT_LE(ReadLog::bytes_of(table()), sizeof(LogTable) + ReadLog::kMostKept);
     log_.open(slot_);
   }
   for (std::uint32_t n = 0; n < 3'000; ++n) log_.add(handle(n));
@@ -222,12 +224,12 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
   log_.close();
   EXPECT_TRUE(is_bitmap()) << "this one is small, and likely to be needed again";
   // A table that was far too large for its last transactions shrinks by and by.
-  for (std::uint32_t i = 0; i < 20 * LogTable::kPatience; ++i) {
+  for (std::uint32_t i = 0; i < 20 * ReadLog::kPatience; ++i) {
     log_.open(slot_);
     log_.add(handle(1));
     log_.close();
   }
-  EXPECT_EQ(table().lanes, LogTable::kFewestLanes);
+  EXPECT_EQ(table().lanes, HashLog::kFewestLanes);
   log_.open(slot_);
 }
 
@@ -287,10 +289,10 @@ TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
     log_.reserve_one();
     ASSERT_EQ(log_.add(alone), Outcome::inserted);
     added.insert(alone);
-    most_bytes = std::max(most_bytes, table().bytes());
+    most_bytes = std::max(most_bytes, ReadLog::bytes_of(table()));
   }
   EXPECT_FALSE(is_bitmap());
-  EXPECT_LE(most_bytes, 4 * LogTable::kMostKept);
+  EXPECT_LE(most_bytes, 4 * ReadLog::kMostKept);
   EXPECT_EQ(log_.size(), added.size());
   EXPECT_FALSE(log_.contains(handle(7))) << "the mark was lost";
   for (StateHandle state : added) ASSERT_EQ(log_.add(state), Outcome::present);
@@ -299,27 +301,27 @@ TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
 }
 
 TEST_F(ReadLogTest, ItsBytesAreCountedWhateverBecomesOfIt) {
-  std::atomic<std::size_t> bytes = table().bytes();
+  std::atomic<std::size_t> bytes = ReadLog::bytes_of(table());
   slot_.log_bytes = &bytes;
   for (std::uint32_t n = 0; n < 100'000; ++n) {
     log_.add(handle(n % 2 == 0 ? n : n * 500));
-    ASSERT_EQ(bytes.load(), table().bytes());
+    ASSERT_EQ(bytes.load(), ReadLog::bytes_of(table()));
   }
   log_.close();
-  EXPECT_EQ(bytes.load(), table().bytes());
+  EXPECT_EQ(bytes.load(), ReadLog::bytes_of(table()));
   log_.open(slot_);
 }
 
 TEST_F(ReadLogTest, WithoutAddressesForMoreBitmapsItGoesOnHashing) {
   std::vector<LogTable*> bitmaps;
-  while (LogTable* bitmap = LogTable::make_bitmap()) {
+  while (LogTable* bitmap = BitmapLog::make()) {
     ASSERT_LT(bitmaps.size(), 1'000'000u) << "nothing bounds the addresses taken";
     bitmaps.push_back(bitmap);
   }
   for (std::uint32_t n = 0; n < 10'000; ++n) ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
   EXPECT_FALSE(is_bitmap());
   EXPECT_EQ(scan().size(), 10'000u);
-  for (LogTable* bitmap : bitmaps) LogTable::destroy(bitmap);
+  for (LogTable* bitmap : bitmaps) ReadLog::destroy_table(bitmap);
 }
 
 // One scanner per protocol step: whatever the owner had announced before the scan began must be found in it, while the
