@@ -190,33 +190,43 @@ class SharedCache::Reader {
     return log_.contains(handle_of(&state)) && state.key.load(std::memory_order_acquire) == (identity | cache_bits_);
   }
 
-  /// A read that is no hit. Null: see OnMiss.
+  /// A read that is no hit. Null: see OnMiss. What goes wrong is left to others in tail calls, so that a first read by a right
+  /// hint needs no stack frame and calls nothing.
   template <OnMiss kOnMiss>
   [[gnu::noinline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    if (StateHeader* state = writes.empty() ? read_by_hint(reference) : nullptr) [[likely]]
-      return state;
-    return read_slowly(reference, operations, &writes, {kOnMiss});
+    StateHeader& state = *reference.hint();
+    if (!writes.empty() || !try_log(state)) [[unlikely]]
+      return read_slowly(reference, operations, &writes, {kOnMiss});
+    if (!is_visible(state, reference.identity())) [[unlikely]]
+      return read_otherwise(reference, operations, &writes, {kOnMiss});
+    return &state;
   }
   /// The same of an object that the transaction itself has not written. REQUIRES: active.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
-    if (StateHeader* state = read_by_hint(reference)) [[likely]]
-      return *state;
-    return *read_slowly(reference, operations, nullptr, {OnMiss::load});
+    StateHeader& state = *reference.hint();
+    if (!try_log(state)) [[unlikely]]
+      return *read_slowly(reference, operations, nullptr, {OnMiss::load});
+    if (!is_visible(state, reference.identity())) [[unlikely]]
+      return *read_otherwise(reference, operations, nullptr, {OnMiss::load});
+    return state;
   }
 
-  /// Fast path of a first read: the hint is right. Null, with nothing changed, otherwise. Apart from the rest, so that it needs
-  /// no stack frame and calls nothing. (An ended transaction's log has room for nothing.) REQUIRES: the transaction itself has
-  /// not written the object.
-  [[gnu::always_inline]] StateHeader* read_by_hint(auto& reference) noexcept {
-    StateHeader* state = reference.hint();
-    if (slow_ != 0 || !log_.try_add(handle_of(state))) return nullptr;
-    if (look_at<kWholeKey>(*state, reference.identity() | cache_bits_, ReadLog::Outcome::inserted) !=
-        Visibility::visible) [[unlikely]] {
-      log_.undo_add();
-      return nullptr;
-    }
-    mark_visited(*state);
-    return state;
+  /// Logs what a hint points at, if that is quick. (An ended transaction's log has room for nothing.)
+  [[gnu::always_inline]] bool try_log(const StateHeader& state) noexcept {
+    return slow_ == 0 && log_.try_add(handle_of(&state));
+  }
+  /// Whether a state that was just logged by `try_log` is the object's, and visible.
+  [[gnu::always_inline]] bool is_visible(StateHeader& state, std::uint64_t identity) const noexcept {
+    if (look_at<kWholeKey>(state, identity | cache_bits_, ReadLog::Outcome::inserted) != Visibility::visible)
+      return false;
+    mark_visited(state);
+    return true;
+  }
+  /// The hint was wrong: nothing stays logged of what it points at.
+  [[gnu::noinline, gnu::cold]] StateHeader* read_otherwise(auto& reference, const TypeOperations& operations,
+                                                           WriteSet* writes, Miss miss) {
+    log_.undo_add();
+    return read_slowly(reference, operations, writes, miss);
   }
 
   /// Slow path of all reads: own writes, the hint, the log's index, table and chain, the store. Null: see OnMiss. `writes`: null,

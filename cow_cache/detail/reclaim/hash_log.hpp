@@ -46,7 +46,7 @@ class HashLog {
     return any_lane(*reinterpret_cast<const LogLanes*>(bucket_at(home_of(handle))), handle);
   }
 
-  bool full() const noexcept { return count_ >= limit_; }
+  [[gnu::always_inline]] bool full() const noexcept { return count_ >= limit_; }
 
   /// False: it was there, marked or not. REQUIRES: not full.
   bool add(StateHandle handle) noexcept {
@@ -116,28 +116,28 @@ class HashLog {
   /// The home bucket of a handle as an offset in bytes. Multiplicative hashing (Knuth, TAOCP 3, 6.4), but the mask takes
   /// bits from the middle of the product, where the golden ratio clusters the handles of a slab (18% to 36% at home with
   /// 256 B and larger slots). This factor came out of a search: 98% at home for every size class and fill.
-  std::uint64_t home_of(StateHandle handle) const noexcept {
+  [[gnu::always_inline]] std::uint64_t home_of(StateHandle handle) const noexcept {
     return (handle * std::uint64_t{0xE54E889AEACB7BEF}) >> 32 & mask_;
   }
   std::uint64_t next(std::uint64_t offset) const noexcept { return (offset + kBucketBytes) & mask_; }
-  LogWord* bucket_at(std::uint64_t offset) const noexcept {
+  [[gnu::always_inline]] LogWord* bucket_at(std::uint64_t offset) const noexcept {
     return reinterpret_cast<LogWord*>(reinterpret_cast<std::byte*>(words_) + offset);
   }
 
-  void insert(LogWord* lane, StateHandle handle) noexcept {
+  [[gnu::always_inline]] void insert(LogWord* lane, StateHandle handle) noexcept {
     ++count_;
     last_ = lane;
     store_before_look(*lane, handle);
   }
 
   /// Marked or not.
-  static bool has_entry(LogLanes bucket, StateHandle handle) noexcept {
+  [[gnu::always_inline]] static bool has_entry(LogLanes bucket, StateHandle handle) noexcept {
     return any_lane(bucket | LogLanes{1, 1, 1, 1}, handle);  // handle_in, four at once
   }
 
   static constexpr int kNone = -1;
 
-  static int first_free_lane(LogLanes lanes) noexcept {
+  [[gnu::always_inline]] static int first_free_lane(LogLanes lanes) noexcept {
 #if defined(__SSE2__)
     auto free = lanes == 0;
     int mask = _mm_movemask_ps(reinterpret_cast<__m128>(free));
@@ -150,7 +150,7 @@ class HashLog {
 #endif
   }
 
-  static bool any_lane(LogLanes lanes, std::uint32_t entry) noexcept {
+  [[gnu::always_inline]] static bool any_lane(LogLanes lanes, std::uint32_t entry) noexcept {
     auto equal = lanes == entry;
 #if defined(__SSE2__)
     return _mm_movemask_epi8(reinterpret_cast<__m128i>(equal)) != 0;
