@@ -12,10 +12,5 @@
 
 #include "codec.hpp"
 #include "database.hpp"
-#include "errors.hpp"
-#include "isolation.hpp"
-#include "options.hpp"
-#include "ref.hpp"
-#include "store.hpp"
-#include "transaction.hpp"
-#include "types.hpp"
+#include "heap_bytes.hpp"
+#include "objects.hpp"

@@ -27,11 +27,14 @@
 #include "detail/commit/committer.hpp"
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/store_latch.hpp"
+#include "detail/commit/transact_frame.hpp"
+#include "detail/record/record.hpp"
 #include "isolation.hpp"
 #include "options.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
 #include "transaction.hpp"
+#include "transaction_definitions.hpp"
 
 namespace cow {
 
@@ -184,7 +187,7 @@ class BasicDatabase {
   /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
   void create_root(Store& store) {
     std::string record;
-    detail::encode_record(RootDirectory{}, record);
+    detail::DefinedCodec<RootDirectory>::encode(RootDirectory{}, {}, record);
     ObjectWrite root{.oid = kRootOid, .record = record};
     TransactionWrite first{.tid = Tid{1}, .objects = {&root, 1}};
     store.commit({&first, 1});
@@ -197,9 +200,5 @@ class BasicDatabase {
   detail::OidPool oids_;
   Cache cache_;
 };
-
-/// The database that this library is for.
-using Database = BasicDatabase<detail::SharedCache>;
-using Transaction = Database::Transaction;
 
 }  // namespace cow

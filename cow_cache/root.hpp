@@ -11,8 +11,9 @@
 #include <string_view>
 #include <utility>
 
-#include "codec.hpp"
 #include "errors.hpp"
+#include "members.hpp"
+#include "ref.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -25,7 +26,7 @@ struct RootDirectory {
   struct Anything;
 
   std::map<std::string, Ref<Anything>, std::less<>> entries;
-  MSGPACK_DEFINE_MAP(entries)
+  COW_CACHE_DEFINE_MAP(entries)
 };
 
 /// The root as one transaction sees it.

@@ -14,15 +14,10 @@
 #include "version.hpp"
 
 #include <cstddef>
-#include <cstdio>
-#include <exception>
 #include <utility>
 
-#include "detail/cache/load_ticket.hpp"
-#include "detail/commit/committer.hpp"
-#include "detail/commit/oid_pool.hpp"
-#include "detail/commit/transact_frame.hpp"
-#include "detail/commit/write_set.hpp"
+#include "detail/access.hpp"
+#include "detail/held.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "ref.hpp"
@@ -33,11 +28,18 @@ namespace cow {
 template <class Cache>
 class BasicDatabase;
 
+namespace detail {
+struct LoadFailure;
+struct LoadWaiter;
+struct ReadSet;
+class TransactFrame;
+}  // namespace detail
+
 template <class Cache>
 class BasicTransaction {
  public:
   template <class T>
-  using Ref = typename Cache::Pointers::template Ref<T>;
+  using Ref = cow::Ref<T>;
 
   /// Whether the cache can read without waiting: the shared one can.
   static constexpr bool kReadsWithoutWaiting = requires { Cache::kReadsWithoutWaiting; };
@@ -68,13 +70,20 @@ class BasicTransaction {
   /// the store throws.
   template <class T>
   [[gnu::always_inline]] const T& read(const cow::Ref<T>& reference) {
-    return reader_.read(reference, writes_);
+    if constexpr (detail::kHasDefinedAccess<Cache>) {
+      detail::StateHeader* state = reference.hint();
+      if (reader_.template first<detail::LogFront>().is_hit(*state, reference.identity())) [[likely]]
+        return detail::value_of<T>(*state);
+      return detail::value_of<T>(detail::DefinedAccess<T>::read_first(*this, reference));
+    } else {
+      return reader().read(reference, changes());
+    }
   }
 
   /// Like `read`, but never waits for the store: null where it would have to. For event loops (cow_cache/async).
   template <class T>
   [[gnu::always_inline]] const T* try_read(const cow::Ref<T>& reference) requires kReadsWithoutWaiting {
-    return reader_.try_read(reference, writes_);
+    return reader().try_read(reference, changes());
   }
 
   /// Like `read`, but where it would wait for somebody else's load of the same object, returns null and has `waiter`
@@ -82,7 +91,7 @@ class BasicTransaction {
   /// the waiter may be using it already.
   template <class T>
   const T* read_or_subscribe(const cow::Ref<T>& reference, detail::LoadWaiter& waiter) requires kReadsWithoutWaiting {
-    return reader_.read_or_subscribe(reference, writes_, waiter);
+    return reader().read_or_subscribe(reference, changes(), waiter);
   }
 
   /// After a waiter was resumed with a failure: throws it if it is this transaction's too, with an exception of its own. True:
@@ -90,28 +99,39 @@ class BasicTransaction {
   template <class T>
   bool must_load_alone(const cow::Ref<T>& reference, const detail::LoadFailure& failure) requires kReadsWithoutWaiting {
     if (!active()) throw TransactionEndedError();
-    return reader_.must_load_alone(reference, failure);
+    return reader().must_load_alone(reference, failure);
   }
 
   /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`, and
   /// TransactionCommittingError in a codec that encodes this transaction's changes.
   template <class T>
   T& write(const cow::Ref<T>& reference) {
-    return reader_.divert(reference, writes_);
+    if constexpr (detail::kHasDefinedAccess<Cache>) {
+      return detail::DefinedAccess<T>::write(*this, reference);
+    } else {
+      return reader().divert(reference, changes());
+    }
   }
 
   /// A new object. It exists for this transaction at once, for later ones after the commit. Throws TransactionEndedError,
   /// TransactionCommittingError, LimitError, SeparateMemoryError, and what the store throws when it has no oids to give.
   template <class T>
   cow::Ref<T> create(T value) {
-    if (!active()) throw TransactionEndedError();
-    return reader_.create(database_->oids_.next(), std::move(value), writes_);
+    if constexpr (detail::kHasDefinedAccess<Cache>) {
+      return detail::DefinedAccess<T>::create(*this, std::move(value));
+    } else {
+      return create_here(std::move(value));
+    }
   }
 
   /// Removes an object. References to it dangle; transactions with older snapshots still see it. Throws like `write`.
   template <class T>
   void erase(const cow::Ref<T>& reference) {
-    reader_.erase(reference, writes_);
+    if constexpr (detail::kHasDefinedAccess<Cache>) {
+      detail::DefinedAccess<T>::erase(*this, reference);
+    } else {
+      reader().erase(reference, changes());
+    }
   }
 
   /// The named entry points of the database.
@@ -125,19 +145,19 @@ class BasicTransaction {
   /// the transaction that it encodes gets a TransactionCommittingError.
   void commit() {
     if (!active()) throw TransactionEndedError();
-    if (!writes_.empty()) {
-      writes_.require_open();
+    if (!changes().empty()) {
+      changes().require_open();
       commit_writes();
     }
-    reader_.end();
+    reader().end();
     // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
-    if (!writes_.empty()) settle();
+    if (!changes().empty()) settle();
   }
 
   /// Ends the transaction without its changes. Harmless when it has ended.
   void abort() noexcept {
     if (!active()) return;
-    if (writes_.empty()) return reader_.end();
+    if (changes().empty()) return reader().end();
     abort_writes();
   }
 
@@ -146,21 +166,22 @@ class BasicTransaction {
   /// Costs some ten nanoseconds; there is nothing to do afterwards. Throws TransactionEndedError.
   void park() {
     if (!active()) throw TransactionEndedError();
-    if constexpr (requires { reader_.park(); }) reader_.park();  // other caches give back nothing that others read
+    if constexpr (requires { reader().park(); }) reader().park();  // other caches give back nothing that others read
   }
 
-  bool active() const noexcept { return reader_.active(); }
+  bool active() const noexcept { return reader().active(); }
 
   Isolation isolation() const noexcept { return isolation_; }
 
   /// The last commit that this transaction sees. Throws TransactionEndedError.
   Tid snapshot() const {
     if (!active()) throw TransactionEndedError();
-    return reader_.snapshot();
+    return reader().snapshot();
   }
 
   /// For `transact` in all its forms: this is the frame's transaction from now on. REQUIRES: it stays where it is.
-  void enter(detail::TransactFrame& frame) noexcept {
+  template <class Frame>
+  void enter(Frame& frame) noexcept {
     frame.enter(database_, this, &meets);
     frame_ = &frame;
   }
@@ -168,88 +189,45 @@ class BasicTransaction {
   detail::TransactFrame* frame() const noexcept { return frame_; }
 
   /// Number of objects this transaction has changed, created or erased.
-  std::size_t writes() const noexcept { return writes_.size(); }
+  std::size_t writes() const noexcept { return changes().size(); }
 
  private:
   friend class BasicDatabase<Cache>;
   friend class RootView<BasicTransaction>;
+  template <class T>
+  friend struct detail::DefinedAccess;
 
-  BasicTransaction(BasicDatabase<Cache>& database, typename Cache::Session& session, Isolation isolation)
-      : database_(&database), isolation_(isolation), reader_(database.cache_, session) {}
+  template <class Session>
+  BasicTransaction(BasicDatabase<Cache>& database, Session& session, Isolation isolation)
+      : database_(&database),
+        isolation_(isolation),
+        reader_(std::in_place, database.cache_, session),
+        writes_(std::in_place) {}
 
-  [[gnu::noinline]] void commit_writes() {
-    // Not within `try`: to abort means to give states back, to the memory that they are from.
-    if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
-    detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
-    try {
-      if (outer != nullptr) [[unlikely]]
-        outer->require_apart(database_, this, writes_);
-      detail::OidPool& oids = database_->oids_;
-      detail::CommitRequest request(writes_, reader_.snapshot(), reads_to_validate(), oids.first_unsure());
-      if (!request.unsure_references().empty()) [[unlikely]]
-        oids.require_committed(request.unsure_references());
-      if constexpr (requires { database_->cache_.prepare(writes_); }) database_->cache_.prepare(writes_);
-      Tid tid = database_->committer_.commit(request, database_->cache_);
-      oids.mark_committed(request.objects());
-      if (outer != nullptr) [[unlikely]]
-        outer->note_commit(database_, this, tid);
-    } catch (...) {
-      abort();
-      throw;
-    }
-  }
+  auto& reader() noexcept { return reader_.get(); }
+  const auto& reader() const noexcept { return reader_.get(); }
+  auto& changes() noexcept { return writes_.get(); }
+  const auto& changes() const noexcept { return writes_.get(); }
 
-  [[gnu::noinline]] void settle() noexcept { database_->cache_.settle(writes_); }
-
-  /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
-  /// to them. Baselines change shared states, which they must restore before they end.
-  [[gnu::noinline]] void abort_writes() noexcept {
-    if (writes_.frozen()) {
-      std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
-      std::terminate();
-    }
-    if constexpr (requires { reader_.end_and_discard(writes_); }) {
-      reader_.end_and_discard(writes_);
-    } else {
-      reader_.discard(writes_);
-      reader_.end();
-    }
-  }
-
-  detail::ReadSet reads_to_validate() const noexcept {
-    if constexpr (kCanBeSerializable) {
-      if (isolation_ == Isolation::serializable) return {&reader_.read_log(), reader_.absent()};
-    }
-    return {};
-  }
-
+  // Defined in transaction_definitions.hpp.
+  template <class T>
+  cow::Ref<T> create_here(T&& value);
+  [[gnu::noinline]] void commit_writes();
+  [[gnu::noinline]] void settle() noexcept;
+  [[gnu::noinline]] void abort_writes() noexcept;
+  detail::ReadSet reads_to_validate() const noexcept;
   /// See TransactFrame::Meets.
-  static Oid meets(void* transaction, detail::WriteSet& inner) {
-    auto& self = *static_cast<BasicTransaction*>(transaction);
-    if (!self.active()) return {};  // moved away
-    for (const detail::WriteSetEntry& entry : inner) {
-      if (self.writes_.find(entry.oid) != nullptr) return entry.oid;
-    }
-    Oid met{};
-    if (detail::ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
-      reads.log->for_each([&](detail::StateHandle handle) {
-        Oid oid = detail::StateMemory::instance().state_of(handle)->oid();
-        if (oid && inner.find(oid) != nullptr) met = oid;
-      });
-      if (reads.absent != nullptr) {
-        reads.absent->for_each([&](Oid oid) {
-          if (inner.find(oid) != nullptr) met = oid;
-        });
-      }
-    }
-    return met;
-  }
+  static Oid meets(void* transaction, detail::WriteSet& inner);
 
   BasicDatabase<Cache>* database_;
   Isolation isolation_;
   detail::TransactFrame* frame_ = nullptr;  // of the call of `transact` that it is the transaction of, if it is
-  typename Cache::Reader reader_;
-  detail::WriteSet writes_;
+  typename detail::Holding<Cache>::Reader reader_;
+  typename detail::Holding<Cache>::Writes writes_;
 };
+
+/// The database that this library is for (database.hpp), and its transactions.
+using Database = BasicDatabase<detail::SharedCache>;
+using Transaction = BasicTransaction<detail::SharedCache>;
 
 }  // namespace cow

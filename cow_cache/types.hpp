@@ -8,8 +8,8 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <ostream>
+#include <iosfwd>
+#include <string_view>
 
 namespace cow {
 
@@ -39,8 +39,13 @@ inline constexpr Oid kMaxOid{(std::uint64_t{1} << kOidBits) - 1};
 /// The oid of the root object, which names the entry points of a database.
 inline constexpr Oid kRootOid{1};
 
-inline std::ostream& operator<<(std::ostream& out, Oid oid) { return out << "oid " << oid.value; }
-inline std::ostream& operator<<(std::ostream& out, Tid tid) {
+// Templates, so that those who print nothing need not know streams.
+template <class Traits>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, Oid oid) {
+  return out << "oid " << oid.value;
+}
+template <class Traits>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, Tid tid) {
   return tid == kInfinity ? out << "tid infinity" : out << "tid " << tid.value;
 }
 

@@ -129,7 +129,7 @@ struct Late {
 };
 
 TEST(Limits, TypesThatHaveNumbers) {
-  for (int i = 0; i < 2100; ++i) (void)detail::number_of_type("");
+  for (int i = 0; i < 2100; ++i) (void)detail::TypeNumbers<void>::number_of("");
   MemoryStore store;
   Database database(store);
   auto late = database.transact([](Transaction& txn) { return txn.create(Late<0>{7}); });

@@ -117,7 +117,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
 /// Waits for a load of somebody else.
 inline StateHeader* SharedCache::Loader::wait_for(LoadTicket& others) {
   if (BuildScope::inside_any()) {  // invariant 1
-    BuildScope::refuse_cycle(BuildScope::What::decoding, reader_.cache_bits_, oid_);
+    BuildScope::refuse_cycle(BuildScope::What::decoding, reader_.log_.cache_bits(), oid_);
     return &load_old();
   }
   if (waiter_ == nullptr) {
@@ -176,7 +176,7 @@ inline StateHeader& SharedCache::Loader::load_old() {
 inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision) {
   try {
     if (!revision) throw DanglingReferenceError(oid_, reader_.snapshot());
-    BuildScope scope(BuildScope::What::decoding, reader_.cache_bits_, oid_);
+    BuildScope scope(BuildScope::What::decoding, reader_.log_.cache_bits(), oid_);
     OwnedState state(&reader_.with_room([&]() -> StateHeader& { return decode_state(*revision, oid_, operations_); }));
     reader_.require_active();
     return state;
@@ -232,7 +232,7 @@ inline void SharedCache::Loader::note_absent() {
 /// Makes a logged state this transaction's alone (invariant 4).
 inline StateHeader& SharedCache::Loader::keep_private(OwnedState owned) noexcept {
   StateHeader& state = *owned.release();
-  state.key.store(state.key_as(oid_, reader_.cache_bits_) | kDeadMark, std::memory_order_seq_cst);
+  state.key.store(state.key_as(oid_, reader_.log_.cache_bits()) | kDeadMark, std::memory_order_seq_cst);
   // A dead state in the log, as if it were evicted: another number than the cache's (look_through_log).
   --reader_.evictions_seen_;
   cache_.reclaimer_->retire(StateChain(state));

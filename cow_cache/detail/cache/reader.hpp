@@ -37,6 +37,7 @@
 #include <utility>
 
 #include "build_scope.hpp"
+#include "cow_cache/detail/access.hpp"
 #include "cow_cache/detail/commit/write_set.hpp"
 #include "cow_cache/detail/oid_set.hpp"
 #include "cow_cache/detail/pause.hpp"
@@ -50,10 +51,9 @@ namespace cow::detail {
 class SharedCache::Reader {
  public:
   Reader() noexcept = default;
-  Reader(SharedCache& cache, Session&)
-      : cache_(&cache), slot_(&cache.own_registry().begin()), cache_bits_(cache.chains_.cache_bits()) {
+  Reader(SharedCache& cache, Session&) : cache_(&cache), slot_(&cache.own_registry().begin()) {
     snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
-    log_.open(*slot_);
+    log_.open(*slot_, cache.chains_.cache_bits());
   }
   Reader(Reader&& other) noexcept { *this = std::move(other); }
   Reader& operator=(Reader&& other) noexcept {
@@ -61,7 +61,6 @@ class SharedCache::Reader {
     log_ = std::exchange(other.log_, ReadLog{});
     cache_ = other.cache_;
     slot_ = std::exchange(other.slot_, nullptr);
-    cache_bits_ = other.cache_bits_;
     snapshot_ = other.snapshot_;
     slow_ = other.slow_;
     check_at_ = other.check_at_;
@@ -99,7 +98,7 @@ class SharedCache::Reader {
   /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
   template <class T>
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
-    if (StateHeader& state = *reference.hint(); is_hit(state, reference.identity())) [[likely]]
+    if (StateHeader& state = *reference.hint(); log_.front().is_hit(state, reference.identity())) [[likely]]
       return value_of<T>(state);
     return value_of<T>(*read_first<OnMiss::load>(reference, type_operations<T>, writes));
   }
@@ -107,7 +106,7 @@ class SharedCache::Reader {
   /// Like `read`, but never asks the store: null where it would have to.
   template <class T>
   [[gnu::always_inline]] const T* try_read(const Ref<T>& reference, WriteSet& writes) {
-    if (StateHeader& state = *reference.hint(); is_hit(state, reference.identity())) [[likely]]
+    if (StateHeader& state = *reference.hint(); log_.front().is_hit(state, reference.identity())) [[likely]]
       return &value_of<T>(state);
     return value_or_null<T>(read_first<OnMiss::give_up>(reference, type_operations<T>, writes));
   }
@@ -169,6 +168,8 @@ class SharedCache::Reader {
 
  private:
   friend Loader;
+  template <class T>
+  friend struct DefinedAccess;
 
   /// What a read does about an object that the cache does not have.
   enum class OnMiss { load, give_up, subscribe };
@@ -182,18 +183,15 @@ class SharedCache::Reader {
     return state == nullptr ? nullptr : &value_of<T>(*state);
   }
 
-  /// Whether this transaction has read the state before, as that object.
-  [[gnu::always_inline]] bool is_hit(const StateHeader& state, std::uint64_t identity) const noexcept {
-    // Acquire: pairs with the release in `bring_to_life`. It was looked at when it was logged (invariant 1), this only asks
-    // whether the hint is this object's. The first read has marked the state as visited; doing so again here would cost
-    // every hit a load and a branch.
-    return log_.contains(handle_of(&state)) && state.key.load(std::memory_order_acquire) == (identity | cache_bits_);
-  }
-
   /// A read that is no hit. Null: see OnMiss. What goes wrong is left to others in tail calls, so that a first read by a right
   /// hint needs no stack frame and calls nothing.
   template <OnMiss kOnMiss>
   [[gnu::noinline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    return read_first_here<kOnMiss>(reference, operations, writes);
+  }
+  template <OnMiss kOnMiss>
+  [[gnu::always_inline]] StateHeader* read_first_here(auto& reference, const TypeOperations& operations,
+                                                      WriteSet& writes) {
     StateHeader& state = *reference.hint();
     if (!writes.empty() || !try_log(state)) [[unlikely]]
       return read_slowly(reference, operations, &writes, {kOnMiss});
@@ -217,7 +215,7 @@ class SharedCache::Reader {
   }
   /// Whether a state that was just logged by `try_log` is the object's, and visible.
   [[gnu::always_inline]] bool is_visible(StateHeader& state, std::uint64_t identity) const noexcept {
-    if (look_at<kWholeKey>(state, identity | cache_bits_, ReadLog::Outcome::inserted) != Visibility::visible)
+    if (look_at<kWholeKey>(state, identity | log_.cache_bits(), ReadLog::Outcome::inserted) != Visibility::visible)
       return false;
     mark_visited(state);
     return true;
@@ -271,7 +269,7 @@ class SharedCache::Reader {
   template <std::uint64_t kCompared>
   Visibility log_and_look(StateHeader& state, std::uint64_t identity) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
-    Visibility result = look_at<kCompared>(state, identity | cache_bits_, outcome);
+    Visibility result = look_at<kCompared>(state, identity | log_.cache_bits(), outcome);
     if (result == Visibility::visible) {
       mark_visited(state);
     } else if (outcome == ReadLog::Outcome::inserted) {
@@ -306,7 +304,7 @@ class SharedCache::Reader {
     if constexpr (std::is_trivially_copy_constructible_v<T>) {
       return clone_state(base);
     } else {
-      BuildScope scope(BuildScope::What::copying, cache_bits_, oid);
+      BuildScope scope(BuildScope::What::copying, log_.cache_bits(), oid);
       StateHeader& clone = clone_state(base);
       if (active()) [[likely]]
         return clone;
@@ -396,7 +394,6 @@ class SharedCache::Reader {
   ReadLog log_;
   SharedCache* cache_ = nullptr;
   TransactionSlot* slot_ = nullptr;
-  std::uint64_t cache_bits_ = 0;
   std::uint64_t snapshot_ = 0;
 
   // Why first reads take the slow path; none is the normal case.

@@ -27,7 +27,6 @@
 #include "cow_cache/detail/oid_set.hpp"
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/record/decode.hpp"
-#include "cow_cache/detail/record/record.hpp"
 #include "cow_cache/detail/record/reference_watch.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"

@@ -13,7 +13,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -21,7 +20,7 @@
 #include <new>
 
 #include "asymmetric_fence.hpp"
-#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/detail/state/state_handle.hpp"
 #include "cow_cache/detail/visibility.hpp"
 #include "log_table.hpp"
 
@@ -96,7 +95,7 @@ class BitmapLog {
     void* memory = ::operator new (kHeadBytes, std::align_val_t{64}, std::nothrow);
     if (memory == nullptr) return nullptr;
     auto* table = ::new (memory) LogTable{.bitmap = LogBitmap::make()};
-    std::fill_n(dirty_groups_of(*table), LogBitmap::kGroups, 0);
+    for (std::size_t i = 0; i < LogBitmap::kGroups; ++i) dirty_groups_of(*table)[i] = 0;
     if (table->bitmap != nullptr) return table;
     ::operator delete (table, std::align_val_t{64});
     return nullptr;

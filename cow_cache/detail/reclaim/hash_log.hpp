@@ -10,13 +10,12 @@
 #include <emmintrin.h>
 #endif
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <new>
 
 #include "asymmetric_fence.hpp"
-#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/detail/state/state_handle.hpp"
 #include "log_table.hpp"
 
 namespace cow::detail {
@@ -95,7 +94,8 @@ class HashLog {
 
   /// Lanes of a table that is not full with so many entries.
   static std::uint32_t lanes_for(std::uint32_t entries) noexcept {
-    return std::bit_ceil(std::max(entries / 5 * 8 + 8, kFewestLanes));
+    const std::uint32_t lanes = entries / 5 * 8 + 8;
+    return std::bit_ceil(lanes < kFewestLanes ? kFewestLanes : lanes);
   }
 
   /// Calls `visit(entry)` for every entry.

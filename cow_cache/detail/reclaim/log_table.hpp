@@ -13,7 +13,7 @@
 #include <cstdint>
 
 #include "cow_cache/detail/sanitizers.hpp"
-#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/detail/state/state_handle.hpp"
 
 namespace cow::detail {
 

@@ -29,6 +29,7 @@
 
 #include "bitmap_log.hpp"
 #include "hash_log.hpp"
+#include "log_front.hpp"
 #include "state_index.hpp"
 #include "transaction_slot.hpp"
 
@@ -40,13 +41,14 @@ class ReadLog {
 
   ReadLog() noexcept = default;
 
-  /// Takes over the (empty) table of the transaction's slot.
-  void open(TransactionSlot& slot) noexcept {
+  /// Takes over the (empty) table of the transaction's slot. `cache_bits`: those in the keys of the states that it will log.
+  void open(TransactionSlot& slot, std::uint64_t cache_bits = 0) noexcept {
     slot_ = &slot;
+    front_.cache_bits = cache_bits;
     if (table().is_bitmap()) {
-      bits_ = BitmapLog(table());
+      front_.bits = BitmapLog(table());
     } else {
-      handles_ = HashLog(table());
+      front_.handles = HashLog(table());
     }
   }
 
@@ -56,19 +58,21 @@ class ReadLog {
     *this = ReadLog{};
   }
 
+  /// What a hit looks at.
+  const LogFront& front() const noexcept { return front_; }
+  std::uint64_t cache_bits() const noexcept { return front_.cache_bits; }
+
   /// True if the state was logged, and is not marked as diverted. The one check that a repeated read pays. Now and then
   /// false although it was: `add` knows.
-  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
-    return bits_ ? bits_.contains(handle) : handles_.contains(handle);
-  }
+  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return front_.contains(handle); }
 
   /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
   Outcome add(StateHandle handle) {
-    if (bits_ ? bits_.too_sparse() : handles_.full()) [[unlikely]]
+    if (front_.bits ? front_.bits.too_sparse() : front_.handles.full()) [[unlikely]]
       change_table();  // first, so that what follows cannot be in the wrong one
-    if (!bits_) return handles_.add(handle) ? Outcome::inserted : Outcome::present;
+    if (!front_.bits) return front_.handles.add(handle) ? Outcome::inserted : Outcome::present;
     std::uint32_t pages = table().pages;
-    bool inserted = bits_.add(handle);
+    bool inserted = front_.bits.add(handle);
     if (table().pages != pages) [[unlikely]]
       count_bytes(LogBitmap::kPageBytes);
     return inserted ? Outcome::inserted : Outcome::present;
@@ -76,20 +80,20 @@ class ReadLog {
 
   /// `add` where that is quick, and inserts. False, and nothing is changed, where `add` must decide.
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    return bits_ ? bits_.try_add(handle) : handles_.try_add(handle);
+    return front_.bits ? front_.bits.try_add(handle) : front_.handles.try_add(handle);
   }
 
   /// Takes back the last `add`, which has inserted: its state turned out to be of no use.
-  void undo_add() noexcept { bits_ ? bits_.undo_add() : handles_.undo_add(); }
+  void undo_add() noexcept { front_.bits ? front_.bits.undo_add() : front_.handles.undo_add(); }
 
   /// Makes the next `add` unable to fail. Throws std::bad_alloc.
   void reserve_one() {
-    if (!bits_ && handles_.full()) change_table();
+    if (!front_.bits && front_.handles.full()) change_table();
   }
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
-    bits_ ? bits_.mark_diverted(handle) : handles_.mark_diverted(handle);
+    front_.bits ? front_.bits.mark_diverted(handle) : front_.handles.mark_diverted(handle);
   }
 
   /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
@@ -117,7 +121,7 @@ class ReadLog {
   }
 
   /// Number of distinct states logged.
-  std::uint32_t size() const noexcept { return bits_ ? bits_.size() : handles_.size(); }
+  std::uint32_t size() const noexcept { return front_.bits ? front_.bits.size() : front_.handles.size(); }
 
   /// Calls `visit(StateHandle)` for every state in this log.
   template <class Visitor>
@@ -157,23 +161,23 @@ class ReadLog {
   /// merely stays then.
   void change_table() {
     LogTable& old = table();
-    if (bits_) {
+    if (front_.bits) {
       try {
         LogTable* hash_table = HashLog::make(HashLog::lanes_for(size() + 1));
-        handles_ = filled<HashLog>(*hash_table, old);
-        bits_ = {};
+        front_.handles = filled<HashLog>(*hash_table, old);
+        front_.bits = {};
         publish(hash_table, old);
       } catch (const std::bad_alloc&) {
       }
       return;
     }
     if (LogTable* bitmap = lies_close_together(old) ? BitmapLog::make() : nullptr) {
-      bits_ = filled<BitmapLog>(*bitmap, old);
-      handles_ = {};
+      front_.bits = filled<BitmapLog>(*bitmap, old);
+      front_.handles = {};
       publish(bitmap, old);
     } else {
       LogTable* larger = HashLog::make(old.lanes * 2);
-      handles_ = filled<HashLog>(*larger, old);
+      front_.handles = filled<HashLog>(*larger, old);
       publish(larger, old);
     }
   }
@@ -252,9 +256,7 @@ class ReadLog {
     if (slot_->log_bytes != nullptr) slot_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
   }
 
-  // Of an open log one has a table. `bits_` is asked whether it is that one: a closed log is an empty hash set.
-  BitmapLog bits_;
-  HashLog handles_;
+  LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/held.hpp)
   TransactionSlot* slot_ = nullptr;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };

@@ -20,10 +20,9 @@
 #include "cow_cache/detail/state/heap_meter.hpp"
 #include "cow_cache/detail/state/lifecycle.hpp"
 #include "cow_cache/detail/state/size_classes.hpp"
-#include "cow_cache/heap_bytes.hpp"
+#include "cow_cache/heap_sum.hpp"
 #include "cow_cache/store.hpp"
-#include "record.hpp"
-#include "unpacking.hpp"
+#include "operations.hpp"
 
 namespace cow::detail {
 
@@ -57,12 +56,12 @@ inline void weigh(StateHeader& state, std::size_t record_bytes) {
 
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
 inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
-  (void)(revision.erased ? erased_operations : operations).type_bits();  // invariant 2
-  ScratchZone::prepare();
+  const TypeOperations& made = revision.erased ? erased_operations : operations;
+  (void)made.type_bits();  // invariant 2
+  made.prepare_decode();
   HeapMeter meter;
-  StateHeader& state = build_state(revision.erased ? erased_operations : operations, [&](StateHeader& raw) {
-    raw.operations->decode(raw, revision.record, oid, revision.begin);
-  });
+  StateHeader& state =
+      build_state(made, [&](StateHeader& raw) { raw.operations->decode(raw, revision.record, oid, revision.begin); });
   HeapSum sum;
   try {
     sum = heap_bytes_of(state);

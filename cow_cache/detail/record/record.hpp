@@ -1,4 +1,4 @@
-// Records: the bytes of a revision in the store, and the table of operations of a C++ type that reads and writes them.
+// Records: the bytes of a revision in the store, and the codecs that the operations of a C++ type need (operations.hpp).
 //
 // Thread safety: all functions are stateless; scratch memory is per thread and used only inside a call.
 //
@@ -27,10 +27,10 @@
 #include <type_traits>
 
 #include "cow_cache/codec.hpp"
-#include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/heap_bytes.hpp"
 #include "message_check.hpp"
+#include "operations.hpp"
 #include "round_trip.hpp"
 #include "unpacking.hpp"
 
@@ -313,34 +313,23 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
                                         : "what would be read back is something else");
 }
 
-/// The operations of T: one table, or one for each shared library (`same_type`).
-template <class T>
-inline constexpr TypeOperations type_operations{
-    .name = type_name<T>(),
-    .spelled = spelled_type_name<T>(),
-    .schema = schema_of<T>(),
-    .state_bytes = sizeof(State<T>),
-    .type_bits = type_bits<T>,
-    .destroy = [](StateHeader& state) noexcept { value_of<T>(state).~T(); },
-    .copy = [](StateHeader& target, const StateHeader& source) { ::new (&value_of<T>(target)) T(value_of<T>(source)); },
-    .encode = [](const StateHeader& state, Oid oid, std::string& out) { encode_record(value_of<T>(state), out, oid); },
-    .decode = [](StateHeader& target, std::string_view record, Oid oid,
-                 Tid tid) { ::new (&value_of<T>(target)) T(decode_record<T>(record, oid, tid)); },
-    .add_heap_bytes = [](const StateHeader& state, HeapSum& sum) { sum.add(value_of<T>(state)); },
-};
+// The codecs of the types whose operations are used (operations.hpp), or defined by COW_CACHE_DEFINE_CODEC.
 
-/// The operations of a tombstone: a state without a value, for an object that was erased.
-COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations erased_operations{
-    .name = "(erased)",
-    .spelled = {},
-    .schema = 0,
-    .state_bytes = sizeof(StateHeader),
-    .type_bits = type_bits<void>,
-    .destroy = [](StateHeader&) noexcept {},
-    .copy = [](StateHeader&, const StateHeader&) {},
-    .encode = [](const StateHeader&, Oid, std::string&) {},
-    .decode = [](StateHeader&, std::string_view, Oid, Tid) {},
-    .add_heap_bytes = [](const StateHeader&, HeapSum&) {},
-};
+template <class T>
+void DefinedCodec<T>::encode(const T& value, Oid oid, std::string& out) {
+  encode_record(value, out, oid);
+}
+template <class T>
+void DefinedCodec<T>::prepare_decode() {
+  ScratchZone::prepare();
+}
+template <class T>
+T DefinedCodec<T>::decode(std::string_view record, Oid oid, Tid tid) {
+  return decode_record<T>(record, oid, tid);
+}
+template <class T>
+void DefinedCodec<T>::add_heap_bytes(const T& value, HeapSum& sum) {
+  sum.add(value);
+}
 
 }  // namespace cow::detail

@@ -6,7 +6,6 @@
 // ("thread.allocatedp" and "thread.deallocatedp" in jemalloc(3)). Without it nobody counts.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -30,7 +29,7 @@ inline std::size_t padding_of_large() noexcept {
 
 /// What an allocation of `bytes` (not 0) takes: jemalloc says it; otherwise as glibc does, header included.
 inline std::size_t allocation_size(std::size_t bytes) noexcept {
-  if (nallocx == nullptr) return std::max<std::size_t>(32, (bytes + 8 + 15) / 16 * 16);
+  if (nallocx == nullptr) return bytes <= 24 ? 32 : (bytes + 8 + 15) / 16 * 16;
   std::size_t size = nallocx(bytes, 0);
   return size < std::size_t{16} << 10 ? size : size + padding_of_large();
 }
@@ -47,7 +46,10 @@ class HeapMeter {
   std::int64_t change() const noexcept { return counted() - start_; }
 
   /// Bytes allocated and not freed since construction.
-  std::size_t kept() const noexcept { return static_cast<std::size_t>(std::max<std::int64_t>(change(), 0)); }
+  std::size_t kept() const noexcept {
+    const std::int64_t bytes = change();
+    return bytes > 0 ? static_cast<std::size_t>(bytes) : 0;
+  }
 
  private:
   friend class HeapPause;

@@ -24,7 +24,7 @@
 #include "cow_cache/detail/spelled_name.hpp"
 #include "cow_cache/detail/visibility.hpp"
 #include "cow_cache/types.hpp"
-#include "key.hpp"
+#include "key_bits.hpp"
 
 namespace cow {
 class HeapSum;
@@ -46,6 +46,8 @@ struct TypeOperations {
   void (*copy)(StateHeader& target, const StateHeader& source);
   /// Appends the record of `state` to `out`. Throws UnstorableValueError, which names `oid`, and what the codec throws.
   void (*encode)(const StateHeader& state, Oid oid, std::string& out);
+  /// Makes what `decode` keeps for its next call: before allocations are counted.
+  void (*prepare_decode)();
   /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
   void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
   /// Adds up what belongs to the value of `state` on the heap (heap_bytes.hpp).

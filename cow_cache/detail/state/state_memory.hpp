@@ -36,21 +36,9 @@
 #include "range.hpp"
 #include "size_classes.hpp"
 #include "state.hpp"
+#include "state_handle.hpp"
 
 namespace cow::detail {
-
-/// Four bytes that stand for a state: the address of its value divided by 32, cut to 32 bits. Unique within the state
-/// memory, which spans at most 2^37 bytes. The lowest bit is always 1, so that a read log can use it as a mark.
-using StateHandle = std::uint32_t;
-
-inline StateHandle handle_of(const StateHeader* state) noexcept {
-  return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state + 1) >> 5);
-}
-
-/// For hash tables of handles, which come as arithmetic progressions: a multiplicative hash (Knuth, TAOCP 3, 6.4).
-struct StateHandleHash {
-  std::size_t operator()(StateHandle handle) const noexcept { return handle * std::uint64_t{0x9E3779B97F4A7C15} >> 32; }
-};
 
 /// The process-wide memory of states. One instance, never destroyed: hints may outlive every database.
 class COW_CACHE_ONE_PER_PROCESS StateMemory {

@@ -1,0 +1,37 @@
+// What a hit looks at: the entries of a read log, and whose states they are.
+//
+// Thread safety: of the thread that uses the log (read_log.hpp).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "bitmap_log.hpp"
+#include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/state/state_handle.hpp"
+#include "hash_log.hpp"
+
+namespace cow::detail {
+
+struct LogFront {
+  // Of an open log one has a table. `bits` is asked whether it is that one: a closed log is an empty hash set.
+  BitmapLog bits;
+  HashLog handles;
+  std::uint64_t cache_bits = 0;  ///< in the keys of the cache's states
+
+  /// See ReadLog::contains.
+  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
+    return bits ? bits.contains(handle) : handles.contains(handle);
+  }
+
+  /// Whether a state is logged and that object's: `identity` is what a reference says of it. This is where a hit happens: one
+  /// vector comparison in the log, one in the header.
+  [[gnu::always_inline]] bool is_hit(const StateHeader& state, std::uint64_t identity) const noexcept {
+    // Acquire: pairs with the release in `bring_to_life`. It was looked at when it was logged (reader.hpp, invariant 1), this only
+    // asks whether the hint is this object's. The first read has marked the state as visited; doing so again here would cost
+    // every hit a load and a branch.
+    return contains(handle_of(&state)) && state.key.load(std::memory_order_acquire) == (identity | cache_bits);
+  }
+};
+
+}  // namespace cow::detail

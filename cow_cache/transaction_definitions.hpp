@@ -1,0 +1,136 @@
+// What transactions do that takes more than a hit: first reads, writes, commits. Part of database.hpp.
+//
+// Thread safety: see transaction.hpp.
+//
+// Translation units that include this instantiate what they use; those that include objects.hpp leave it to the linker.
+#pragma once
+
+#include "version.hpp"
+
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+#include "detail/cache/shared_cache.hpp"
+#include "detail/commit/committer.hpp"
+#include "detail/commit/oid_pool.hpp"
+#include "detail/commit/transact_frame.hpp"
+#include "detail/commit/write_set.hpp"
+#include "detail/record/operations.hpp"
+#include "transact.hpp"
+#include "transaction.hpp"
+
+namespace cow {
+
+template <class Cache>
+template <class T>
+Ref<T> BasicTransaction<Cache>::create_here(T&& value) {
+  if (!active()) throw TransactionEndedError();
+  return reader().create(database_->oids_.next(), std::move(value), changes());
+}
+
+template <class Cache>
+void BasicTransaction<Cache>::commit_writes() {
+  // Not within `try`: to abort means to give states back, to the memory that they are from.
+  if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
+  detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
+  try {
+    if (outer != nullptr) [[unlikely]]
+      outer->require_apart(database_, this, changes());
+    detail::OidPool& oids = database_->oids_;
+    detail::CommitRequest request(changes(), reader().snapshot(), reads_to_validate(), oids.first_unsure());
+    if (!request.unsure_references().empty()) [[unlikely]]
+      oids.require_committed(request.unsure_references());
+    if constexpr (requires { database_->cache_.prepare(changes()); }) database_->cache_.prepare(changes());
+    Tid tid = database_->committer_.commit(request, database_->cache_);
+    oids.mark_committed(request.objects());
+    if (outer != nullptr) [[unlikely]]
+      outer->note_commit(database_, this, tid);
+  } catch (...) {
+    abort();
+    throw;
+  }
+}
+
+template <class Cache>
+void BasicTransaction<Cache>::settle() noexcept {
+  database_->cache_.settle(changes());
+}
+
+/// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
+/// to them. Baselines change shared states, which they must restore before they end.
+template <class Cache>
+void BasicTransaction<Cache>::abort_writes() noexcept {
+  if (changes().frozen()) {
+    std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
+    std::terminate();
+  }
+  if constexpr (requires { reader().end_and_discard(changes()); }) {
+    reader().end_and_discard(changes());
+  } else {
+    reader().discard(changes());
+    reader().end();
+  }
+}
+
+template <class Cache>
+detail::ReadSet BasicTransaction<Cache>::reads_to_validate() const noexcept {
+  if constexpr (kCanBeSerializable) {
+    if (isolation_ == Isolation::serializable) return {&reader().read_log(), reader().absent()};
+  }
+  return {};
+}
+
+template <class Cache>
+Oid BasicTransaction<Cache>::meets(void* transaction, detail::WriteSet& inner) {
+  auto& self = *static_cast<BasicTransaction*>(transaction);
+  if (!self.active()) return {};  // moved away
+  for (const detail::WriteSetEntry& entry : inner) {
+    if (self.changes().find(entry.oid) != nullptr) return entry.oid;
+  }
+  Oid met{};
+  if (detail::ReadSet reads = self.reads_to_validate(); reads.log != nullptr) {
+    reads.log->for_each([&](detail::StateHandle handle) {
+      Oid oid = detail::StateMemory::instance().state_of(handle)->oid();
+      if (oid && inner.find(oid) != nullptr) met = oid;
+    });
+    if (reads.absent != nullptr) {
+      reads.absent->for_each([&](Oid oid) {
+        if (inner.find(oid) != nullptr) met = oid;
+      });
+    }
+  }
+  return met;
+}
+
+namespace detail {
+
+/// Reader::read_first, called by way of the linker.
+template <class T>
+[[gnu::noinline]] StateHeader& DefinedAccess<T>::read_first(Transaction& transaction, const Ref<T>& reference) {
+  SharedCache::Reader& reader = transaction.reader();
+  static_assert(offsetof(SharedCache::Reader, log_) == 0);  // for LogFront
+  return *reader.read_first_here<SharedCache::Reader::OnMiss::load>(reference, type_operations<T>,
+                                                                    transaction.changes());
+}
+template <class T>
+T& DefinedAccess<T>::write(Transaction& transaction, const Ref<T>& reference) {
+  return transaction.reader().divert(reference, transaction.changes());
+}
+template <class T>
+Ref<T> DefinedAccess<T>::create(Transaction& transaction, T&& value) {
+  return transaction.create_here(std::move(value));
+}
+template <class T>
+void DefinedAccess<T>::erase(Transaction& transaction, const Ref<T>& reference) {
+  transaction.reader().erase(reference, transaction.changes());
+}
+
+template <class Cache>
+void TransactRunner<Cache>::run(BasicDatabase<Cache>& database, void* body, Body* call) {
+  database.transact([&](BasicTransaction<Cache>& transaction) { call(body, transaction); });
+}
+
+}  // namespace detail
+}  // namespace cow
