@@ -16,7 +16,7 @@
 
 #include "version.hpp"
 
-#include "detail/access.hpp"
+#include "detail/apart/access.hpp"
 #include "errors.hpp"
 #include "heap_sum.hpp"
 #include "isolation.hpp"

@@ -16,8 +16,8 @@
 #include <cstddef>
 #include <utility>
 
-#include "detail/access.hpp"
-#include "detail/held.hpp"
+#include "detail/apart/access.hpp"
+#include "detail/apart/held.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "ref.hpp"

@@ -37,7 +37,7 @@
 #include <utility>
 
 #include "build_scope.hpp"
-#include "cow_cache/detail/access.hpp"
+#include "cow_cache/detail/apart/access.hpp"
 #include "cow_cache/detail/commit/write_set.hpp"
 #include "cow_cache/detail/oid_set.hpp"
 #include "cow_cache/detail/pause.hpp"

@@ -256,7 +256,7 @@ class ReadLog {
     if (slot_->log_bytes != nullptr) slot_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
   }
 
-  LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/held.hpp)
+  LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/apart/held.hpp)
   TransactionSlot* slot_ = nullptr;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "cow_cache/detail/access.hpp"
+#include "cow_cache/detail/apart/access.hpp"
 #include "cow_cache/detail/state/key.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/visibility.hpp"
