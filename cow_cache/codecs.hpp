@@ -1,9 +1,5 @@
 // Defines codecs for translation units that include objects.hpp only: once per stored type, in any .cpp.
 //
-//   #include <cow_cache/codecs.hpp>
-//   #include "account.hpp"
-//   COW_CACHE_DEFINE_CODEC(Account);
-//
 // Thread safety: nothing here runs.
 #pragma once
 

@@ -1,17 +1,14 @@
 // The light door: what it takes to read and write objects whose codecs are defined elsewhere.
 //
-//   // account.hpp                                      // account.cpp
-//   #include <cow_cache/objects.hpp>                    #include <cow_cache/codecs.hpp>
-//   struct Account {                                    #include "account.hpp"
-//     std::string name;
-//     std::int64_t balance = 0;                         COW_CACHE_DEFINE_CODEC(Account);
-//     COW_CACHE_DEFINE_MAP(name, balance)
-//   };
-//   COW_CACHE_DECLARE_CODEC(Account);
+// Headers declare stored types, with COW_CACHE_DEFINE_MAP (members.hpp) and, outside, COW_CACHE_DECLARE_CODEC; one .cpp file has
+// COW_CACHE_DEFINE_CODEC for each (codecs.hpp); the others read and write in `transact(database, body)`, or in a transaction that
+// they are given. docs/guide/importing.md has an example. Databases are opened where cow_cache.hpp is included.
 //
-// It includes no msgpack-cxx, which is the larger part of what cow_cache.hpp costs to compile. The two doors mix in one
-// program, and a type may be used through both. Where no translation unit defines the codec of a type, the linker names the
-// type: undefined reference to `cow::detail::DefinedCodec<Account>::...'.
+// It includes no msgpack-cxx and no cache, which are what cow_cache.hpp costs to compile. The two doors mix in one program,
+// and a type may be used by way of both. Where no translation unit defines the codec of a type, the linker names the type:
+// undefined reference to `cow::detail::DefinedAccess<Account>::write(...)'.
+//
+// Thread safety: includes only.
 #pragma once
 
 #include "version.hpp"

@@ -47,6 +47,10 @@ struct Picture {
 
 //@ cow_cache/heap_bytes.hpp 1
 
+namespace members {
+//@ cow_cache/members.hpp 1
+}  // namespace members
+
 void heap_bytes_header() {
   cow::HeapSum sum;
   cow::HeapBytes<Picture>::add(Picture{1000, 1000, {}}, sum);
