@@ -29,10 +29,9 @@ struct TransactRunner {
 /// times, when it meets a ConflictError. Returns what the body returns, and throws what Database::transact throws.
 template <class Cache, class Body>
 auto transact(BasicDatabase<Cache>& database, Body&& body) {
-  using Transaction = BasicTransaction<Cache>;
-  using Result = std::decay_t<std::invoke_result_t<Body&, Transaction&>>;
+  using Result = std::decay_t<std::invoke_result_t<Body&, BasicTransaction<Cache>&>>;
   if constexpr (std::is_void_v<Result>) {
-    auto call = [](void* of, Transaction& transaction) {
+    auto call = [](void* of, BasicTransaction<Cache>& transaction) {
       (*static_cast<std::remove_reference_t<Body>*>(of))(transaction);
     };
     detail::TransactRunner<Cache>::run(database, const_cast<void*>(static_cast<const void*>(&body)), call);
@@ -42,7 +41,7 @@ auto transact(BasicDatabase<Cache>& database, Body&& body) {
       std::optional<Result> result;
     };
     Attempt attempt{body, std::nullopt};
-    auto call = [](void* of, Transaction& transaction) {
+    auto call = [](void* of, BasicTransaction<Cache>& transaction) {
       auto& at = *static_cast<Attempt*>(of);
       at.result.reset();
       at.result.emplace(at.body(transaction));

@@ -29,7 +29,7 @@ template <class Cache>
 class BasicDatabase;
 
 namespace detail {
-struct LoadFailure;
+class LoadFailure;
 struct LoadWaiter;
 struct ReadSet;
 class TransactFrame;
