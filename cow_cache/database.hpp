@@ -29,6 +29,7 @@
 #include "detail/commit/store_latch.hpp"
 #include "detail/commit/transact_frame.hpp"
 #include "detail/record/record.hpp"
+#include "detail/refused.hpp"
 #include "isolation.hpp"
 #include "options.hpp"
 #include "statistics.hpp"
@@ -57,6 +58,27 @@ template <class Cache>
 class BasicDatabase;
 
 namespace detail {
+
+/// What a coroutine returns.
+template <class Result>
+concept MustBeAwaited = requires(Result& result) {
+  result.await_ready();
+};
+
+/// Refused by the compiler, in words, unless it can be the body of a transaction: true then, so that nothing else is said.
+template <class Body, class Transaction>
+consteval bool require_body() {
+  static_assert(std::is_invocable_v<Body&, Transaction&>,
+                "cow: the body of `transact` takes its transaction by reference: [&](cow::Transaction& txn) { ... }");
+  if constexpr (std::is_invocable_v<Body&, Transaction&>) {
+    constexpr bool kIsCoroutine = MustBeAwaited<std::invoke_result_t<Body&, Transaction&>>;
+    static_assert(!kIsCoroutine,
+                  "cow: the body of `transact` is a coroutine, which would not be awaited before the commit: use "
+                  "`co_await cow::async_transact(...)`, or a function that is none");
+    return !kIsCoroutine;
+  }
+  return false;
+}
 
 /// For what tests and measures the parts of a cache.
 template <class Cache>
@@ -93,6 +115,15 @@ class BasicDatabase {
     /// changes.
     template <class Body>
     auto transact(Body&& body, const RetryPolicy& policy = {}) {
+      if constexpr (detail::require_body<Body, Transaction>()) return run(body, policy);
+    }
+
+   private:
+    friend class BasicDatabase;
+    explicit Session(BasicDatabase& database) : database_(&database), state_(database.cache_) {}
+
+    template <class Body>
+    auto run(Body& body, const RetryPolicy& policy) {
       for (int attempt = 1;; ++attempt) {
         detail::ThreadTransactFrame frame;
         try {
@@ -115,10 +146,6 @@ class BasicDatabase {
       }
     }
 
-   private:
-    friend class BasicDatabase;
-    explicit Session(BasicDatabase& database) : database_(&database), state_(database.cache_) {}
-
     BasicDatabase* database_;
     typename Cache::Session state_;
   };
@@ -136,6 +163,9 @@ class BasicDatabase {
     isolation_ = isolation;
   }
 
+  BasicDatabase COW_CACHE_REFUSED(
+      "cow: a store must outlive its database: give it a name, `cow::MemoryStore store; cow::Database db(store);`",
+      Store&&, const CacheOptions& = {}, Isolation = Isolation::snapshot);
   BasicDatabase(const BasicDatabase&) = delete;
   BasicDatabase& operator=(const BasicDatabase&) = delete;
 

@@ -172,6 +172,17 @@ class FiberTransactFrame : public TransactFrame {
   }
 };
 
+/// Refused by the compiler, in words, unless it can be the body of a transaction.
+template <class Body, class Transaction>
+consteval void require_fiber_body() {
+  static_assert(
+      std::is_invocable_v<Body&, Transaction&>,
+      "cow: the body of `fiber_transact` takes its transaction by reference: [&](cow::AsyncTransaction& txn) { ... }");
+  static_assert(!MakesTask<Body&, Transaction&>,
+                "cow: the body of `fiber_transact` is a coroutine, which would not be awaited before the commit: use "
+                "`co_await cow::async_transact(...)`, or a function that is none");
+}
+
 }  // namespace detail
 
 /// async_transact for fibers: returns what `body(AsyncTransaction&)` returns. `executor`: of a loop that another thread
@@ -179,6 +190,7 @@ class FiberTransactFrame : public TransactFrame {
 template <class Database, class Body>
 auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& executor, Body&& body,
                     const Cancellation& cancellation = Cancellation(), const RetryPolicy& retry = RetryPolicy()) {
+  detail::require_fiber_body<Body, BasicAsyncTransaction<Database>>();
   cancellation.throw_if_requested();
   auto permit = database.admission().try_acquire();
   if (!permit) permit = spawn(executor, database.admission().acquire(executor, cancellation), use_fiber);

@@ -16,6 +16,7 @@
 #include <compare>
 #include <utility>
 
+#include "detail/refused.hpp"
 #include "detail/state/state.hpp"
 #include "errors.hpp"
 #include "types.hpp"
@@ -42,6 +43,12 @@ class Ref {
     hint_.store(other.hint_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     return *this;
   }
+
+  template <class Other>
+  Ref COW_CACHE_REFUSED(
+      "cow: a Ref refers to objects of exactly its type, not to those of another or a derived one: change one of the "
+      "two types, or hold a Ref for each",
+      const Ref<Other>&);
 
   Oid oid() const noexcept { return detail::oid_in(identity_); }
   explicit operator bool() const noexcept { return identity_ != 0; }

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "detail/refused.hpp"
+#include "detail/stored_type.hpp"
 #include "errors.hpp"
 #include "members.hpp"
 #include "ref.hpp"
@@ -36,7 +38,7 @@ class RootView {
   explicit RootView(Transaction& transaction) : transaction_(transaction) {}
 
   /// Stores a new object under a name, replacing what the name meant.
-  template <class T>
+  template <class T, bool = detail::require_copyable<T>()>
   auto emplace(std::string_view name, T value) {
     auto reference = transaction_.create(std::move(value));
     set(name, reference);
@@ -57,6 +59,9 @@ class RootView {
     if (found == root.entries.end()) throw UnknownRootError(name);
     return Ref<T>(found->second.oid());
   }
+
+  Ref<RootDirectory::Anything> get
+      COW_CACHE_REFUSED("cow: say the type of the object: txn.root().get<Account>(\"alice\")", std::string_view);
 
   bool contains(std::string_view name) const {
     return transaction_.read(transaction_.root_reference()).entries.contains(name);

@@ -18,6 +18,8 @@
 
 #include "detail/apart/access.hpp"
 #include "detail/apart/held.hpp"
+#include "detail/refused.hpp"
+#include "detail/stored_type.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "ref.hpp"
@@ -62,6 +64,12 @@ class BasicTransaction {
     writes_ = std::move(other.writes_);
     return *this;
   }
+  BasicTransaction(const BasicTransaction&) = delete;
+  BasicTransaction& operator=(const BasicTransaction&) = delete;
+  BasicTransaction COW_CACHE_REFUSED(
+      "cow: a transaction is not copied: pass it by reference, as cow::Transaction&, or move it", BasicTransaction&);
+  COW_CACHE_REFUSED_ASSIGNMENT(
+      "cow: a transaction is not copied: pass it by reference, as cow::Transaction&, or move it", BasicTransaction&);
   ~BasicTransaction() { abort(); }
 
   /// The object's value at this snapshot, or this transaction's own version of it. The shared state itself: no copy.
@@ -115,7 +123,7 @@ class BasicTransaction {
 
   /// A new object. It exists for this transaction at once, for later ones after the commit. Throws TransactionEndedError,
   /// TransactionCommittingError, LimitError, SeparateMemoryError, and what the store throws when it has no oids to give.
-  template <class T>
+  template <class T, bool = detail::require_copyable<T>()>
   cow::Ref<T> create(T value) {
     if constexpr (detail::kHasDefinedAccess<Cache>) {
       return detail::DefinedAccess<T>::create(*this, std::move(value));

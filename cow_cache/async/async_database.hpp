@@ -20,6 +20,7 @@
 
 #include "cancellation.hpp"
 #include "cow_cache/database.hpp"
+#include "cow_cache/detail/refused.hpp"
 #include "detail/admission.hpp"
 #include "detail/session_pool.hpp"
 #include "worker_pool.hpp"
@@ -42,6 +43,10 @@ class BasicAsyncDatabase {
         admission_("database", options.most_in_flight, options.most_waiting),
         loads_("loads", {.threads = options.load_threads}),
         commits_("commits", {.threads = options.commit_threads}) {}
+  BasicAsyncDatabase COW_CACHE_REFUSED(
+      "cow: a database must outlive its AsyncDatabase: give it a name, `cow::Database db(store); cow::AsyncDatabase "
+      "async(db);`",
+      Database&&, const AsyncOptions& = {});
 
   Database& database() noexcept { return database_; }
   detail::SessionPool<Database>& sessions() noexcept { return sessions_; }

@@ -65,8 +65,15 @@ auto call_outside(BasicAsyncTransaction<Database>& txn, Call call, Snapshot snap
 /// must be destroyed needs a name (by_name.hpp).
 template <class Database, class Call>
 auto outside(BasicAsyncTransaction<Database>& txn, Call&& call, Snapshot snapshot = Snapshot::same) {
-  return detail::made_with<Call>(
-      detail::call_outside<Database, std::decay_t<Call>>(txn, std::forward<Call>(call), snapshot));
+  static_assert(MakesTask<std::decay_t<Call>&, const Cancellation&>,
+                "cow: a call `outside` of a transaction is a coroutine that takes the cancellation: "
+                "[](const cow::Cancellation& cancellation) -> cow::Task<T> { ... co_return result; }");
+  if constexpr (MakesTask<std::decay_t<Call>&, const Cancellation&>) {
+    return detail::made_with<Call>(
+        detail::call_outside<Database, std::decay_t<Call>>(txn, std::forward<Call>(call), snapshot));
+  } else {
+    return Task<>();
+  }
 }
 
 /// Sleeps inside a transaction: see sleep_for.

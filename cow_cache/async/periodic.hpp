@@ -42,8 +42,15 @@ Task<> call_periodically(AnyExecutor executor, Cancellation::Clock::duration per
 /// needs a name (by_name.hpp).
 template <class Body, class Rep, class Period>
 auto periodic(AnyExecutor executor, std::chrono::duration<Rep, Period> period, Cancellation cancellation, Body&& body) {
-  return detail::made_with<Body>(detail::call_periodically<std::decay_t<Body>>(
-      std::move(executor), detail::clock_duration(period), std::move(cancellation), std::forward<Body>(body)));
+  static_assert(
+      MakesTask<std::decay_t<Body>&>,
+      "cow: the body of `periodic` is a coroutine that takes nothing: []() -> cow::Task<> { ... co_return; }");
+  if constexpr (MakesTask<std::decay_t<Body>&>) {
+    return detail::made_with<Body>(detail::call_periodically<std::decay_t<Body>>(
+        std::move(executor), detail::clock_duration(period), std::move(cancellation), std::forward<Body>(body)));
+  } else {
+    return Task<>();
+  }
 }
 
 }  // namespace cow

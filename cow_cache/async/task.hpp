@@ -146,4 +146,10 @@ inline Task<void> detail::TaskPromise<void>::get_return_object() noexcept {
 template <class Function, class... Arguments>
 using TaskResult = decltype(std::declval<std::invoke_result_t<Function, Arguments...>>().await_resume());
 
+/// Whether Function, called with these arguments, is a coroutine.
+template <class Function, class... Arguments>
+concept MakesTask = requires {
+  typename TaskResult<Function, Arguments...>;
+};
+
 }  // namespace cow

@@ -17,6 +17,7 @@
 #include "cow_cache/detail/apart/access.hpp"
 #include "cow_cache/detail/state/key.hpp"
 #include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/detail/stored_type.hpp"
 #include "cow_cache/detail/visibility.hpp"
 #include "cow_cache/heap_sum.hpp"
 #include "cow_cache/type_name.hpp"
@@ -42,6 +43,10 @@ inline constexpr TypeOperations type_operations{
     .add_heap_bytes = [](const StateHeader& state,
                          HeapSum& sum) { DefinedCodec<T>::add_heap_bytes(value_of<T>(state), sum); },
 };
+
+/// A type that cannot be stored has been refused by now. It has no operations, which would not compile either.
+template <class T>
+requires(!require_stored_type<T>()) inline constexpr TypeOperations type_operations<T>{};
 
 /// The operations of a tombstone: a state without a value, for an object that was erased.
 COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations erased_operations{

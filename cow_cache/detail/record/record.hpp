@@ -29,6 +29,7 @@
 #include "cow_cache/codec.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/heap_bytes.hpp"
+#include "cow_cache/storable.hpp"
 #include "message_check.hpp"
 #include "operations.hpp"
 #include "round_trip.hpp"
@@ -179,19 +180,13 @@ inline constexpr auto record_prefix = [] {
   return prefix;
 }();
 
-/// Whether T is written as its members say, and not by a Codec of its own.
-template <class T>
-concept WritesMembers = requires {
-  requires std::is_same_v<typename Codec<T>::WritesMembersOf, T>;
-};
-
 /// Appends the value part of a record.
 template <class T>
 void encode_value(const T& value, std::string& out, Oid oid) {
   const std::size_t start = out.size();
   bool doubtful = true;
   if constexpr (WritesMembers<T>) {
-    (void)&check_storable<T>;  // by the compiler
+    check_storable<T>();  // by the compiler
     StringSink sink{out};
     try {
       msgpack::pack(sink, value);
@@ -313,11 +308,12 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
                                         : "what would be read back is something else");
 }
 
-// The codecs of the types whose operations are used (operations.hpp), or defined by COW_CACHE_DEFINE_CODEC.
+// The codecs of the types whose operations are used (operations.hpp), or defined by COW_CACHE_DEFINE_CODEC. Of a type that is not
+// storable, which is refused here, they are empty: they would not compile either, in other words.
 
 template <class T>
 void DefinedCodec<T>::encode(const T& value, Oid oid, std::string& out) {
-  encode_record(value, out, oid);
+  if constexpr (require_storable<T>()) encode_record(value, out, oid);
 }
 template <class T>
 void DefinedCodec<T>::prepare_decode() {
@@ -325,7 +321,11 @@ void DefinedCodec<T>::prepare_decode() {
 }
 template <class T>
 T DefinedCodec<T>::decode(std::string_view record, Oid oid, Tid tid) {
-  return decode_record<T>(record, oid, tid);
+  if constexpr (require_storable<T>()) {
+    return decode_record<T>(record, oid, tid);
+  } else {
+    std::terminate();
+  }
 }
 template <class T>
 void DefinedCodec<T>::add_heap_bytes(const T& value, HeapSum& sum) {

@@ -8,7 +8,9 @@
 //  - members that borrow their bytes: what was loaded would point into a record that is gone;
 //  - an optional (or a smart pointer) around something that can itself be nil, as a null Ref is: nil would mean both;
 //  - containers of elements above kMostElementBytes, for which one byte of a damaged record could ask for that much;
-//  - time points of units that msgpack-cxx cannot write exactly (time_points.hpp).
+//  - time points of units that msgpack-cxx cannot write exactly (time_points.hpp);
+//  - what msgpack-cxx has no adaptor for: structs without a macro, variants, enumerations that nobody has told it of;
+//  - elements that cannot be made before they are read, or not be copied.
 //
 // A type that writes `msgpack_pack` by hand, has an adaptor of its own, or specialises Codec answers for itself.
 #pragma once
@@ -36,6 +38,7 @@
 #include <utility>
 #include <vector>
 
+#include "adaptors.hpp"
 #include "cow_cache/ref.hpp"
 #include "time_points.hpp"
 
@@ -108,10 +111,6 @@ template <class... A> struct StandardShape<std::pair<A...>> : HasShape<Shape::pr
 template <class... A> struct StandardShape<std::tuple<A...>> : HasShape<Shape::product> {};
 // clang-format on
 
-struct Discarding {
-  void write(const char*, std::size_t) noexcept {}
-};
-
 /// msgpack-cxx's macros write this template; functions by hand are none, as a rule.
 template <class T>
 concept Described = requires(const T& value, msgpack::object* object, msgpack::zone& zone,
@@ -179,34 +178,68 @@ inline constexpr bool kIsOtherTime = false;
 template <class Clock, class Duration>
 inline constexpr bool kIsOtherTime<std::chrono::time_point<Clock, Duration>> = !StorableTime<Duration>;
 
-/// Instantiated, never called: the static_asserts are what it is for.
+/// Whether T can be copied with all that it holds. Containers say that they can, whatever their elements are.
 template <class T>
-void check_storable();
+consteval bool is_copied_in_full() {
+  if constexpr (std::is_array_v<T>) {
+    return is_copied_in_full<std::remove_extent_t<T>>();
+  } else if constexpr (!std::is_copy_constructible_v<T>) {
+    return false;
+  } else if constexpr (MapLike<T>) {
+    return is_copied_in_full<typename T::mapped_type>();
+  } else if constexpr ((shape_of<T>() == Shape::container || shape_of<T>() == Shape::holder) &&
+                       requires { typename T::value_type; }) {
+    return is_copied_in_full<typename T::value_type>();
+  } else {
+    return true;
+  }
+}
 
-/// Poses as a packer of msgpack-cxx, to be instantiated with the types of the members.
+/// The static_asserts are what it is for. They fail as soon as it is named, so before anything that needs what they ask for.
+template <class T>
+consteval void check_storable();
+
+/// Poses as a packer of msgpack-cxx, to be instantiated with the types of the members. `kCopiesThem`: of a type whose copies
+/// the compiler makes, by copying its members.
+template <bool kCopiesThem>
 class MemberCheck : public msgpack::packer<Discarding> {
  public:
   using packer::packer;
   template <class T>
-  MemberCheck& pack(const T&) {
+  auto pack(const T&) -> decltype(auto) {  // deduced: so it is instantiated as soon as it is called
     check_storable<T>();
-    return *this;
+    static_assert(
+        !kCopiesThem || is_copied_in_full<T>(),
+        "cow: a container in a stored type has elements that cannot be copied. It must be copyable: a transaction "
+        "clones it on first write. Hold the values themselves, or a cow::Ref to each.");
+    return static_cast<MemberCheck&>(*this);
   }
   MemberCheck& pack_array(std::uint32_t) { return *this; }
   MemberCheck& pack_map(std::uint32_t) { return *this; }
 };
 
+/// What has an element is read into one that was made before.
 template <class T>
-void check_element() {
+consteval void check_is_made() {
+  static_assert(std::is_default_constructible_v<T> || msgpack::has_as<T>::value,
+                "cow: a container (or an optional, or a smart pointer) in a stored type has elements without a default "
+                "constructor: an element is made before it is read. Add `T() = default;` to their type, or specialise "
+                "msgpack::adaptor::as for it.");
+}
+
+template <class T>
+consteval void check_element() {
   check_storable<T>();
-  static_assert(kMayBeElement<T>,
-                "cow: a container in a stored type has elements of more than kMostElementBytes, so that one byte of a "
-                "damaged record could ask for as much memory. Hold them in a std::unique_ptr or a vector, or say that "
-                "it is wanted: template <> inline constexpr bool cow::kMayBeElement<T> = true;");
+  check_is_made<T>();
+  static_assert(
+      kMayBeElement<T>,
+      "cow: a container in a stored type has elements of more than kMostElementBytes, so that one byte of a "
+      "damaged record could ask for as much memory. Make them objects of their own and hold a cow::Ref to each, or "
+      "say that it is wanted: template <> inline constexpr bool cow::kMayBeElement<T> = true;");
 }
 
 template <class... T>
-void check_all() {
+consteval void check_all() {
   (check_storable<std::remove_const_t<T>>(), ...);
 }
 
@@ -214,19 +247,20 @@ template <class T>
 struct ProductCheck;
 template <class... T>
 struct ProductCheck<std::tuple<T...>> {
-  static void check() { check_all<T...>(); }
+  static consteval void check() { check_all<T...>(); }
 };
 template <class A, class B>
 struct ProductCheck<std::pair<A, B>> {
-  static void check() { check_all<A, B>(); }
+  static consteval void check() { check_all<A, B>(); }
 };
 
 template <class T>
-void check_storable() {
-  static_assert(!kBorrows<T>,
-                "cow: a member of a stored type borrows its bytes (a string_view, span, raw_ref, msgpack::object, "
-                "pointer ...). After loading it would point into a record that is gone. Use a type that owns them, as "
-                "std::string, std::vector, or a Ref for another object.");
+consteval void check_storable() {
+  static_assert(
+      !kBorrows<T>,
+      "cow: a member of a stored type borrows its bytes (a raw pointer, string_view, span, msgpack::object ...). "
+      "After loading it would point into a record that is gone. Use a type that owns them, as std::string or "
+      "std::vector, or a cow::Ref for another object.");
   static_assert(!kIsOtherTime<T>,
                 "cow: a time point in a stored type has a unit in which it could not be written exactly. Use whole "
                 "seconds, milli-, micro- or nanoseconds, of a signed integer.");
@@ -244,13 +278,17 @@ void check_storable() {
                   "cow: an optional (or a smart pointer) in a stored type holds what may itself be nil (a Ref, another "
                   "optional ...). Nil would mean both, so it would come back empty. A Ref can be null by itself.");
     check_storable<Held>();
+    check_is_made<Held>();
   } else if constexpr (shape == Shape::product) {
     ProductCheck<T>::check();
   } else if constexpr (std::is_array_v<T>) {
     check_storable<std::remove_cv_t<std::remove_extent_t<T>>>();
   } else if constexpr (shape == Shape::described) {
     // Naming the function instantiates it with the check in the place of the packer.
-    (void)static_cast<void (T::*)(MemberCheck&) const>(&T::template msgpack_pack<MemberCheck>);
+    using Check = MemberCheck<std::is_aggregate_v<T> && std::is_copy_constructible_v<T>>;
+    (void)static_cast<void (T::*)(Check&) const>(&T::template msgpack_pack<Check>);
+  } else if constexpr ((std::is_arithmetic_v<T> || std::is_enum_v<T> || shape == Shape::foreign) && !kBorrows<T>) {
+    require_adaptor<T>();
   }
 }
 
