@@ -3,8 +3,9 @@
 // Thread safety: nothing here runs.
 //
 // msgpack-cxx writes what has no adaptor by its member `msgpack_pack`, reads it by `msgpack_unpack`, and does not say which way
-// it takes. So what has neither gets an adaptor here, where msgpack-cxx would fail deep in its headers: it says what to
-// write. Any other adaptor is more specialised than these, which can so be told from it.
+// it takes. A type that has none of these fails deep in its headers, and that as soon as a macro names a member of the type,
+// before anybody can ask. So the adaptors here are for such types: they fail too, and say what to write. Any other adaptor is
+// more specialised, and is chosen before them; so they tell who has none.
 #pragma once
 
 #include <cstddef>
@@ -67,8 +68,12 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
     using cow_no_adaptor = T;
 
     template <class Stream>
-    packer<Stream>& operator()(packer<Stream>& out, const T&) const {
-      cow::detail::refuse_without_adaptor<T>();
+    packer<Stream>& operator()(packer<Stream>& out, const T& value) const {
+      if constexpr (requires { value.msgpack_pack(out); }) {  // by hand, for other streams than ours
+        value.msgpack_pack(out);
+      } else {
+        cow::detail::refuse_without_adaptor<T>();
+      }
       return out;
     }
   };
@@ -99,14 +104,20 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
 
 namespace cow::detail {
 
-/// Whether a value of the type can be packed, and can be read.
 template <class T>
-inline constexpr bool kHasAdaptor = !requires {
+concept HasNoPack = requires {
   typename msgpack::adaptor::pack<T>::cow_no_adaptor;
-}
-&&(msgpack::has_as<T>::value || !requires { typename msgpack::adaptor::convert<T>::cow_no_adaptor; });
+};
+template <class T>
+concept HasNoConvert = requires {
+  typename msgpack::adaptor::convert<T>::cow_no_adaptor;
+};
 
-/// The same as a question, where the answer is no.
+/// Whether a value of the type can be written, and can be read.
+template <class T>
+inline constexpr bool kHasAdaptor = !HasNoPack<T> && (msgpack::has_as<T>::value || !HasNoConvert<T>);
+
+/// Refused by the compiler, in words, unless it can.
 template <class T>
 consteval void require_adaptor() {
   if constexpr (!kHasAdaptor<T>) refuse_without_adaptor<T>();

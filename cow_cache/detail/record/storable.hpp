@@ -206,13 +206,13 @@ class MemberCheck : public msgpack::packer<Discarding> {
  public:
   using packer::packer;
   template <class T>
-  auto pack(const T&) -> decltype(auto) {  // deduced: so it is instantiated as soon as it is called
+  auto& pack(const T&) {  // deduced: so it is compiled as soon as it is named
     check_storable<T>();
     static_assert(
         !kCopiesThem || is_copied_in_full<T>(),
         "cow: a container in a stored type has elements that cannot be copied. It must be copyable: a transaction "
         "clones it on first write. Hold the values themselves, or a cow::Ref to each.");
-    return static_cast<MemberCheck&>(*this);
+    return *this;
   }
   MemberCheck& pack_array(std::uint32_t) { return *this; }
   MemberCheck& pack_map(std::uint32_t) { return *this; }
