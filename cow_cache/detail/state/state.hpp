@@ -22,6 +22,7 @@
 #include <string_view>
 
 #include "cow_cache/detail/spelled_name.hpp"
+#include "cow_cache/detail/stored_type.hpp"
 #include "cow_cache/detail/visibility.hpp"
 #include "cow_cache/types.hpp"
 #include "key_bits.hpp"
@@ -95,6 +96,10 @@ inline constexpr std::size_t kMostValueBytes = (std::size_t{1} << 20) - sizeof(S
 /// A state of a known type.
 template <class T>
 struct State : StateHeader {
+  static_assert(
+      DefinedInFull<T>,
+      "cow: a stored type is only declared here, or is no type of objects: include the file that defines it before "
+      "its objects are used.");
   static_assert(alignof(T) <= alignof(StateHeader), "values aligned to more than 16 bytes are not supported");
   static_assert(sizeof(T) <= kMostValueBytes, "larger values belong on the heap: in a vector or a string member");
   alignas(StateHeader) T value;  // not in the padding of the header, where a small T could go
