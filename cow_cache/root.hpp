@@ -12,10 +12,10 @@
 #include <utility>
 
 #include "detail/refused.hpp"
-#include "detail/stored_type.hpp"
 #include "errors.hpp"
 #include "members.hpp"
 #include "ref.hpp"
+#include "stored_type.hpp"
 #include "types.hpp"
 
 namespace cow {

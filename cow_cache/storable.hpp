@@ -20,7 +20,7 @@
 #include "codec.hpp"
 #include "detail/record/adaptors.hpp"
 #include "detail/record/storable.hpp"
-#include "detail/stored_type.hpp"
+#include "stored_type.hpp"
 
 namespace cow {
 

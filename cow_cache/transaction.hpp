@@ -19,11 +19,11 @@
 #include "detail/apart/access.hpp"
 #include "detail/apart/held.hpp"
 #include "detail/refused.hpp"
-#include "detail/stored_type.hpp"
 #include "errors.hpp"
 #include "isolation.hpp"
 #include "ref.hpp"
 #include "root.hpp"
+#include "stored_type.hpp"
 
 namespace cow {
 

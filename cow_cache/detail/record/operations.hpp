@@ -17,9 +17,9 @@
 #include "cow_cache/detail/apart/access.hpp"
 #include "cow_cache/detail/state/key.hpp"
 #include "cow_cache/detail/state/state.hpp"
-#include "cow_cache/detail/stored_type.hpp"
 #include "cow_cache/detail/visibility.hpp"
 #include "cow_cache/heap_sum.hpp"
+#include "cow_cache/stored_type.hpp"
 #include "cow_cache/type_name.hpp"
 #include "cow_cache/types.hpp"
 

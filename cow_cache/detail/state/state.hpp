@@ -22,8 +22,8 @@
 #include <string_view>
 
 #include "cow_cache/detail/spelled_name.hpp"
-#include "cow_cache/detail/stored_type.hpp"
 #include "cow_cache/detail/visibility.hpp"
+#include "cow_cache/stored_type.hpp"
 #include "cow_cache/types.hpp"
 #include "key_bits.hpp"
 

@@ -3,6 +3,8 @@
 // Thread safety: nothing here runs.
 #pragma once
 
+#include "version.hpp"
+
 #include <type_traits>
 
 namespace cow {
