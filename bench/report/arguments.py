@@ -51,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
                       help="go on with the run in DIR that was ended: with its size, seed and experiments, keeping its rows")
     made.add_argument("--force", action="store_true", help="measure with --full although the machine is busy")
     made.add_argument("--publish", action="store_true",
-                      help="also put findings, claims and figures into papers/; of a whole --full run only")
+                      help="also put findings, claims and figures into papers/ (the figures are not kept in git); of a whole --full "
+                           "run only")
     made.add_argument("--out", type=path, metavar="DIR", help="where to write (default: results/<UTC time>); must not exist")
     made.add_argument("--seed", type=whole_number(0, MOST_SEED),
                       help="for the order of runs and the workloads (default: drawn, and recorded)")

@@ -51,8 +51,8 @@ def write(out: Path, run: dict, chosen: list[Experiment], rows: list[dict],
 
 
 def into_papers(out: Path, papers: Path) -> None:
-    """The text and the figures of this run in place of those of an earlier one, and the map to them. Everything is copied before
-    anything is replaced, so that a full disk leaves the earlier results whole. Throws OSError."""
+    """The text and the figures of this run in place of those of an earlier one, and the map to them. Git keeps the text alone.
+    Everything is copied before anything is replaced, so that a full disk leaves the earlier results whole. Throws OSError."""
     chosen = {papers / name: out / name for name in ("claims.md", "findings.md")}
     chosen |= {papers / "figures" / one.name: one for kind in ("pdf", "svg") for one in sorted((out / "figures").glob(f"*.{kind}"))}
     (papers / "figures").mkdir(parents=True, exist_ok=True)
