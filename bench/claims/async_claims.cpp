@@ -1,4 +1,4 @@
-// What logical threads cost: async-hit, coroutines-memory, littles-law, pool-of-8, sleepers-10k-limbo.
+// What logical threads cost: async-hit, coroutines-memory, littles-law, sleepers-10k-limbo.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -233,31 +233,12 @@ double transactions_per_second(Crowd& crowd, double seconds) {
   return static_cast<double>(crowd.done() - before) / (seconds_now() - start);
 }
 
-Measured measure_littles_law() {
-  constexpr int kThreads = 2;
-  Items all;
-  double service = 0;
-  {
-    Crowd one(all, 1, 1, 0ms);
-    service = 1 / transactions_per_second(one, 0.5);
-  }
-  double wait = std::chrono::duration<double>(kWait).count();
-  Crowd crowd(all, kCrowd, kThreads, kWait);
-  double measured = transactions_per_second(crowd, 3), law = kCrowd / (wait + service);
-  return {measured / law,
-          fmt::format(
-              "{:.0f} transactions/s of {} reads and a wait of {:.0f} ms, on {} loops; {} / ({:.0f} ms + {:.1f} us) "
-              "= {:.0f}",
-              measured, kReads, wait * 1e3, kThreads, kCrowd, wait * 1e3, service * 1e6, law)};
-}
-
-Measured measure_pool_of_8() {
-  constexpr int kThreads = 8;
-  Items all;
+/// The same requests with a thread for each that is under way, to compare: no more than threads / wait.
+double requests_per_second_of_pool(Items& all, unsigned threads) {
   std::atomic<std::uint64_t> done{0};
   std::atomic<bool> stopped{false};
-  std::optional<WorkerPool> pool(std::in_place, "requests", PoolLimits{.threads = kThreads});
-  // Every request that ends sends the next one: as many wait as in the crowd of coroutines.
+  std::optional<WorkerPool> pool(std::in_place, "requests", PoolLimits{.threads = threads});
+  // Every request that ends sends the next one.
   auto request = [&](auto& again, unsigned seed) -> void {
     std::minstd_rand dice(seed + 1);
     Transaction txn = all.database.begin();
@@ -267,7 +248,7 @@ Measured measure_pool_of_8() {
     ++done;
     if (!stopped) pool->post([&again, seed] { again(again, seed + kCrowd); });
   };
-  for (unsigned i = 0; i < 2 * kThreads; ++i) pool->post([&request, i] { request(request, i); });
+  for (unsigned i = 0; i < 2 * threads; ++i) pool->post([&request, i] { request(request, i); });
   std::this_thread::sleep_for(500ms);
   std::uint64_t before = done;
   double start = seconds_now();
@@ -275,9 +256,27 @@ Measured measure_pool_of_8() {
   double measured = static_cast<double>(done - before) / (seconds_now() - start);
   stopped = true;
   pool.reset();
+  return measured;
+}
+
+Measured measure_littles_law() {
+  constexpr int kThreads = 2;
+  constexpr unsigned kPool = 8;
+  Items all;
+  double service = 0;
+  {
+    Crowd one(all, 1, 1, 0ms);
+    service = 1 / transactions_per_second(one, 0.5);
+  }
   double wait = std::chrono::duration<double>(kWait).count();
-  return {measured, fmt::format("a pool of {} threads, each asleep {:.0f} ms a request: {} / wait = {:.0f}", kThreads,
-                                wait * 1e3, kThreads, kThreads / wait)};
+  double of_pool = requests_per_second_of_pool(all, kPool);
+  Crowd crowd(all, kCrowd, kThreads, kWait);
+  double measured = transactions_per_second(crowd, 3), law = kCrowd / (wait + service);
+  return {measured / law,
+          fmt::format(
+              "{:.0f} transactions/s of {} reads and a wait of {:.0f} ms, on {} loops; {} / ({:.0f} ms + {:.1f} us) "
+              "= {:.0f}; a pool of {} threads: {:.1f}/s",
+              measured, kReads, wait * 1e3, kThreads, kCrowd, wait * 1e3, service * 1e6, law, kPool, of_pool)};
 }
 
 Measured measure_sleepers_limbo() {
@@ -331,8 +330,6 @@ std::vector<Claim> async_claims() {
        at_most, 64, "MiB", measure_coroutines_memory},
       {"littles-law", "throughput of 10,000 coroutines that wait 100 ms in each transaction, against Little's law",
        at_least, 0.9, "x", measure_littles_law},
-      {"pool-of-8", "the same with a pool of 8 threads, to compare: requests/s, at most 8 / wait", at_most, 80, "/s",
-       measure_pool_of_8},
       {"sleepers-10k-limbo", "limbo beyond what 10,000 sleeping coroutines hold, writes at full speed", at_most, 4,
        "MiB", measure_sleepers_limbo},
   };

@@ -53,7 +53,6 @@ CLAIMS = {
     "async-hit": ("E7", ""),
     "coroutines-memory": ("E7", ""),
     "littles-law": ("E7", "Little's law: 1x is the limit"),
-    "pool-of-8": ("E7", "Little's law: 8 threads / wait is the limit"),
     "sleepers-10k-limbo": ("E6", "epochs: without bound"),
     "publisher": ("E7", ""),
 }
