@@ -150,7 +150,7 @@ class Bank {
 /// A bank as it must be after so many writes of each client.
 class Model {
  public:
-  explicit Model(const Bank& bank) : bank_(bank), accounts_(bank.accounts), done_(bank.clients, 0) {
+  explicit Model(const Bank& bank) : accounts_(bank.accounts), done_(bank.clients, 0) {
     for (std::uint32_t i = 0; i < bank.accounts; ++i) accounts_[i].number = i;
     for (std::uint32_t client = 0; client < bank.clients; ++client) writes_.emplace_back(bank, client);
   }
@@ -183,7 +183,6 @@ class Model {
   }
 
  private:
-  const Bank& bank_;
   std::vector<Account> accounts_;
   std::vector<Bank::Writes> writes_;
   std::vector<std::uint64_t> done_;

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <mutex>
+#include <system_error>
 
 #include "cow_cache/errors.hpp"
 #include "rocksdb_status.hpp"
@@ -62,14 +62,14 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory) {
   // Under the list's mutex from open to add: the child of a fork in between would keep a descriptor that no list has.
   const std::lock_guard guard(list.mutex);
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throw StoreError(store_message(directory, "open the directory", std::strerror(errno)));
+  if (fd < 0) throw StoreError(store_message(directory, "open the directory", std::generic_category().message(errno)));
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
     ::close(fd);
     if (error == EWOULDBLOCK) {
       throw StoreLockedError(store_message(directory, "open", "already open, in this process or another"));
     }
-    throw StoreError(store_message(directory, "lock the directory", std::strerror(error)));
+    throw StoreError(store_message(directory, "lock the directory", std::generic_category().message(error)));
   }
   fd_ = fd;
   list.add(*this);

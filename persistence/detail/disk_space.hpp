@@ -11,9 +11,9 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "cow_cache/errors.hpp"
 #include "rocksdb_status.hpp"
@@ -28,7 +28,7 @@ inline void require_disk_space(const std::filesystem::path& path, const char* op
   if (reserve == 0) return;
   struct statvfs disk = {};
   if (::statvfs(path.c_str(), &disk) != 0) {
-    throw StoreError(store_message(path, operation, std::string("statvfs: ") + std::strerror(errno)));
+    throw StoreError(store_message(path, operation, std::string("statvfs: ") + std::generic_category().message(errno)));
   }
   const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
   const std::uint64_t needed = 2 * std::uint64_t{bytes};

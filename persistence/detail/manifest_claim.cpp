@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "cow_cache/errors.hpp"
@@ -25,7 +25,7 @@ namespace {
 constexpr std::string_view kPrefix = "MANIFEST-";
 
 [[noreturn]] void throw_system(const std::filesystem::path& directory, const std::string& file) {
-  throw StoreError(store_message(directory, "read " + file, std::strerror(errno)));
+  throw StoreError(store_message(directory, "read " + file, std::generic_category().message(errno)));
 }
 
 std::string manifest_name(std::uint64_t number) {

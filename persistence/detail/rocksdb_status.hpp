@@ -10,10 +10,10 @@
 #include <rocksdb/status.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "cow_cache/errors.hpp"
 
@@ -30,7 +30,7 @@ inline std::string store_message(const std::filesystem::path& path, std::string_
 inline bool is_no_room(const rocksdb::Status& status) {
   // RocksDB knows the error number of a full file system only, and passes the system's words on.
   return status.IsNoSpace() ||
-         (status.IsIOError() && status.ToString().find(std::strerror(EDQUOT)) != std::string::npos);
+         (status.IsIOError() && status.ToString().find(std::generic_category().message(EDQUOT)) != std::string::npos);
 }
 
 /// Throws the exception for `status`. REQUIRES: not ok.

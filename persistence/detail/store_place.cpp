@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -23,7 +22,8 @@ void sync_directory(const fs::path& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const int failure = fd >= 0 && ::fsync(fd) == 0 ? 0 : errno;
   if (fd >= 0) ::close(fd);
-  if (failure != 0) throw StoreError(store_message(directory, "sync the directory", std::strerror(failure)));
+  if (failure != 0)
+    throw StoreError(store_message(directory, "sync the directory", std::generic_category().message(failure)));
 }
 
 bool is_number(std::string_view text) {
@@ -143,7 +143,7 @@ CreationGuard::~CreationGuard() {
       return !is_file_of_new_database(name) || std::ranges::binary_search(before_, name);
     });
     // CURRENT goes first: without it the rest is no database.
-    std::ranges::stable_partition(names, [](const std::string& name) { return name == "CURRENT"; });
+    std::stable_partition(names.begin(), names.end(), [](const std::string& name) { return name == "CURRENT"; });
     for (const std::string& name : names) ::unlink((directory_ / name).c_str());
   } catch (const std::exception&) {
     // What is left is what a crash would leave.

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string>
+#include <system_error>
 
 #include "cow_cache/errors.hpp"
 #include "encoding.hpp"
@@ -21,7 +21,7 @@ constexpr std::size_t kNotes = 2;  // the block of what is not synced
 
 [[noreturn]] void throw_system(const std::filesystem::path& directory, const char* operation) {
   const int error = errno;
-  const std::string message = store_message(directory, operation, std::strerror(error));
+  const std::string message = store_message(directory, operation, std::generic_category().message(error));
   if (error == ENOSPC || error == EDQUOT) throw StoreFullError(message);
   throw StoreError(message);
 }

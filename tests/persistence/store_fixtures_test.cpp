@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
@@ -42,6 +43,14 @@ class StoreFixture : public ::testing::TestWithParam<std::string> {
     const fs::path fixture = fs::path(kStoreFixtures) / GetParam();
     fs::copy(fixture, directory(), fs::copy_options::recursive);
     manifest_ = Manifest::read(fixture.string() + ".txt");
+  }
+
+  void SetUp() override {
+    // g++ has written them, and what has no cow_type_name is called as the compiler spells it.
+    constexpr std::string_view kSpelledByGcc = "std::vector<std::__cxx11::basic_string<char> >";
+    if (GetParam().find("/types") != std::string::npos && type_name<std::vector<std::string>>() != kSpelledByGcc) {
+      GTEST_SKIP() << "this compiler spells the names of its types otherwise than g++";
+    }
   }
 
   fs::path directory() const { return scratch_.store(); }
@@ -86,7 +95,7 @@ class StoreFixture : public ::testing::TestWithParam<std::string> {
       }
       const std::string type = entry.text.substr(0, entry.text.find(": "));
       const std::string value = fixtures::with_type(
-          type, [&]<class T>() { return type + ": " + fixtures::text_of(txn.read(Ref<T>(key.first))); });
+          type, [&, &key = key]<class T>() { return type + ": " + fixtures::text_of(txn.read(Ref<T>(key.first))); });
       EXPECT_EQ(value, entry.text) << key.first;
     }
     return objects;

@@ -232,7 +232,7 @@ class ModelRun : private ModelOperations {
     for (std::size_t i = 0; i < how % 16 && !neighbours_.empty(); ++i) {
       auto& [any, number] = neighbours_[(what + i) % neighbours_.size()];
       std::visit(
-          [&](auto& typed) {
+          [&, number = number](auto& typed) {
             require(txn.read(typed).number == number, [] { return "a neighbour's object is wrong"; });
           },
           any);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cow_cache/detail/sanitizers.hpp"
 #include "cow_cache/store.hpp"
 #include "persistence/rocksdb_store.hpp"
 
@@ -25,11 +26,7 @@ inline constexpr const char* kStoreFixtures = COW_CACHE_STORE_FIXTURES;
 
 /// How often a test repeats itself: `times`, or a quarter of it under a sanitizer, where opening a database takes long.
 constexpr int repetitions(int times) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return times / 4;
-#else
-  return times;
-#endif
+  return detail::kThreadSanitizer || detail::kAddressSanitizer ? times / 4 : times;
 }
 
 /// A fresh directory, removed with all its content at the end. Its child `store` does not exist yet.

@@ -75,7 +75,7 @@ struct Codec<ThrowsAnything> {
     auto how = object.as<std::string>();
     if (how == "int") throw 42;
     if (how == "length") throw std::length_error("too long");
-    if (how == "new") delete[] new int[-static_cast<std::ptrdiff_t>(object.via.str.size)];
+    if (how == "new") throw std::bad_array_new_length();  // as `new` does when it is asked for a negative number
     if (how == "memory") throw std::bad_alloc();
     return {how};
   }

@@ -201,7 +201,7 @@ TEST(RecordLimits, ACodecThatDoesNotWriteOneValueIsRefused) {
     const int commits = store.commits;
     Ref<ByCodec> reference;
     try {
-      db.transact([&](Transaction& txn) {
+      db.transact([&, &bytes = bytes](Transaction& txn) {
         txn.write(bystander).children.emplace_back();
         reference = txn.create(ByCodec{bytes});
       });

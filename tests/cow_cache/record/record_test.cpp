@@ -318,7 +318,7 @@ TEST(DamagedStore, ADamagedObjectIsAnErrorAndTheRestStaysUsable) {
   const Tid written = db.last_tid();
   const std::string original = record_of(Before{"victim", 1});
   store.victim = bad.oid();
-  for_each_damage(original, [&](const std::string& damaged, const std::string& damage) {
+  for_each_damage(original, [&, bad = bad, good = good](const std::string& damaged, const std::string& damage) {
     store.bytes = damaged;
     db.evict_all();
     Transaction txn = db.begin();

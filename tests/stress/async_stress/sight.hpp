@@ -26,7 +26,7 @@ class Sight {
     world_->check(account.intact(), "a broken value was read");
     require_snapshot(txn);
     auto [expected, is_new] = expected_.try_emplace(index, account.amount);
-    world_->check(account.amount == expected->second, [&] {
+    world_->check(account.amount == expected->second, [&, &expected = expected] {
       return "account " + std::to_string(index) + " was " + expected->second.text() + ", and is " +
              account.amount.text() + " in one transaction";
     });
