@@ -14,7 +14,8 @@
 namespace cow {
 
 /// The name of T in records. A type gives its own with `static constexpr std::string_view cow_type_name`; do so before
-/// storing anything that outlives the program: the default follows the C++ name, so renaming the type loses its records.
+/// storing anything that outlives the program: the default follows the C++ name, so renaming the type loses its records, and
+/// g++ and clang++ spell instances of templates in two ways.
 template <class T>
 constexpr std::string_view type_name() {
   if constexpr (requires {

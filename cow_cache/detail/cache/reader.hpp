@@ -77,7 +77,6 @@ class SharedCache::Reader {
 
   bool active() const noexcept { return slot_ != nullptr; }
   Tid snapshot() const noexcept { return Tid{snapshot_}; }
-  std::size_t states_logged() const noexcept { return log_.size(); }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
   /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
