@@ -51,6 +51,16 @@ namespace members {
 //@ cow_cache/members.hpp 1
 }  // namespace members
 
+namespace storable {
+//@ cow_cache/storable.hpp 1
+}  // namespace storable
+
+struct Thing {
+  Thing() = default;
+  Thing(const Thing&) = delete;
+  //@ cow_cache/detail/refused.hpp 1
+};
+
 void heap_bytes_header() {
   cow::HeapSum sum;
   cow::HeapBytes<Picture>::add(Picture{1000, 1000, {}}, sum);
