@@ -60,16 +60,16 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
 template <class Database, class Body>
 auto async_transact(BasicAsyncDatabase<Database>& database, AnyExecutor executor, Body&& body,
                     Cancellation cancellation = Cancellation(), RetryPolicy retry = RetryPolicy()) {
-  using Transaction = BasicAsyncTransaction<Database>;
-  static_assert(std::is_invocable_v<std::decay_t<Body>&, Transaction&>,
+  using Given = BasicAsyncTransaction<Database>&;
+  static_assert(std::is_invocable_v<std::decay_t<Body>&, Given>,
                 "cow: the body of `async_transact` takes its transaction by reference: "
                 "[](cow::AsyncTransaction& txn) -> cow::Task<> { ... co_return; }");
-  if constexpr (MakesTask<std::decay_t<Body>&, Transaction&>) {
+  if constexpr (MakesTask<std::decay_t<Body>&, Given>) {
     return detail::made_with<Body>(detail::transact_on_loop<Database, std::decay_t<Body>>(
         database, std::move(executor), std::forward<Body>(body), std::move(cancellation), retry));
   } else {
     static_assert(
-        !std::is_invocable_v<std::decay_t<Body>&, Transaction&>,
+        !std::is_invocable_v<std::decay_t<Body>&, Given>,
         "cow: the body of `async_transact` is no coroutine: give it the result cow::Task<>, or cow::Task<T>, and a "
         "co_return or co_await: [](cow::AsyncTransaction& txn) -> cow::Task<> { ... co_return; }");
     return Task<>();
