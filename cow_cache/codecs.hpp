@@ -27,6 +27,6 @@ struct DefinedParts {
 };
 
 /// Each translation unit that includes this header has them.
-[[gnu::used]] inline constexpr DefinedParts defined_parts{};
+[[gnu::used]] inline constexpr DefinedParts kDefinedParts{};
 
 }  // namespace cow::detail

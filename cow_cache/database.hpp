@@ -163,6 +163,7 @@ class BasicDatabase {
     isolation_ = isolation;
   }
 
+  // NOLINTNEXTLINE(google-explicit-constructor): it converts nothing
   BasicDatabase COW_CACHE_REFUSED(
       "cow: a store must outlive its database: give it a name, `cow::MemoryStore store; cow::Database db(store);`",
       Store&&, const CacheOptions& = {}, Isolation = Isolation::snapshot);

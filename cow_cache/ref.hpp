@@ -45,6 +45,7 @@ class Ref {
   }
 
   template <class Other>
+  // NOLINTNEXTLINE(google-explicit-constructor): it converts nothing
   Ref COW_CACHE_REFUSED(
       "cow: a Ref refers to objects of exactly its type, not to those of another or a derived one: change one of the "
       "two types, or hold a Ref for each",

@@ -68,6 +68,7 @@ class BasicTransaction {
   BasicTransaction& operator=(const BasicTransaction&) = delete;
   BasicTransaction COW_CACHE_REFUSED(
       "cow: a transaction is not copied: pass it by reference, as cow::Transaction&, or move it", BasicTransaction&);
+  // NOLINTNEXTLINE(misc-unconventional-assign-operator): it assigns nothing
   COW_CACHE_REFUSED_ASSIGNMENT(
       "cow: a transaction is not copied: pass it by reference, as cow::Transaction&, or move it", BasicTransaction&);
   ~BasicTransaction() { abort(); }

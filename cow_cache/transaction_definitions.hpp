@@ -27,7 +27,7 @@ template <class Cache>
 template <class T>
 Ref<T> BasicTransaction<Cache>::create_here(T&& value) {
   if (!active()) throw TransactionEndedError();
-  return reader().create(database_->oids_.next(), std::move(value), changes());
+  return reader().create(database_->oids_.next(), std::forward<T>(value), changes());
 }
 
 template <class Cache>

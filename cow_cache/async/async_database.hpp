@@ -43,6 +43,7 @@ class BasicAsyncDatabase {
         admission_("database", options.most_in_flight, options.most_waiting),
         loads_("loads", {.threads = options.load_threads}),
         commits_("commits", {.threads = options.commit_threads}) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): it converts nothing
   BasicAsyncDatabase COW_CACHE_REFUSED(
       "cow: a database must outlive its AsyncDatabase: give it a name, `cow::Database db(store); cow::AsyncDatabase "
       "async(db);`",

@@ -80,17 +80,17 @@ using SpawnResult = std::conditional_t<std::is_void_v<T>, std::monostate, std::o
 /// Queues the handler of a task that has ended, or runs it, where its executor allows that.
 template <class T, class Executor, class Handler>
 void dispatch_handler(const Executor& on, Handler&& handler, std::exception_ptr error, SpawnResult<T>&& result) {
-  boost::asio::dispatch(
-      on, [on, handler = std::move(handler), error = std::move(error), result = std::move(result)]() mutable {
-        call_handler(on, [&] {
-          if constexpr (std::is_void_v<T>) {
-            handler(error);
-          } else {
-            // With an error comes an empty value, as Asio's conventions want it.
-            handler(error, result ? *std::move(result) : T());
-          }
-        });
-      });
+  boost::asio::dispatch(on, [on, handler = std::forward<Handler>(handler), error = std::move(error),
+                             result = std::move(result)]() mutable {
+    call_handler(on, [&] {
+      if constexpr (std::is_void_v<T>) {
+        handler(error);
+      } else {
+        // With an error comes an empty value, as Asio's conventions want it.
+        handler(error, result ? *std::move(result) : T());
+      }
+    });
+  });
 }
 
 /// Lets go of the task before its handler runs: what the task held is free then. Two guards of work: that of the task's
