@@ -59,27 +59,6 @@ class BasicDatabase;
 
 namespace detail {
 
-/// What a coroutine returns.
-template <class Result>
-concept MustBeAwaited = requires(Result& result) {
-  result.await_ready();
-};
-
-/// Refused by the compiler, in words, unless it can be the body of a transaction: true then, so that nothing else is said.
-template <class Body, class Transaction>
-consteval bool require_body() {
-  static_assert(std::is_invocable_v<Body&, Transaction&>,
-                "cow: the body of `transact` takes its transaction by reference: [&](cow::Transaction& txn) { ... }");
-  if constexpr (std::is_invocable_v<Body&, Transaction&>) {
-    constexpr bool kIsCoroutine = MustBeAwaited<std::invoke_result_t<Body&, Transaction&>>;
-    static_assert(!kIsCoroutine,
-                  "cow: the body of `transact` is a coroutine, which would not be awaited before the commit: use "
-                  "`co_await cow::async_transact(...)`, or a function that is none");
-    return !kIsCoroutine;
-  }
-  return false;
-}
-
 /// For what tests and measures the parts of a cache.
 template <class Cache>
 Cache& cache_of(BasicDatabase<Cache>& database) noexcept {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "async_database.hpp"
+#include "cow_cache/detail/awaitable.hpp"
 #include "detail/by_name.hpp"
 #include "detail/load.hpp"
 #include "spawn.hpp"
@@ -95,7 +96,8 @@ auto async_read(BasicAsyncTransaction<Database>& txn, const Ref<T>& reference, T
 template <class T, class Database, class Token>
 auto async_read(BasicAsyncTransaction<Database>& txn, Ref<T>&& reference, Token&& token) {
   using Made = decltype(spawn(txn.executor(), Task<const T*>(), std::forward<Token>(token)));
-  if constexpr (detail::Awaited<Made>) detail::require_named_reference<T>();
+  // Where a co_await takes it: in the statement, perhaps, that makes it.
+  if constexpr (detail::CanBeAwaited<Made>) detail::require_named_reference<T>();
   return spawn(txn.executor(), detail::read_keeping<T>(txn, reference), std::forward<Token>(token));
 }
 

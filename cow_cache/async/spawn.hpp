@@ -26,6 +26,7 @@
 #include <utility>
 #include <variant>
 
+#include "cow_cache/detail/awaitable.hpp"
 #include "detail/by_name.hpp"
 #include "task.hpp"
 
@@ -146,7 +147,7 @@ auto spawn(const AnyExecutor& executor, Task<T> task, Token&& token) {
 template <class T, class Callable, class Token>
 auto spawn(const AnyExecutor& executor, detail::AwaitedByName<Task<T>, Callable>&& task, Token&& token) {
   using Made = decltype(spawn(executor, Task<T>(), std::forward<Token>(token)));
-  detail::require_named_callable<!detail::Awaited<Made>, Callable>();
+  detail::require_named_callable<!detail::CanBeAwaited<Made>, Callable>();
   return spawn(executor, static_cast<Task<T>&&>(task), std::forward<Token>(token));
 }
 

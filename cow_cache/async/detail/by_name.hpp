@@ -39,12 +39,6 @@ inline constexpr bool kTemporariesDieTwice = true;
 inline constexpr bool kTemporariesDieTwice = false;
 #endif
 
-/// What a completion token has made of an operation, where a co_await takes it: in the statement, perhaps, that makes it.
-template <class Made>
-concept Awaited = requires(Made made) {
-  made.await_ready();
-};
-
 /// `Callable` makes the message come once for each closure, not once for all.
 template <bool kIsNamed, class Callable>
 constexpr void require_named_callable() noexcept {
