@@ -111,8 +111,7 @@ template <class T>
 [[gnu::noinline]] StateHeader& DefinedAccess<T>::read_first(Transaction& transaction, const Ref<T>& reference) {
   SharedCache::Reader& reader = transaction.reader();
   static_assert(offsetof(SharedCache::Reader, log_) == 0);  // for LogFront
-  return *reader.read_first_here<SharedCache::Reader::OnMiss::load>(reference, type_operations<T>,
-                                                                    transaction.changes());
+  return *reader.read_first<SharedCache::Reader::OnMiss::load>(reference, type_operations<T>, &transaction.changes());
 }
 template <class T>
 T& DefinedAccess<T>::write(Transaction& transaction, const Ref<T>& reference) {

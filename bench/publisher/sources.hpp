@@ -120,14 +120,14 @@ template <class T>
 T run_inline(Task<T> task) {
   std::optional<T> result;
   std::exception_ptr error;
-  [](Task<T>& running, std::optional<T>& value, std::exception_ptr& failure) -> cow::detail::Spawned {
+  auto run = [](Task<T>& running, std::optional<T>& value, std::exception_ptr& failure) -> cow::detail::Spawned {
     try {
       value.emplace(co_await running);
     } catch (...) {
       failure = std::current_exception();
     }
-  }(task, result, error)
-                                                                                    .start();
+  };
+  run(task, result, error).start();
   if (error) std::rethrow_exception(error);
   return *std::move(result);
 }

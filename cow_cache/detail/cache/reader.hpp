@@ -94,23 +94,15 @@ class SharedCache::Reader {
     cache_->discard(writes);
   }
 
-  /// The visible value of an object. This is where a hit happens: one vector comparison in the log, one in the header.
-  template <class T>
-  [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {
-    if (StateHeader& state = *reference.hint(); log_.front().is_hit(state, reference.identity())) [[likely]]
-      return value_of<T>(state);
-    return value_of<T>(*read_first<OnMiss::load>(reference, type_operations<T>, writes));
-  }
-
-  /// Like `read`, but never asks the store: null where it would have to.
+  /// The visible value of an object, if that takes no question to the store; null where it would.
   template <class T>
   [[gnu::always_inline]] const T* try_read(const Ref<T>& reference, WriteSet& writes) {
     if (StateHeader& state = *reference.hint(); log_.front().is_hit(state, reference.identity())) [[likely]]
       return &value_of<T>(state);
-    return value_or_null<T>(read_first<OnMiss::give_up>(reference, type_operations<T>, writes));
+    return value_or_null<T>(read_resident(reference, type_operations<T>, writes));
   }
 
-  /// Like `read`, but where it would wait for somebody else's load, subscribes `waiter` to it and returns null. The
+  /// The visible value of an object. But where it would wait for somebody else's load, subscribes `waiter` to it and returns null. The
   /// waiter may be resumed, and use this reader, before this function returns.
   template <class T>
   const T* read_or_subscribe(const Ref<T>& reference, WriteSet& writes, LoadWaiter& waiter) {
@@ -182,30 +174,23 @@ class SharedCache::Reader {
     return state == nullptr ? nullptr : &value_of<T>(*state);
   }
 
-  /// A read that is no hit. Null: see OnMiss. What goes wrong is left to others in tail calls, so that a first read by a right
-  /// hint needs no stack frame and calls nothing.
+  /// A read that is no hit. Null: see OnMiss. `writes`: null, if the transaction itself has not written the object. What goes
+  /// wrong is left to others in tail calls, so that a first read by a right hint needs no stack frame and calls nothing.
   template <OnMiss kOnMiss>
-  [[gnu::noinline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    return read_first_here<kOnMiss>(reference, operations, writes);
-  }
-  template <OnMiss kOnMiss>
-  [[gnu::always_inline]] StateHeader* read_first_here(auto& reference, const TypeOperations& operations,
-                                                      WriteSet& writes) {
+  [[gnu::always_inline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet* writes) {
     StateHeader& state = *reference.hint();
-    if (!writes.empty() || !try_log(state)) [[unlikely]]
-      return read_slowly(reference, operations, &writes, {kOnMiss});
+    if ((writes != nullptr && !writes->empty()) || !try_log(state)) [[unlikely]]
+      return read_slowly(reference, operations, writes, {kOnMiss});
     if (!is_visible(state, reference.identity())) [[unlikely]]
-      return read_otherwise(reference, operations, &writes, {kOnMiss});
+      return read_otherwise(reference, operations, writes, {kOnMiss});
     return &state;
   }
-  /// The same of an object that the transaction itself has not written. REQUIRES: active.
+  [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    return read_first<OnMiss::give_up>(reference, operations, &writes);
+  }
+  /// REQUIRES: active.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
-    StateHeader& state = *reference.hint();
-    if (!try_log(state)) [[unlikely]]
-      return *read_slowly(reference, operations, nullptr, {OnMiss::load});
-    if (!is_visible(state, reference.identity())) [[unlikely]]
-      return *read_otherwise(reference, operations, nullptr, {OnMiss::load});
-    return state;
+    return *read_first<OnMiss::load>(reference, operations, nullptr);
   }
 
   /// Logs what a hint points at, if that is quick. (An ended transaction's log has room for nothing.)

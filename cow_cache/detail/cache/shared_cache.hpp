@@ -22,10 +22,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <span>
 #include <utility>
-#include <vector>
 
 #include "cow_cache/detail/commit/write_set.hpp"
 #include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
