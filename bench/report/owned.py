@@ -131,6 +131,26 @@ def locked(folder: Path) -> int | None:
         return None
 
 
+def made_and_locked(place: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder, and the descriptor that holds its lock. Throws OSError.
+
+    Until its lock is taken a folder looks like one that nobody owns, and another run that begins just now may lock and remove
+    it. Then the next folder is tried."""
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=place, prefix=prefix)).resolve()
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.stat(folder), os.fstat(lock)):
+                return folder, lock
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        os.close(lock)
+
+
 def sweep(places: dict[Path, str]) -> None:
     """Removes what runs have left whose watcher was killed too. places: prefix of the names, by folder."""
     for place, prefix in places.items():
@@ -155,9 +175,9 @@ class Owned:
             places[build] = WORK
         sweep(places)
         with undisturbed():
-            self.folders = [Path(tempfile.mkdtemp(dir=place, prefix=prefix)).resolve() for place, prefix in places.items()]
+            made = [made_and_locked(place, prefix) for place, prefix in places.items()]
+            self.folders, self._locks = [folder for folder, _ in made], [lock for _, lock in made]
             self.temporary, self.work = self.folders[0], self.folders[-1]
-            self._locks = [locked(folder) for folder in self.folders]
             # Anything that this very process makes goes there as well.
             self._before = os.environ.get("TMPDIR")
             os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)
@@ -184,8 +204,7 @@ class Owned:
             os.waitpid(self._watcher, 0)
             self._clean()  # finds nothing, unless somebody has killed the watcher
             for lock in self._locks:
-                if lock is not None:
-                    os.close(lock)
+                os.close(lock)
             tempfile.tempdir = None
             if self._before is None:
                 del os.environ["TMPDIR"]
