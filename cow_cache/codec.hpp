@@ -9,7 +9,7 @@
 // knowing its type.
 //
 // What a member may be is checked by the compiler (detail/record/storable.hpp). All that decoding refuses is refused
-// before it is committed, with an UnstorableValueError: nesting above 1024 levels, records above kMostRecordBytes, and
+// before it is committed, with an UnstorableValueError: nesting above 1024 levels, records above kMaxRecordBytes, and
 // what a codec or an adaptor of one's own writes that is not exactly one MessagePack value.
 //
 // Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything). Only

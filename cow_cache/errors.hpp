@@ -177,12 +177,12 @@ class ConflictError : public Error {
   std::vector<Conflict> conflicts;
 
  private:
-  static constexpr std::size_t kMostDescribed = 8;  // a transaction may have changed a million objects
+  static constexpr std::size_t kMaxDescribed = 8;  // a transaction may have changed a million objects
 
   static std::string describe(const std::vector<Conflict>& conflicts) {
     std::string text = "commit conflict:";
     for (std::size_t i = 0; const Conflict& conflict : conflicts) {
-      if (i++ == kMostDescribed) return text + " and " + std::to_string(conflicts.size() - kMostDescribed) + " more";
+      if (i++ == kMaxDescribed) return text + " and " + std::to_string(conflicts.size() - kMaxDescribed) + " more";
       text += (i > 1 ? ", oid " : " oid ") + std::to_string(conflict.oid.value);
       text += conflict.changed ? " (changed" : " (read";
       text += conflict.base == Tid{} ? " as absent" : " at tid " + std::to_string(conflict.base.value);

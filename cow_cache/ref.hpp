@@ -73,7 +73,7 @@ class Ref {
   std::uint64_t identity_ = 0;
   // The address of the value, not of the header before it: following a chain of references is then one load per step,
   // as with plain pointers. (An addition between the loads costs a cycle of the four that a step takes in the L1 cache.)
-  mutable std::atomic<std::byte*> hint_{detail::nowhere.value};
+  mutable std::atomic<std::byte*> hint_{detail::null_state.value};
 };
 
 }  // namespace cow

@@ -25,9 +25,9 @@ struct RootDirectory {
   static constexpr std::string_view cow_type_name = "cow.Root";
 
   /// Any reference: a Ref<T> whose T is known to the reader only.
-  struct Anything;
+  struct AnyObject;
 
-  std::map<std::string, Ref<Anything>, std::less<>> entries;
+  std::map<std::string, Ref<AnyObject>, std::less<>> entries;
   COW_CACHE_DEFINE_MAP(entries)
 };
 
@@ -48,7 +48,7 @@ class RootView {
   template <class T>
   void set(std::string_view name, const Ref<T>& reference) {
     RootDirectory& root = transaction_.write(transaction_.root_reference());
-    root.entries.insert_or_assign(std::string(name), Ref<RootDirectory::Anything>(reference.oid()));
+    root.entries.insert_or_assign(std::string(name), Ref<RootDirectory::AnyObject>(reference.oid()));
   }
 
   /// The object under a name. Throws UnknownRootError; a wrong T shows when the reference is followed.
@@ -60,7 +60,7 @@ class RootView {
     return Ref<T>(found->second.oid());
   }
 
-  Ref<RootDirectory::Anything> get
+  Ref<RootDirectory::AnyObject> get
       COW_CACHE_REFUSED("cow: say the type of the object: txn.root().get<Account>(\"alice\")", std::string_view);
 
   bool contains(std::string_view name) const {

@@ -160,7 +160,7 @@ class BasicTransaction {
     }
     reader().end();
     // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
-    if (!changes().empty()) settle();
+    if (!changes().empty()) after_commit();
   }
 
   /// Ends the transaction without its changes. Harmless when it has ended.
@@ -173,10 +173,13 @@ class BasicTransaction {
   /// Tells the cache that this transaction is about to sleep, in a call to somebody else, say. While thousands sleep, giving
   /// memory back then costs the cache no more than if nobody did. It holds what it has read and nothing else, as always.
   /// Costs some ten nanoseconds; there is nothing to do afterwards. Throws TransactionEndedError.
-  void park() {
+  void will_sleep() {
     if (!active()) throw TransactionEndedError();
-    if constexpr (requires { reader().park(); }) reader().park();  // other caches give back nothing that others read
+    if constexpr (requires { reader().will_sleep(); })
+      reader().will_sleep();  // other caches give back nothing that others read
   }
+
+  [[deprecated("say will_sleep()")]] void park() { will_sleep(); }
 
   bool active() const noexcept { return reader().active(); }
 
@@ -222,7 +225,7 @@ class BasicTransaction {
   template <class T>
   cow::Ref<T> create_here(T&& value);
   [[gnu::noinline]] void commit_writes();
-  [[gnu::noinline]] void settle() noexcept;
+  [[gnu::noinline]] void after_commit() noexcept;
   [[gnu::noinline]] void abort_writes() noexcept;
   detail::ReadSet reads_to_validate() const noexcept;
   /// See TransactFrame::Meets.

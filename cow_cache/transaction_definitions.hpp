@@ -54,8 +54,8 @@ void BasicTransaction<Cache>::commit_writes() {
 }
 
 template <class Cache>
-void BasicTransaction<Cache>::settle() noexcept {
-  database_->cache_.settle(changes());
+void BasicTransaction<Cache>::after_commit() noexcept {
+  database_->cache_.after_commit(changes());
 }
 
 /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use

@@ -23,11 +23,11 @@ namespace cow {
 
 /// Half of the descriptors that this process may have, within what RocksDB accepts: the rest is the program's.
 inline int fitting_open_files() noexcept {
-  constexpr rlim_t kFewest = 20;
-  constexpr rlim_t kMost = rlim_t{1} << 20;
+  constexpr rlim_t kMin = 20;
+  constexpr rlim_t kMax = rlim_t{1} << 20;
   rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(kFewest);
-  return static_cast<int>(std::clamp(limit.rlim_cur / 2, kFewest, kMost));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return static_cast<int>(kMin);
+  return static_cast<int>(std::clamp(limit.rlim_cur / 2, kMin, kMax));
 }
 
 /// Options of a database and of its column family of revisions (keys of 16 bytes: oid, ~tid).

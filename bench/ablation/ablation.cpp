@@ -90,7 +90,7 @@ Result measure(const Scheme& scheme, const Options& options) {
   for (int i = 0; i < options.sleepers; ++i) {
     sleeping.push_back(database.begin());
     for (int k = 0; k < options.objects_of_sleeper; ++k) (void)sleeping.back().read(item(random() % kItems));
-    if (options.park) sleeping.back().park();
+    if (options.park) sleeping.back().will_sleep();
   }
   if (sleeping.empty()) scheme.end();
 

@@ -3,7 +3,7 @@
 // Thread safety: as Reclaimer.
 //
 // Invariants:
-//  1. A list is scanned when it holds twice what its last scan had to keep, and kLeast at least: so a scan's cost is
+//  1. A list is scanned when it holds twice what its last scan had to keep, and kMin at least: so a scan's cost is
 //     spread over as much garbage as it may find held (Michael, "Hazard Pointers", 2004).
 //  2. Freed is only what was marked dead before a heavy fence and found in no log after it (HybridReclaimer, invariant 3).
 #pragma once
@@ -27,13 +27,13 @@ namespace cow::bench {
 
 using cow::detail::destroy_state;
 using cow::detail::handle_of;
+using cow::detail::Participant;
 using cow::detail::Reclaimer;
 using cow::detail::StateChain;
 using cow::detail::StateHandle;
 using cow::detail::StateHandleHash;
 using cow::detail::StateHeader;
 using cow::detail::TransactionRegistry;
-using cow::detail::TransactionSlot;
 
 class ScanReclaimer final : public Reclaimer {
  public:
@@ -63,12 +63,12 @@ class ScanReclaimer final : public Reclaimer {
   std::uint64_t deep_scans() const noexcept override { return scans_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kLeast = 64 << 10;
+  static constexpr std::size_t kMin = 64 << 10;
 
   struct alignas(64) List {
     std::mutex mutex;
     StateChain states;
-    std::size_t scan_above = kLeast;
+    std::size_t scan_above = kMin;
   };
 
   /// REQUIRES: the list's mutex.
@@ -76,7 +76,7 @@ class ScanReclaimer final : public Reclaimer {
     scans_.fetch_add(1, std::memory_order_relaxed);
     cow::detail::heavy_fence();
     tsl::robin_set<StateHandle, StateHandleHash> logged;
-    registry_.for_each_logged(TransactionSlot::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
+    registry_.for_each_logged(Participant::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
     StateChain all = std::move(list.states);
     std::size_t before = all.bytes();
     while (!all.empty()) {
@@ -88,7 +88,7 @@ class ScanReclaimer final : public Reclaimer {
       }
     }
     limbo_bytes_.fetch_sub(before - list.states.bytes(), std::memory_order_relaxed);
-    list.scan_above = std::max(kLeast, 2 * list.states.bytes());
+    list.scan_above = std::max(kMin, 2 * list.states.bytes());
   }
 
   TransactionRegistry& registry_;

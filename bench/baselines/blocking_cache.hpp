@@ -117,7 +117,7 @@ class BlockingCache {
   ~BlockingCache() { evict_all(); }
 
   void publish(WriteSet& writes, Tid tid) noexcept { publish_in_place(writes, tid); }
-  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
+  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);

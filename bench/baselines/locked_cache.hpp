@@ -82,7 +82,7 @@ class LockedCache {
       current_.put(entry.oid, [&] { return share(*entry.state); });
     }
   }
-  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
+  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += current_.bytes();

@@ -74,7 +74,7 @@ class InvalidationLog {
       changes_.clear();
       complete_after_ = tid;
     }
-    for (; changes_.size() > kMostChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
+    for (; changes_.size() > kMaxChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
   }
 
   /// The changes of the commits in (after, upto]; nothing if the log does not reach back that far.
@@ -92,7 +92,7 @@ class InvalidationLog {
   }
 
  private:
-  static constexpr std::size_t kMostChanges = std::size_t{1} << 17;
+  static constexpr std::size_t kMaxChanges = std::size_t{1} << 17;
 
   mutable std::shared_mutex mutex_;
   std::deque<Change> changes_;  // tids ascend
@@ -134,7 +134,7 @@ class PrivateCache {
     publish_in_place(writes, tid);
     log_.append(writes, tid);
   }
-  void settle(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
+  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const;
   std::size_t active_transactions() const;
@@ -243,7 +243,7 @@ class PrivateObjects {
   };
 
   static constexpr std::size_t kBucketBytes = 24;  // of tsl::robin_map: oid, pointer, distance
-  static constexpr std::size_t kFewestVictims = 64;
+  static constexpr std::size_t kMinVictims = 64;
 
   ~PrivateObjects() {
     flush();
@@ -289,7 +289,7 @@ class PrivateObjects {
       return flush();  // no memory to choose with, so all of it goes
     }
     for (const auto& [oid, state] : objects_) victims_.push_back({state, state->end.load(std::memory_order_relaxed)});
-    std::size_t wanted = std::min(victims_.size(), std::max(kFewestVictims, victims_.size() / 8));
+    std::size_t wanted = std::min(victims_.size(), std::max(kMinVictims, victims_.size() / 8));
     auto older = [](const Victim& a, const Victim& b) { return a.stamp < b.stamp; };
     auto last_wanted = victims_.begin() + static_cast<std::ptrdiff_t>(wanted) - 1;
     std::nth_element(victims_.begin(), last_wanted, victims_.end(), older);

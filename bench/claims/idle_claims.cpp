@@ -61,7 +61,7 @@ Idle hold_many(std::string_view name, Sleep sleep) {
   Database database(store, {.cache_bytes = std::size_t{256} << 20});
   Transaction sleeper = database.begin();
   for (std::uint64_t i = 0; i < kChanged; ++i) (void)sleeper.read(item(i));
-  if (sleep == Sleep::parked) sleeper.park();
+  if (sleep == Sleep::parked) sleeper.will_sleep();
   for (int round = 0; round < 2; ++round) {
     for (std::uint64_t i = 0; i < kChanged; i += 100) {
       database.transact([&](Transaction& txn) {
@@ -131,7 +131,7 @@ class HotObject {
     for (int i = 0; i < sleepers; ++i) {
       commit();
       asleep_.push_back(database_.begin());
-      asleep_.back().park();
+      asleep_.back().will_sleep();
     }
   }
   void commit() {

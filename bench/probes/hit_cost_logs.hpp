@@ -13,13 +13,13 @@
 namespace cow::bench {
 
 using cow::detail::LogTable;
+using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::StateHandle;
-using cow::detail::TransactionSlot;
 
 /// Logs nothing, and so knows nothing.
 struct NoLog {
-  void open(TransactionSlot&) noexcept {}
+  void open(Participant&) noexcept {}
   void close() noexcept {}
   bool contains(StateHandle) const noexcept { return false; }
   ReadLog::Outcome add(StateHandle) noexcept { return ReadLog::Outcome::inserted; }
@@ -29,7 +29,7 @@ struct NoLog {
   static void forget() noexcept {}
 };
 
-/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a slot of the registry it
+/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
 /// keeps its table for the next transaction.
 class HashLog {
  public:
@@ -37,7 +37,7 @@ class HashLog {
   HashLog(const HashLog&) = delete;
   HashLog& operator=(const HashLog&) = delete;
 
-  void open(TransactionSlot&) {
+  void open(Participant&) {
     if (kept_ == nullptr) kept_ = cow::detail::HashLog::make();
     handles_ = cow::detail::HashLog(*kept_);
   }
@@ -81,7 +81,7 @@ class BitmapLog {
   BitmapLog(const BitmapLog&) = delete;
   BitmapLog& operator=(const BitmapLog&) = delete;
 
-  void open(TransactionSlot&) {
+  void open(Participant&) {
     if (kept_ == nullptr) kept_ = cow::detail::BitmapLog::make();
     if (kept_ == nullptr) throw std::bad_alloc();
     bits_ = cow::detail::BitmapLog(*kept_);

@@ -34,13 +34,13 @@ using cow::detail::handle_of;
 using cow::detail::kTypeMask;
 using cow::detail::oid_in;
 using cow::detail::OidTable;
+using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::SharedCache;
 using cow::detail::state_at;
 using cow::detail::StateHeader;
 using cow::detail::StateMemory;
 using cow::detail::TransactionRegistry;
-using cow::detail::TransactionSlot;
 using cow::detail::type_operations;
 using cow::detail::TypeOperations;
 using cow::detail::value_of;
@@ -133,17 +133,17 @@ class ProbeTransaction {
  public:
   explicit ProbeTransaction(Residents& residents)
       : residents_(residents),
-        slot_(residents.registry_.begin()),
+        participant_(residents.registry_.begin()),
         cache_bits_(residents.cache_bits_),
-        snapshot_(slot_.snapshot.load(std::memory_order_relaxed)) {
-    log_.open(slot_);
+        snapshot_(participant_.snapshot.load(std::memory_order_relaxed)) {
+    log_.open(participant_);
   }
   ProbeTransaction(const ProbeTransaction&) = delete;
   ProbeTransaction& operator=(const ProbeTransaction&) = delete;
   ~ProbeTransaction() {
     end_pass();
     log_.close();
-    residents_.registry_.end(slot_);
+    residents_.registry_.end(participant_);
   }
 
   template <class T>
@@ -172,7 +172,7 @@ class ProbeTransaction {
 
   std::uint64_t reads() const noexcept { return reads_; }  ///< 0 unless it counts
   std::uint32_t states_logged() const noexcept { return log_.size(); }
-  bool log_is_bitmap() const noexcept { return slot_.log.load(std::memory_order_relaxed)->bitmap != nullptr; }
+  bool log_is_bitmap() const noexcept { return participant_.log.load(std::memory_order_relaxed)->bitmap != nullptr; }
 
  private:
   static constexpr bool kLogs = !std::is_same_v<typename Features::Log, NoLog>;
@@ -186,7 +186,7 @@ class ProbeTransaction {
       mark_visited(state);
       return true;
     } else {
-      return &state != &cow::detail::nowhere.header;
+      return &state != &cow::detail::null_state.header;
     }
   }
 
@@ -202,7 +202,8 @@ class ProbeTransaction {
 
   [[gnu::noinline]] StateHeader* read_by_any_means(auto& reference, const TypeOperations& operations) {
     StateHeader* state = reference.hint();
-    if (state != &cow::detail::nowhere.header && log_and_look(*state, reference.identity() | cache_bits_)) return state;
+    if (state != &cow::detail::null_state.header && log_and_validate(*state, reference.identity() | cache_bits_))
+      return state;
     return find(reference.oid(), operations);
   }
 
@@ -216,13 +217,13 @@ class ProbeTransaction {
 
   [[gnu::noinline]] StateHeader* find(Oid oid, const TypeOperations& operations) {
     StateHeader* state = residents_.table_.find(oid);
-    if (state == nullptr || !log_and_look(*state, cache_bits_ | operations.type_bits() | oid.value)) {
+    if (state == nullptr || !log_and_validate(*state, cache_bits_ | operations.type_bits() | oid.value)) {
       throw std::logic_error("oid " + std::to_string(oid.value) + " is not resident");
     }
     return state;
   }
 
-  bool log_and_look(StateHeader& state, std::uint64_t key) {
+  bool log_and_validate(StateHeader& state, std::uint64_t key) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     if (look_at(state, key)) return true;
     if (outcome == ReadLog::Outcome::inserted) log_.undo_add();
@@ -230,7 +231,7 @@ class ProbeTransaction {
   }
 
   [[gnu::always_inline]] bool look_at(StateHeader& state, std::uint64_t key) const noexcept {
-    if (cow::detail::look(state.key) != key || !is_visible(state)) return false;
+    if (cow::detail::validate(state.key) != key || !is_visible(state)) return false;
     mark_visited(state);
     return true;
   }
@@ -260,7 +261,7 @@ class ProbeTransaction {
 
   typename Features::Log log_;
   Residents& residents_;
-  TransactionSlot& slot_;
+  Participant& participant_;
   const std::uint64_t cache_bits_, snapshot_;
   std::uint64_t reads_ = 0;
   std::vector<StateHeader*> decoded_;

@@ -137,7 +137,7 @@ class Side {
  public:
   Side(System<Database>& system, std::size_t bytes, bool one_byte, std::uint64_t seed)
       : system_(system), bytes_(bytes), one_byte_(one_byte), random_(seed) {
-    std::size_t count = std::clamp<std::size_t>(kBatchBytes / bytes, 1, kMostInBatch);
+    std::size_t count = std::clamp<std::size_t>(kBatchBytes / bytes, 1, kMaxInBatch);
     system_.session.transact([&](auto& txn) {
       objects_.clear();
       for (std::size_t i = 0; i < count; ++i) objects_.push_back(Layout::create(txn, std::string(bytes, 'a')));
@@ -199,7 +199,7 @@ class Side {
   }
 
  private:
-  static constexpr std::size_t kBatchBytes = std::size_t{256} << 10, kMostInBatch = 64;
+  static constexpr std::size_t kBatchBytes = std::size_t{256} << 10, kMaxInBatch = 64;
 
   static std::uint64_t count_in(const std::string& part) {
     return static_cast<std::uint64_t>(std::count(part.begin(), part.end(), 'a'));

@@ -4,7 +4,7 @@
 //
 // Invariants:
 //  1. A subscriber hears of every change after its subscription, in the order of `announce`, or is cut off: one that lags
-//     `kMostBehind` messages behind is closed rather than remembered for ever.
+//     `kMaxBehind` messages behind is closed rather than remembered for ever.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ namespace cow::bench::publisher {
 
 class Changes {
  public:
-  static constexpr std::size_t kMostBehind = 256;
+  static constexpr std::size_t kMaxBehind = 256;
 
   class Subscription {
    public:
@@ -79,7 +79,7 @@ class Changes {
   void announce(const std::string& message) {
     std::scoped_lock lock(mutex_);
     for (Subscription* subscription : subscriptions_) {
-      if (subscription->unheard_.size() >= kMostBehind) subscription->closed_ = true;
+      if (subscription->unheard_.size() >= kMaxBehind) subscription->closed_ = true;
       if (!subscription->closed_) subscription->unheard_.push_back(message);
       subscription->wake();
     }

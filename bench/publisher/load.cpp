@@ -44,7 +44,7 @@ using tcp = asio::ip::tcp;
 using Clock = std::chrono::steady_clock;
 
 /// The share of requests that may fail (no connection, no whole answer) in a measurement that counts.
-constexpr double kMostFailed = 0.001;
+constexpr double kMaxFailed = 0.001;
 /// Beside those of the connections, of this process and of the publisher, which inherits the limit: files of a store, loops.
 constexpr std::size_t kOtherDescriptors = 256;
 
@@ -209,7 +209,7 @@ Task<> request_again_and_again(asio::io_context& loop, Run& run, tcp::endpoint s
 /// Throws std::runtime_error if the run is no result.
 void check_result(const Run& run) {
   const std::uint64_t all = run.answered + run.refused + run.failed;
-  if (run.answered > 0 && static_cast<double>(run.failed) <= kMostFailed * static_cast<double>(all)) return;
+  if (run.answered > 0 && static_cast<double>(run.failed) <= kMaxFailed * static_cast<double>(all)) return;
   throw std::runtime_error("no result: " + std::to_string(run.answered) + " answers, " + std::to_string(run.refused) +
                            " refused and " + std::to_string(run.failed) + " failed requests");
 }

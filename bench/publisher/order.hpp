@@ -60,7 +60,7 @@ inline std::optional<Answer> refusal(const http::request_header<>& header, Order
   order.page = page_of(target->steps);
   order.is_edit = !reads;
   order.query.path = std::move(target->steps);
-  if (target->has_bad_wait) return Answer::error(400, "wait: milliseconds, at most " + std::to_string(kMostWaitMs));
+  if (target->has_bad_wait) return Answer::error(400, "wait: milliseconds, at most " + std::to_string(kMaxWaitMs));
   if (target->wait) order.query.external_call = *target->wait;
   if (order.page != Order::Page::object && !reads) return Answer::error(405, "only synsets can be edited");
 

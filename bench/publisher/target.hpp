@@ -18,7 +18,7 @@
 namespace cow::bench::publisher {
 
 /// The longest time that a request may ask for by ?wait=MILLISECONDS.
-inline constexpr unsigned kMostWaitMs = 60'000;
+inline constexpr unsigned kMaxWaitMs = 60'000;
 
 struct Target {
   std::vector<std::string> steps;  ///< of the path, decoded; '_' for spaces; empty ones left out
@@ -61,7 +61,7 @@ inline void read_parameters(const UriTextRangeA& query, Target& target) {
     const std::string_view text = parameter->value == nullptr ? "" : parameter->value;
     unsigned milliseconds = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), milliseconds);
-    if (error != std::errc{} || end != text.data() + text.size() || milliseconds > kMostWaitMs) {
+    if (error != std::errc{} || end != text.data() + text.size() || milliseconds > kMaxWaitMs) {
       target.has_bad_wait = true;
     } else {
       target.wait = std::chrono::milliseconds(milliseconds);

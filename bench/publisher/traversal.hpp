@@ -29,7 +29,7 @@
 
 namespace cow::bench::publisher {
 
-constexpr std::size_t kMostSteps = 64, kMostListed = 100;
+constexpr std::size_t kMaxSteps = 64, kMaxListed = 100;
 
 struct Relation {
   std::string_view name;
@@ -61,7 +61,7 @@ class Traversal {
   /// 200, 404 for what does not exist, 405 for an edit of what is no synset. Throws what reading throws.
   Task<Answer> run() {
     if (query_.path.empty()) co_return front_page();
-    if (query_.path.size() > kMostSteps) co_return Answer::error(404, "the path is too long");
+    if (query_.path.size() > kMaxSteps) co_return Answer::error(404, "the path is too long");
     const Lemma* lemma = co_await find_lemma(query_.path[0]);
     if (lemma == nullptr || lemma->senses.empty()) co_return Answer::error(404, "no such word");
     std::size_t step = 1;
@@ -207,7 +207,7 @@ class Traversal {
                     std::string_view before_number) {
     if (query_.new_gloss) co_return Answer::error(405, "only synsets can be edited");
     if (query_.path.size() > 1 && query_.path[1] == "senses") before_number = "";
-    const std::size_t listed = std::min(targets.size(), kMostListed);
+    const std::size_t listed = std::min(targets.size(), kMaxListed);
     Answer answer;
     std::string& text = answer.body;
     if (query_.as_html) {

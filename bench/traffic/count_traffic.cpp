@@ -161,7 +161,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Counts the traffic between cores that hits, transactions, commits and misses cause.");
   Options options;
   app.add_option("--cache", options.caches)->check(CLI::IsMember(kCacheNames))->capture_default_str();
-  app.add_option("--threads", options.threads)->check(CLI::Range(2, kMostParticipants))->capture_default_str();
+  app.add_option("--threads", options.threads)->check(CLI::Range(2, kMaxParticipants))->capture_default_str();
   app.add_option("--operations", options.operations, "Of each thread in each phase")
       ->check(at_least_one())
       ->capture_default_str();

@@ -105,7 +105,7 @@ void record_line(std::uint64_t number, Access access, const void* site) {
 }  // namespace
 
 Participant::Participant(int number) noexcept {
-  if (number < 0 || number >= kMostParticipants) std::abort();
+  if (number < 0 || number >= kMaxParticipants) std::abort();
   participant = number;
 }
 Participant::~Participant() { participant = -1; }

@@ -26,7 +26,7 @@
 
 namespace cow::bench::coherence {
 
-inline constexpr int kMostParticipants = 32;
+inline constexpr int kMaxParticipants = 32;
 inline constexpr std::size_t kLineBytes = 64;
 
 /// What the participants did in a phase, together.
@@ -48,7 +48,7 @@ struct Site {
   std::uint64_t transfers = 0;
 };
 
-/// While one exists in a thread, what the thread does is recorded. REQUIRES: 0 <= number < kMostParticipants, and no
+/// While one exists in a thread, what the thread does is recorded. REQUIRES: 0 <= number < kMaxParticipants, and no
 /// other participant has it.
 class Participant {
  public:
@@ -79,7 +79,7 @@ Traffic end_phase() noexcept;
 std::size_t busiest_sites(Site* sites, std::size_t most) noexcept;
 
 /// Lets `participants` threads run one after the other, in the order of their numbers, one step each. Unseen by the
-/// recorder. REQUIRES: participants <= kMostParticipants.
+/// recorder. REQUIRES: participants <= kMaxParticipants.
 class Turns {
  public:
   explicit Turns(int participants) noexcept;
@@ -94,7 +94,7 @@ class Turns {
   };
 
   const int participants_;
-  Flag flags_[kMostParticipants];
+  Flag flags_[kMaxParticipants];
 };
 
 // For the instrumentation.

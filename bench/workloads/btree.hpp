@@ -12,7 +12,7 @@
 // Invariants of a node:
 //  1. A leaf has as many values as keys, and no children; an inner node one child more than keys, and no values.
 //  2. Keys ascend. All keys below children[i + 1] are at or above keys[i], those below children[i] are less.
-//  3. No node but the root is empty, and none has more than kMostKeys keys.
+//  3. No node but the root is empty, and none has more than kMaxKeys keys.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@
 
 namespace cow::bench::btree {
 
-inline constexpr std::size_t kMostKeys = 64;
+inline constexpr std::size_t kMaxKeys = 64;
 
 /// A node of the index that `Definition` describes with
 ///   using Key; template <class Pointers> using Value; static constexpr std::string_view kNodeName (in records).
@@ -146,7 +146,7 @@ class Tree {
 
   /// In the middle; but a node that grew at its end keeps nearly all, so that keys that come in order leave full nodes.
   std::optional<Split> split_if_full(TreeNode& node, std::size_t grown_at) {
-    if (node.keys.size() <= kMostKeys) return std::nullopt;
+    if (node.keys.size() <= kMaxKeys) return std::nullopt;
     const std::size_t middle = grown_at + 1 == node.keys.size() ? node.keys.size() - 1 : node.keys.size() / 2;
     TreeNode right;
     Key smallest = node.keys[middle];

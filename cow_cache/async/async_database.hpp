@@ -97,7 +97,7 @@ class BasicAsyncTransaction {
   /// Tells the cache that this transaction will sleep. The one place for it: whatever waits for long calls this first.
   /// A transaction that can be parked is taken out of the way of the reclaimer until it is used again.
   void will_sleep() {
-    if constexpr (requires { transaction_.park(); }) transaction_.park();
+    if constexpr (requires { transaction_.will_sleep(); }) transaction_.will_sleep();
   }
 
  private:

@@ -301,7 +301,7 @@ TEST(AllocationFailure, RetirementsWhileOthersSleep) {
                      [parks](World& world) {
                        for (int i = 0; i < 3; ++i) {
                          Transaction& sleeper = add_sleeper(world);
-                         if (parks) sleeper.park();
+                         if (parks) sleeper.will_sleep();
                          world.change(0, 10, 400 + i);
                        }
                      },
@@ -325,7 +325,7 @@ TEST(AllocationFailure, RetirementsWhileOthersSleep) {
 TEST(AllocationFailure, SleepersWhoseStatesAreEvicted) {
   Sweep::over({.items = 30,
                .options = kTiny,
-               .prepare = [](World& world) { add_sleeper(world).park(); },
+               .prepare = [](World& world) { add_sleeper(world).will_sleep(); },
                .run =
                    [](World& world) {
                      for (std::size_t i = 0; i < world.count(); ++i) {
@@ -342,7 +342,7 @@ TEST(AllocationFailure, EvictAll) {
 }
 
 TEST(AllocationFailure, StatisticsAndEnds) {
-  Sweep::over({.prepare = [](World& world) { add_sleeper(world).park(); },
+  Sweep::over({.prepare = [](World& world) { add_sleeper(world).will_sleep(); },
                .run =
                    [](World& world) {
                      World::attempt([&] { (void)world.db().statistics(); });

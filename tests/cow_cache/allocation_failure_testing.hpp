@@ -151,7 +151,7 @@ class Sweep {
   static void over(const Scenario& scenario) {
     for (Fails fails : {Fails::once, Fails::from_then_on}) {
       int deaths = 0;
-      for (std::int64_t n = first(); deaths <= kMostDeaths;) {
+      for (std::int64_t n = first(); deaths <= kMaxDeaths;) {
         std::string how = from(scenario, n, fails);
         if (how.empty()) break;
         ++deaths;
@@ -162,7 +162,7 @@ class Sweep {
   }
 
  private:
-  static constexpr int kMostDeaths = 4;
+  static constexpr int kMaxDeaths = 4;
   static constexpr unsigned kHangs = 60;  // seconds without a next attempt
 
   /// Attempts from the n-th allocation on. Empty: until nothing failed any more. Otherwise what happened at `n`.

@@ -45,7 +45,7 @@ TEST(Leaks, ADatabaseThatStaysOpenIsNone) {
   static std::unique_ptr<Transaction> sleeper;  // it stays active
   sleeper = std::make_unique<Transaction>(kept->database.begin());
   read_all(*sleeper);
-  sleeper->park();
+  sleeper->will_sleep();
   for (int size : {10, 100, kTexts}) {
     std::thread([&] {
       Transaction txn = kept->database.begin();

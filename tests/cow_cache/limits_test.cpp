@@ -1,7 +1,7 @@
 // What there is a bounded number of: when it is used up, the error says so and the database goes on. The bounds are made small
 // here, so that they are met soon.
 #define COW_CACHE_STATE_ADDRESSES (std::size_t{64} << 20)  // for all states of the process
-#define COW_CACHE_MOST_TRANSACTIONS 1000
+#define COW_CACHE_MAX_TRANSACTIONS 1000
 #include <gtest/gtest.h>
 
 #include <deque>

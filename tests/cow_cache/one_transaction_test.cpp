@@ -152,7 +152,7 @@ TEST_F(OneTransaction, WritesAndSleepsInBetween) {
       }
     }
     if (round % 5 == 0) {
-      txn.park();
+      txn.will_sleep();
       db_->evict_all();
     }
   }

@@ -165,7 +165,7 @@ TEST(OwnWritesUnderPressure, AreSeenByASleeper) {
   });
   Transaction sleeper = db.begin();
   (void)sleeper.read(first);
-  sleeper.park();
+  sleeper.will_sleep();
   std::uint64_t evictions = db.statistics().evictions;
   for (int round = 0; round < 4; ++round) {
     for (const Ref<Account>& other : crowd) (void)db.begin().read(Ref<Account>(other.oid()));

@@ -352,8 +352,8 @@ TEST_F(TransactionTest, AParkedTransactionGoesOnWhereItStopped) {
   const Account& seen = txn.read(first);
   const Ref<Account> as_seen = first;  // with a hint that nobody else repairs
   txn.write(second).balance = 20;
-  txn.park();
-  txn.park();  // harmless
+  txn.will_sleep();
+  txn.will_sleep();  // harmless
   for (int i = 0; i < 5; ++i) {
     set_balance(first, 100 + i);
     db_.evict_all();
@@ -365,12 +365,12 @@ TEST_F(TransactionTest, AParkedTransactionGoesOnWhereItStopped) {
   set_balance(third, 30);
   EXPECT_EQ(txn.read(third).balance, 3) << "the snapshot stays";
   Transaction moved = std::move(txn);
-  moved.park();
+  moved.will_sleep();
   EXPECT_EQ(moved.read(first).owner, "first");
   moved.commit();
   EXPECT_EQ(balance(second), 20);
-  EXPECT_THROW(moved.park(), TransactionEndedError);
-  EXPECT_THROW(txn.park(), TransactionEndedError);
+  EXPECT_THROW(moved.will_sleep(), TransactionEndedError);
+  EXPECT_THROW(txn.will_sleep(), TransactionEndedError);
   db_.evict_all();
   EXPECT_EQ(db_.statistics().limbo_bytes, 0u);
 }
@@ -380,13 +380,13 @@ TEST_F(TransactionTest, AParkedTransactionMayEraseCommitOrJustEnd) {
   {
     Transaction txn = db_.begin();
     (void)txn.read(account);
-    txn.park();
+    txn.will_sleep();
   }
   Transaction txn = db_.begin();
   (void)txn.read(account);
-  txn.park();
+  txn.will_sleep();
   txn.erase(account);
-  txn.park();
+  txn.will_sleep();
   EXPECT_THROW(txn.read(account), DanglingReferenceError);
   txn.commit();
   EXPECT_THROW(balance(account), DanglingReferenceError);

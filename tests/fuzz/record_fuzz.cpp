@@ -84,7 +84,7 @@ struct Upgraded {
 
 /// The largest elements that a container may have.
 struct Large {
-  std::array<std::uint64_t, cow::kMostElementBytes / 8> words{};
+  std::array<std::uint64_t, cow::kMaxElementBytes / 8> words{};
   MSGPACK_DEFINE(words);
 };
 struct HoldsLarge {
@@ -99,13 +99,13 @@ void require(bool right, const char* what) {
   std::abort();
 }
 
-/// Decodes, and if that works encodes and decodes again. The limit: an element is no larger than kMostElementBytes and
+/// Decodes, and if that works encodes and decodes again. The limit: an element is no larger than kMaxElementBytes and
 /// takes a byte of the record; containers and their nodes, msgpack::object and the zone come on top.
 template <class T>
 void try_record(const std::string& record) {
   cow::detail::ScratchZone::prepare();
   auto decode = [](const std::string& bytes) {
-    cow::fuzz::MemoryLimit limit((std::size_t{64} << 10) + bytes.size() * 2 * cow::kMostElementBytes);
+    cow::fuzz::MemoryLimit limit((std::size_t{64} << 10) + bytes.size() * 2 * cow::kMaxElementBytes);
     return std::make_unique<T>(cow::detail::decode_record<T>(bytes, cow::Oid{5}, cow::Tid{6}));
   };
   std::unique_ptr<T> value;

@@ -1,5 +1,5 @@
 /* Groups of commits against transactions that begin and read: cow_cache/detail/commit/committer.hpp (run),
- * version_chains.hpp (find, publish, insert_old, prune, evict), transaction_registry.hpp (begin), reader.hpp (log_and_look),
+ * version_chains.hpp (find, publish, insert_old, prune, evict), transaction_registry.hpp (begin), reader.hpp (log_and_validate),
  * loader.hpp (load_old).
  *
  * A leader takes one transaction or more, each of which writes any of the objects, has the store write them all, publishes

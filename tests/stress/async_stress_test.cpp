@@ -42,8 +42,8 @@ TEST(AsyncStress, WhateverFailsNothingIsLostOrLeft) {
   }
   const std::uint64_t first = first_seed();
   const auto deadline = std::chrono::steady_clock::now() + stress_time(4.0);
-  constexpr std::uint64_t kFewest = 4;  // on a slow machine, too
-  for (std::uint64_t seed = first; seed < first + kFewest || std::chrono::steady_clock::now() < deadline; ++seed) {
+  constexpr std::uint64_t kMin = 4;  // on a slow machine, too
+  for (std::uint64_t seed = first; seed < first + kMin || std::chrono::steady_clock::now() < deadline; ++seed) {
     run_seed(seed, counts);
     if (HasFailure()) break;
   }

@@ -109,7 +109,7 @@ class HistoryWorkload {
         if (open.sleeps && begun_ < budget_ && random_() % 64 != 0) continue;
         if (open.left-- > 0) {
           operate(open);
-          if (random_() % 8 == 0) open.txn.park();
+          if (random_() % 8 == 0) open.txn.will_sleep();
           continue;
         }
         finish(open);

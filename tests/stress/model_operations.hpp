@@ -225,7 +225,7 @@ class ModelOperations : protected ModelSession {
 
   void park(Live& live) {
     note([&] { return name(live) + " is about to sleep"; });
-    live.txn.park();
+    live.txn.will_sleep();
   }
 
   /// The store fails once: the transaction goes on, with the same snapshot.

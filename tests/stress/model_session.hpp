@@ -105,10 +105,10 @@ class ModelSession {
              describe(expected);
     });
     Held held{oid, &value, &holds<T>, expected};
-    if (live.held.size() < kMostHeld) {
+    if (live.held.size() < kMaxHeld) {
       live.held.push_back(held);
     } else {
-      live.held[held_turn_++ % kMostHeld] = held;
+      live.held[held_turn_++ % kMaxHeld] = held;
     }
   }
 
@@ -257,7 +257,7 @@ class ModelSession {
     });
   }
 
-  static constexpr std::size_t kMostHeld = 64;
+  static constexpr std::size_t kMaxHeld = 64;
   static constexpr std::size_t kSlack = 33 * (6 << 10);  // a batch that fills up, of the largest objects
 
   const Plan& plan_;

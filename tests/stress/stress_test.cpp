@@ -175,7 +175,7 @@ TEST_F(StressTest, TheSumOfAllAccountsNeverChanges) {
   start(2, [&](Random& random) {
     Transaction txn = db_->begin();
     sum(txn);
-    if (random() % 2 == 0) txn.park();
+    if (random() % 2 == 0) txn.will_sleep();
     if (random() % 4 == 0) std::this_thread::sleep_for(2ms);  // an old snapshot by now
     sum(txn);
   });
@@ -279,7 +279,7 @@ TEST_F(StressTest, WhatALongTransactionHasReadStaysWhateverHappens) {
       Ref<Cell> cell = any_cell(random);
       mine.held.emplace_back(cell.oid(), &mine.txn.read(cell));
     }
-    if (random() % 2 == 0) mine.txn.park();
+    if (random() % 2 == 0) mine.txn.will_sleep();
     if (mine.held.size() < 60) {
       lock.lock();
       waiting.push_back(std::move(mine));
@@ -322,7 +322,7 @@ TEST_F(StressTest, SerializableTransactionsDoNotSkew) {
     Transaction txn = db_->begin(Isolation::serializable);
     bool both_up = both(txn, pair) == 2;
     for (int i = 0; i < 3; ++i) txn.read(any_cell(random));  // more to conflict with
-    if (random() % 4 == 0) txn.park();
+    if (random() % 4 == 0) txn.will_sleep();
     if (random() % 4 == 0) std::this_thread::yield();
     Cell& one = txn.write(cells_[pair + random() % 2]);
     if (one.number == 1 && !both_up) return;  // the last one stays up

@@ -39,7 +39,7 @@ class BTreeTest : public testing::Test {
   }
 
   void check_node(Transaction& txn, const typename Tree::TreeNode& node, bool is_root) {
-    EXPECT_LE(node.keys.size(), btree::kMostKeys);
+    EXPECT_LE(node.keys.size(), btree::kMaxKeys);
     if (node.is_leaf()) {
       EXPECT_EQ(node.values.size(), node.keys.size());
       EXPECT_TRUE(is_root || !node.keys.empty());
@@ -95,7 +95,7 @@ TYPED_TEST(BTreeTest, KeysInOrderFillItsNodes) {
       for (const auto& child : node.children) self(self, txn.read(child));
     };
     count(count, txn.read(this->root_));
-    EXPECT_LE(leaves, kKeys / btree::kMostKeys + 1);
+    EXPECT_LE(leaves, kKeys / btree::kMaxKeys + 1);
     for (std::uint32_t key = 0; key < kKeys; ++key) EXPECT_TRUE(tree.erase(key));
     this->reference_.clear();
     this->same(txn, tree);

@@ -20,7 +20,7 @@ namespace cow::bench::smallbank {
 /// In cents.
 using Money = std::int64_t;
 
-inline constexpr Money kLeastOpening = 10'000'00, kMostOpening = 50'000'00;
+inline constexpr Money kMinOpening = 10'000'00, kMaxOpening = 50'000'00;
 
 /// A savings or a checking account.
 struct Account {
@@ -85,8 +85,8 @@ void load(Database& database, std::uint32_t customers, std::uint64_t seed, const
       for (std::uint32_t number = first; number < last; ++number) {
         Customer<typename Database::Pointers> customer;
         customer.number = number;
-        customer.savings = txn.create(Account{.balance = random.between(kLeastOpening, kMostOpening)});
-        customer.checking = txn.create(Account{.balance = random.between(kLeastOpening, kMostOpening)});
+        customer.savings = txn.create(Account{.balance = random.between(kMinOpening, kMaxOpening)});
+        customer.checking = txn.create(Account{.balance = random.between(kMinOpening, kMaxOpening)});
         index.insert(number, txn.create(std::move(customer)));
       }
     });

@@ -28,7 +28,7 @@ namespace cow::detail {
 class FiberStacks {
  public:
   static constexpr std::size_t kGuardBytes = std::size_t{1} << 20;
-  static constexpr std::size_t kLeastBytes = std::size_t{16} << 10;
+  static constexpr std::size_t kMinBytes = std::size_t{16} << 10;
   static constexpr std::size_t kKept = 256;
 
   /// `bytes`: of each stack, rounded up to pages. Throws std::invalid_argument if nothing could run on it.
@@ -41,11 +41,11 @@ class FiberStacks {
 
   static std::size_t round_up(std::size_t bytes) {
     auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    if (bytes < kLeastBytes) {
-      throw std::invalid_argument("stacks of fibers need " + std::to_string(kLeastBytes) + " bytes, not " +
+    if (bytes < kMinBytes) {
+      throw std::invalid_argument("stacks of fibers need " + std::to_string(kMinBytes) + " bytes, not " +
                                   std::to_string(bytes));
     }
-    if (bytes > kMost) throw std::invalid_argument("no addresses for stacks of " + std::to_string(bytes) + " bytes");
+    if (bytes > kMax) throw std::invalid_argument("no addresses for stacks of " + std::to_string(bytes) + " bytes");
     return (bytes + page - 1) / page * page;
   }
 
@@ -76,7 +76,7 @@ class FiberStacks {
   }
 
  private:
-  static constexpr std::size_t kMost = std::size_t{1} << 40;
+  static constexpr std::size_t kMax = std::size_t{1} << 40;
 
   void unmap(boost::context::stack_context& stack) const noexcept {
     ::munmap(static_cast<std::byte*>(stack.sp) - bytes_ - kGuardBytes, bytes_ + kGuardBytes);

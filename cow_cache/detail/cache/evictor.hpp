@@ -58,7 +58,7 @@ class Evictor {
       reserved_ -= oids.size();
       waiting = admitted_.size();
     }
-    if (waiting < kMostWaiting) return;
+    if (waiting < kMaxWaiting) return;
     if (std::unique_lock evicting(mutex_, std::try_to_lock); evicting) take_admitted();
   }
 
@@ -116,7 +116,7 @@ class Evictor {
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kMostWaiting = 1024;
+  static constexpr std::size_t kMaxWaiting = 1024;
 
   /// Without memory for all, some wait for the next call. REQUIRES: mutex_.
   void take_admitted() noexcept {
@@ -124,9 +124,9 @@ class Evictor {
       if (taken_ == taking_.size()) {
         taking_.clear();
         taken_ = 0;
-        if (taking_.capacity() > 4 * kMostWaiting) taking_ = {};  // after a large commit
+        if (taking_.capacity() > 4 * kMaxWaiting) taking_ = {};  // after a large commit
         std::scoped_lock lock(admitted_mutex_);
-        taking_.reserve(reserved_ + kMostWaiting);  // it becomes the list in which the places are
+        taking_.reserve(reserved_ + kMaxWaiting);  // it becomes the list in which the places are
         taking_.swap(admitted_);
       }
       for (; taken_ < taking_.size(); ++taken_) policy_->admit(taking_[taken_]);

@@ -10,7 +10,7 @@
 //  2. The ticket is finished however the load ends (TicketHolder), before anything else is loaded or destroyed: user code that
 //     runs then may ask for the same object.
 //  3. No user code runs under a lock: neither a codec nor a destructor.
-//  4. A private state is born dead: only the transaction that has it in its log knows it again (log_and_look), and it is freed
+//  4. A private state is born dead: only the transaction that has it in its log knows it again (log_and_validate), and it is freed
 //     when that log goes.
 #pragma once
 
@@ -223,10 +223,10 @@ inline bool SharedCache::Loader::must_load_alone(const LoadFailure& failure) {
 
 /// Throws std::bad_alloc.
 inline void SharedCache::Loader::note_absent() {
-  TransactionSlot& slot = *reader_.slot_;
-  if (slot.absent == nullptr) slot.absent = std::make_unique<OidSet>();
-  slot.leaves_more = true;
-  slot.absent->insert(oid_);
+  Participant& participant = *reader_.participant_;
+  if (participant.absent == nullptr) participant.absent = std::make_unique<OidSet>();
+  participant.leaves_more = true;
+  participant.absent->insert(oid_);
 }
 
 /// Makes a logged state this transaction's alone (invariant 4).

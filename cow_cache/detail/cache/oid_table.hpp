@@ -58,10 +58,10 @@ class OidTable {
   /// Whether `set` of this object can succeed. REQUIRES: the stripe's lock. Throws OidRangeError.
   bool has_room_for(Oid oid) const {
     const Stripe& stripe = stripes_[checked_stripe_of(oid)];
-    return stripe.count < kMostObjects || search(stripe, oid).cell != nullptr;
+    return stripe.count < kMaxObjects || search(stripe, oid).cell != nullptr;
   }
 
-  /// Makes `state` the newest of its object. False, and nothing is changed: the stripe has kMostObjects others. REQUIRES: the
+  /// Makes `state` the newest of its object. False, and nothing is changed: the stripe has kMaxObjects others. REQUIRES: the
   /// stripe's lock; the state's key names the object. Throws OidRangeError.
   bool set(Oid oid, StateHeader& state) {
     Stripe& stripe = stripes_[checked_stripe_of(oid)];
@@ -70,7 +70,7 @@ class OidTable {
       cell->store(content, std::memory_order_release);
       return true;
     }
-    if (stripe.count >= kMostObjects) return false;
+    if (stripe.count >= kMaxObjects) return false;
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);  // changes under this lock only
     if (stripe.count >= (std::uint32_t{5} << bits) / 8) resize(stripe, ++bits);
     insert(stripe, content, home_of(oid, bits), bits);
@@ -85,7 +85,7 @@ class OidTable {
     if (found == nullptr) return;
     close_gap(stripe, static_cast<std::uint32_t>(found - stripe.cells));
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);
-    if (--stripe.count < (1u << bits) / 8 && bits > kFewestBits) resize(stripe, bits - 1);
+    if (--stripe.count < (1u << bits) / 8 && bits > kMinBits) resize(stripe, bits - 1);
   }
 
   /// Forgets all objects of a stripe, and calls `visit(StateHeader&)` for the newest state of each: what it does must not
@@ -101,7 +101,7 @@ class OidTable {
       --stripe.count;
       visit(*state_in(content));
     }
-    if (cells > 1u << kFewestBits) resize(stripe, kFewestBits);
+    if (cells > 1u << kMinBits) resize(stripe, kMinBits);
   }
 
   /// Bytes of all cells in use.
@@ -112,12 +112,12 @@ class OidTable {
 
   // A stripe begins with one page and ends with 2^24 cells; the second half of its range is scratch for `resize`.
 #if defined(COW_CACHE_TABLE_BITS)  // tests want a table that is full soon
-  static constexpr unsigned kStripeBits = 6, kFewestBits = COW_CACHE_TABLE_BITS, kMostBits = COW_CACHE_TABLE_BITS;
+  static constexpr unsigned kStripeBits = 6, kMinBits = COW_CACHE_TABLE_BITS, kMaxBits = COW_CACHE_TABLE_BITS;
 #else
-  static constexpr unsigned kStripeBits = 6, kFewestBits = 9, kMostBits = 24;
+  static constexpr unsigned kStripeBits = 6, kMinBits = 9, kMaxBits = 24;
 #endif
-  static constexpr std::uint32_t kMostObjects = (std::uint32_t{5} << kMostBits) / 8;  // of a stripe: ten million
-  static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMostBits) * sizeof(Cell);
+  static constexpr std::uint32_t kMaxObjects = (std::uint32_t{5} << kMaxBits) / 8;  // of a stripe: ten million
+  static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMaxBits) * sizeof(Cell);
   static_assert(kStripes == 1 << kStripeBits);
 
   // A cell is an address whose unused bits, 16 above and 6 below, hold a tag: the upper bits of the position, so that
@@ -133,7 +133,7 @@ class OidTable {
   struct alignas(64) Stripe {
     std::mutex mutex;
     Cell* cells = nullptr;
-    std::atomic<std::uint32_t> capacity_bits{kFewestBits};
+    std::atomic<std::uint32_t> capacity_bits{kMinBits};
     std::uint32_t count = 0;
   };
 
@@ -214,7 +214,7 @@ class OidTable {
   /// In place, by way of the scratch half of the range, so it cannot fail. Searches meanwhile may miss.
   void resize(Stripe& stripe, std::uint32_t bits) noexcept {
     std::uint32_t old_capacity = 1u << stripe.capacity_bits.load(std::memory_order_relaxed);
-    auto* scratch = reinterpret_cast<std::uint64_t*>(stripe.cells + (std::size_t{1} << kMostBits));
+    auto* scratch = reinterpret_cast<std::uint64_t*>(stripe.cells + (std::size_t{1} << kMaxBits));
     std::uint32_t moving = 0;
     for (std::uint32_t i = 0; i < old_capacity; ++i) {
       std::uint64_t cell = stripe.cells[i].load(std::memory_order_relaxed);
@@ -237,7 +237,7 @@ class OidTable {
   static void give_back(void* start, std::size_t bytes) noexcept { (void)::madvise(start, bytes, MADV_DONTNEED); }
 
   std::array<Stripe, kStripes> stripes_;
-  std::atomic<std::size_t> bytes_{kStripes * (sizeof(Cell) << kFewestBits)};
+  std::atomic<std::size_t> bytes_{kStripes * (sizeof(Cell) << kMinBits)};
 };
 
 }  // namespace cow::detail

@@ -4,7 +4,7 @@
 //
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
-//     the commit prunes after the end of its transaction (SharedCache::settle).
+//     the commit prunes after the end of its transaction (SharedCache::after_commit).
 //  2. An object whose old revisions could not all be dropped stands in the queue, once. Its entry stays when it is evicted,
 //     and goes when its turn comes. So the queue has no more entries than objects were changed since the oldest snapshot,
 //     however often they are evicted and loaded again while nobody commits. Each commit looks at some entries for each
@@ -85,14 +85,14 @@ class OldRevisions {
   /// Why an object is looked at: it has just been changed, or its turn in the queue has come, or both.
   enum class Source { commit, queue, queue_and_commit };
 
-  static constexpr std::size_t kMostSteps = 64;  // objects, before the mutex is given up for a moment
+  static constexpr std::size_t kMaxSteps = 64;  // objects, before the mutex is given up for a moment
 
   std::mutex mutex;
 
   /// Before a commit's objects are looked at.
   void begin_round(const TransactionRegistry& registry) noexcept {
-    // Making the list costs a look at every slot, so it is made less often when there are many.
-    is_fresh_ = is_fresh_ && rounds_ < registry.slot_count() / 16;
+    // Making the list costs a look at every participant, so it is made less often when there are many.
+    is_fresh_ = is_fresh_ && rounds_ < registry.participant_count() / 16;
     ++rounds_;
   }
 

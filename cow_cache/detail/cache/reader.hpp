@@ -51,16 +51,16 @@ namespace cow::detail {
 class SharedCache::Reader {
  public:
   Reader() noexcept = default;
-  Reader(SharedCache& cache, Session&) : cache_(&cache), slot_(&cache.own_registry().begin()) {
-    snapshot_ = slot_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
-    log_.open(*slot_, cache.chains_.cache_bits());
+  Reader(SharedCache& cache, Session&) : cache_(&cache), participant_(&cache.own_registry().begin()) {
+    snapshot_ = participant_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
+    log_.open(*participant_, cache.chains_.cache_bits());
   }
   Reader(Reader&& other) noexcept { *this = std::move(other); }
   Reader& operator=(Reader&& other) noexcept {
     // The moved-from reader has ended: its log is closed, so every read takes the slow path and throws.
     log_ = std::exchange(other.log_, ReadLog{});
     cache_ = other.cache_;
-    slot_ = std::exchange(other.slot_, nullptr);
+    participant_ = std::exchange(other.participant_, nullptr);
     snapshot_ = other.snapshot_;
     slow_ = other.slow_;
     check_at_ = other.check_at_;
@@ -68,24 +68,24 @@ class SharedCache::Reader {
     return *this;
   }
 
-  /// See BasicTransaction::park. REQUIRES: active.
-  void park() noexcept {
+  /// See BasicTransaction::will_sleep. REQUIRES: active.
+  void will_sleep() noexcept {
     if ((slow_ & kAsleep) != 0) return;
-    cache_->registry_.fall_asleep(*slot_);
+    cache_->registry_.will_sleep(*participant_);
     goes_slowly(kAsleep, true);
   }
 
-  bool active() const noexcept { return slot_ != nullptr; }
+  bool active() const noexcept { return participant_ != nullptr; }
   Tid snapshot() const noexcept { return Tid{snapshot_}; }
   /// All that was read and was not this transaction's own. REQUIRES: active.
   const ReadLog& read_log() const noexcept { return log_; }
   /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
-  const OidSet* absent() const noexcept { return slot_->absent.get(); }
+  const OidSet* absent() const noexcept { return participant_->absent.get(); }
 
   /// Gives up everything read. Writes must have been published or discarded.
   void end() noexcept {
     log_.close();
-    cache_->registry_.end(*std::exchange(slot_, nullptr));
+    cache_->registry_.end(*std::exchange(participant_, nullptr));
   }
 
   /// Ends without committing, and frees the private states.
@@ -216,7 +216,7 @@ class SharedCache::Reader {
   [[gnu::noinline]] StateHeader* read_slowly(auto& reference, const TypeOperations& operations, WriteSet* writes,
                                              Miss miss) {
     StateHeader* state = reference.hint();
-    if (writes != nullptr && (!writes->empty() || state == &nowhere.header || !active())) {
+    if (writes != nullptr && (!writes->empty() || state == &null_state.header || !active())) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, *writes)) return entry->state;
     }
     wake();
@@ -225,7 +225,8 @@ class SharedCache::Reader {
     if ((slow_ & kIndexed) != 0) [[unlikely]] {
       if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
     }
-    if (state != &nowhere.header && log_and_look<kWholeKey>(*state, reference.identity()) == Visibility::visible) {
+    if (state != &null_state.header &&
+        log_and_validate<kWholeKey>(*state, reference.identity()) == Visibility::visible) {
       note_logged(*state);
       return state;
     }
@@ -241,7 +242,7 @@ class SharedCache::Reader {
   void wake() noexcept {
     if ((slow_ & kAsleep) == 0) [[likely]]
       return;
-    cache_->registry_.wake(*slot_);
+    cache_->registry_.wake(*participant_);
     goes_slowly(kAsleep, false);
   }
 
@@ -251,7 +252,7 @@ class SharedCache::Reader {
 
   /// The protocol itself. Whatever does not turn out visible is not logged afterwards.
   template <std::uint64_t kCompared>
-  Visibility log_and_look(StateHeader& state, std::uint64_t identity) {
+  Visibility log_and_validate(StateHeader& state, std::uint64_t identity) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     Visibility result = look_at<kCompared>(state, identity | log_.cache_bits(), outcome);
     if (result == Visibility::visible) {
@@ -266,7 +267,7 @@ class SharedCache::Reader {
   template <std::uint64_t kCompared>
   [[gnu::always_inline]] Visibility look_at(const StateHeader& state, std::uint64_t key,
                                             ReadLog::Outcome outcome) const noexcept {
-    if (std::uint64_t found = look(state.key) & kCompared; found != key) [[unlikely]] {
+    if (std::uint64_t found = validate(state.key) & kCompared; found != key) [[unlikely]] {
       // Evicted or pruned since this transaction read it, but kept for it: loading it again would pile up copies.
       return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Visibility::visible
                                                                                 : Visibility::dead;
@@ -359,7 +360,7 @@ class SharedCache::Reader {
 
   VersionChains::Found find_resident(Oid oid, int attempt) {
     VersionChains& chains = cache_->chains_;
-    auto look = [&](StateHeader& state) { return log_and_look<kKeyButType>(state, oid.value); };
+    auto look = [&](StateHeader& state) { return log_and_validate<kKeyButType>(state, oid.value); };
     if (attempt < kSpins) return chains.find(oid, look);
     std::scoped_lock lock(chains.mutex_of(oid));
     return chains.find(oid, look);
@@ -377,7 +378,7 @@ class SharedCache::Reader {
 
   ReadLog log_;
   SharedCache* cache_ = nullptr;
-  TransactionSlot* slot_ = nullptr;
+  Participant* participant_ = nullptr;
   std::uint64_t snapshot_ = 0;
 
   // Why first reads take the slow path; none is the normal case.

@@ -81,7 +81,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
       if (registry_.active_count() > 0) end_program("a value's destructor has left a transaction open");
       std::size_t left = reclaimer_->limbo_bytes();
       if (was_empty && (left == 0 || left == limbo)) break;  // some reclaimers free the rest in their destructors
-      if (round == kMostClosingRounds) end_program("destructors of values load one object after the other");
+      if (round == kMaxClosingRounds) end_program("destructors of values load one object after the other");
       limbo = left;
     }
   }
@@ -107,7 +107,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time,
   /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
-  /// later is left to `settle`, noted in the entries; and nothing here depends on how many transactions sleep.
+  /// later is left to `after_commit`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
     for (WriteSetEntry& entry : writes) {
       VersionChains::Published published = chains_.publish(*entry.state, entry.oid, tid, entry.has_place);
@@ -119,7 +119,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   /// After a commit and the end of its transaction, on the thread that asked for it: gives back what was superseded, and
   /// makes room for what is new. Empties the write set.
-  void settle(WriteSet& writes) noexcept {
+  void after_commit(WriteSet& writes) noexcept {
     StateChain retired;
     std::array<Oid, 64> admitted;
     std::size_t count = 0;
@@ -206,7 +206,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     while (entry != writes.end() || further > 0) {
       std::scoped_lock lock(old_revisions_.mutex);
       old_revisions_.begin_round(registry_);
-      std::size_t steps = OldRevisions::kMostSteps;  // then other threads may have the lock
+      std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
       for (; entry != writes.end() && steps > 0; ++entry, --steps) {
         if (entry->prunes) prune(entry->oid, OldRevisions::Source::commit, retired);
       }
@@ -217,7 +217,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
         bool changed = writes.find(oid) != nullptr;  // then it had its turn above, or needs none yet
         auto source = changed ? OldRevisions::Source::queue_and_commit : OldRevisions::Source::queue;
         bool dropped = prune(oid, source, retired);
-        if (!dropped || ++productive > kMostProductive) --further;
+        if (!dropped || ++productive > kMaxProductive) --further;
         further = std::min(further, old_revisions_.waiting());
       }
     }
@@ -242,7 +242,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   void make_room() {
     std::size_t budget = budget_of_states();
     if (chains_.resident_bytes() <= budget || MakingRoom::is_at(*this)) return;
-    std::size_t goal = budget - std::min(budget / 64, kMostAhead);
+    std::size_t goal = budget - std::min(budget / 64, kMaxAhead);
     auto too_much = [&] { return chains_.resident_bytes() > goal; };
     MakingRoom until_the_end(*this);
     for (bool has_more = true; has_more && too_much();) {
@@ -308,12 +308,12 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
   }
 
-  static constexpr std::size_t kMostAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
+  static constexpr std::size_t kMaxAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
   static constexpr std::size_t kEvictedAtOnce = 64;
   // Of the objects that wait in the queue, a commit looks at so many for each that it has changed; and those from which
   // something can be dropped do not count, up to a bound, as that was paid for when they were changed.
-  static constexpr std::size_t kFurtherPerChange = 2, kMostProductive = 256;
-  static constexpr int kMostClosingRounds = 1000;
+  static constexpr std::size_t kFurtherPerChange = 2, kMaxProductive = 256;
+  static constexpr int kMaxClosingRounds = 1000;
 
   const StateMemory* const memory_ = &StateMemory::instance();
   Store& store_;

@@ -61,10 +61,10 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     bool is_resident = false;                     ///< there are some revisions, visible or not
   };
 
-  /// Goes down the chain of an object while `log_and_look(StateHeader&)` finds its states too new. Without a lock it may meet a
+  /// Goes down the chain of an object while `log_and_validate(StateHeader&)` finds its states too new. Without a lock it may meet a
   /// state that dies, or miss an object that the table is moving; with the stripe's lock neither.
-  template <class LogAndLook>
-  Found find(Oid oid, LogAndLook&& log_and_look) const {
+  template <class LogAndValidate>
+  Found find(Oid oid, LogAndValidate&& log_and_validate) const {
     Found found;
     StateHeader* state = table_.find(oid);
     found.is_resident = state != nullptr;
@@ -72,7 +72,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       // Acquire: pairs with the stores that link. Read before the state may leave the log; its target is logged and looked at
       // in turn, whatever it is by then.
       StateHeader* older = state->older.load(std::memory_order_acquire);
-      found.visibility = log_and_look(*state);
+      found.visibility = log_and_validate(*state);
       if (found.visibility == Visibility::visible) found.state = state;
       state = older;
     }
@@ -144,7 +144,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       if (head->begin.load(std::memory_order_relaxed) == tid.value) {
         // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
         fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        kill(*head);
+        unpublish(*head);
         published.unlinked = head;
       } else {
         fresh.older.store(head, std::memory_order_relaxed);
@@ -161,7 +161,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     if (head != nullptr || published.is_new) {
       table_.set(oid, fresh);
     } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
-      kill(fresh);
+      unpublish(fresh);
       published.unlinked = &fresh;
     }
     return published;
@@ -224,14 +224,14 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader* head = table_.find(oid);
     if (head == nullptr) return;
     table_.remove(oid);
-    kill_chain(*head, retired);
+    unpublish_chain(*head, retired);
   }
 
   /// Drops every object. Meets every state that was alive before the call (invariant 4).
   void evict_all(StateChain& retired) {
     for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
       std::scoped_lock lock(table_.mutex_of_stripe(stripe));
-      table_.take_all(stripe, [&](StateHeader& head) { kill_chain(head, retired); });
+      table_.take_all(stripe, [&](StateHeader& head) { unpublish_chain(head, retired); });
     }
   }
 
@@ -299,17 +299,17 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   }
 
   /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock.
-  void kill(StateHeader& state) noexcept {
+  void unpublish(StateHeader& state) noexcept {
     Reclaimer::mark_dead(state);
     resident_bytes_.fetch_sub(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
     slot_bytes_.fetch_sub(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
   }
 
   /// REQUIRES: the stripe's lock; the head is unlinked.
-  void kill_chain(StateHeader& head, StateChain& retired) noexcept {
+  void unpublish_chain(StateHeader& head, StateChain& retired) noexcept {
     for (StateHeader* state = &head; state != nullptr;) {
       StateHeader* older = state->older.load(std::memory_order_relaxed);
-      kill(*state);
+      unpublish(*state);
       retired.add(*state);
       state = older;
     }
@@ -320,7 +320,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader& state = *newer.older.load(std::memory_order_relaxed);
     // Release: pairs with the acquire in find, which goes on to what this store names.
     newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
-    kill(state);
+    unpublish(state);
     retired.add(state);
   }
 

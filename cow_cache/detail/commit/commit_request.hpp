@@ -133,7 +133,7 @@ class CommitRequest {
 
   /// Invariant 3.
   void look_up(Store& store, Oid oid, bool by_heart) {
-    if (by_heart && unsure_.size() < kMostUnsure) return unsure_.push_back(oid);
+    if (by_heart && unsure_.size() < kMaxUnsure) return unsure_.push_back(oid);
     Tid newest = newest_in(store, oid);
     if (newest > snapshot_) add_conflict(oid, newest);
   }
@@ -171,7 +171,7 @@ class CommitRequest {
     return revision;
   }
 
-  static constexpr std::size_t kMostUnsure = 1024;  // some ten microseconds of the leader's time
+  static constexpr std::size_t kMaxUnsure = 1024;  // some ten microseconds of the leader's time
 
   WriteSet& writes_;
   const Tid snapshot_;

@@ -45,7 +45,7 @@ class Committer {
   /// The tid of the last published commit. Begins read it with acquire; that pairs with the release after publishing.
   const std::atomic<std::uint64_t>& frontier() const noexcept { return frontier_; }
 
-  /// Commits: `cache.publish` runs on the leader's thread. The caller then ends the transaction and calls `cache.settle` with
+  /// Commits: `cache.publish` runs on the leader's thread. The caller then ends the transaction and calls `cache.after_commit` with
   /// the write set. Throws ConflictError or what the store throws; the write set is untouched then. Returns the
   /// transaction's tid.
   template <class Cache>

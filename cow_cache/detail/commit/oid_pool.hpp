@@ -11,7 +11,7 @@
 //     unless the store has the object: its commit may not have returned yet, or somebody else was given the oid.
 //
 // What an earlier run was given and never committed is not found out: that would take a look at the store for every
-// reference. Nor is what was lost more than kMostBlocks blocks ago, with a block for a thousand oids.
+// reference. Nor is what was lost more than kMaxBlocks blocks ago, with a block for a thousand oids.
 #pragma once
 
 #include <algorithm>
@@ -88,7 +88,7 @@ class OidPool {
 
  private:
   static constexpr std::uint64_t kBlock = 1024;
-  static constexpr std::size_t kMostBlocks = std::size_t{1} << 16;
+  static constexpr std::size_t kMaxBlocks = std::size_t{1} << 16;
 
   /// Of a block that was given to us: a bit for every oid that is pending.
   struct Pending {
@@ -116,7 +116,7 @@ class OidPool {
     OidBlock block = store_.allocate_oids(kBlock);
     Pending pending{.oids = block.count, .bits = std::vector<std::uint64_t>((block.count + 63) / 64)};
     if (auto old = pending_.find(current_); old != pending_.end() && old->second.count == 0) pending_.erase(old);
-    if (pending_.size() >= kMostBlocks) pending_.erase(pending_.begin());
+    if (pending_.size() >= kMaxBlocks) pending_.erase(pending_.begin());
     pending_.insert_or_assign(block.first.value, std::move(pending));
     block_ = block;
     current_ = block.first.value;

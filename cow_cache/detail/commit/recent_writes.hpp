@@ -95,7 +95,7 @@ class RecentWrites {
   /// Throws std::bad_alloc, and has changed nothing then.
   [[gnu::always_inline]] void note(Oid oid, Tid tid) {
     std::size_t place = noted_ % kOrdered;
-    if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kFewestOrdered, 2 * place), kOrdered));
+    if (place == ordered_.capacity()) ordered_.reserve(std::min(std::max(kMinOrdered, 2 * place), kOrdered));
     if (undo_.size() == undo_.capacity()) undo_.reserve(std::max<std::size_t>(16, 2 * undo_.size()));
     auto [found, fresh] = recent_.try_emplace(oid, tid);  // the last thing that may fail
     undo_.emplace_back(oid, fresh ? Tid{} : found->second);
@@ -135,7 +135,7 @@ class RecentWrites {
 
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
-  static constexpr std::size_t kObjects = 1 << 15, kOrdered = 1 << 12, kFewestOrdered = 64;
+  static constexpr std::size_t kObjects = 1 << 15, kOrdered = 1 << 12, kMinOrdered = 64;
 
  private:
   struct Write {

@@ -33,7 +33,7 @@ struct WriteSetEntry {
   StateHandle cloned = 0;    ///< its state, which the read log holds until the end; 0: not known
   bool created : 1 = false;  ///< the object did not exist before this transaction
   bool erased : 1 = false;
-  // What publishing leaves to do, for the cache's `settle`; `state` is what it has unlinked, or null. It stands here, so
+  // What publishing leaves to do, for the cache's `after_commit`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
   bool has_place : 1 = false;   ///< in the cache, should it not be resident when it is published
   bool was_absent : 1 = false;  ///< the object is resident now, and was not before

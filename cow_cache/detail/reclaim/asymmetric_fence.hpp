@@ -3,7 +3,7 @@
 // Thread safety: all functions may be called from any thread.
 //
 // Invariants:
-//  1. [log-before-look] Dekker, asymmetric. A reader does `store_before_look(entry); look(key)`; the reclaimer does
+//  1. [log-before-look] Dekker, asymmetric. A reader does `announce(entry); validate(key)`; the reclaimer does
 //     `mark_dead(key); heavy_fence(); read entry`. Then either the reclaimer reads the entry, or the look reads dead.
 //     Proof, asymmetric mode: membarrier(2) makes every running thread of the process execute a full barrier at some point
 //     between its call and its return. If the reader's store comes before that point in its program order, the
@@ -43,7 +43,7 @@ inline const bool asymmetric_fences = register_membarrier();
 /// The reader's announcement, ordered before any later `look`. (`Atomic` is std::atomic but where the protocol is checked:
 /// tests/models/relacy.)
 template <template <class> class Atomic, class Value>
-[[gnu::always_inline]] inline void store_before_look(Atomic<Value>& entry, Value value) noexcept {
+[[gnu::always_inline]] inline void announce(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
     entry.store(value, std::memory_order_relaxed);
@@ -55,7 +55,7 @@ template <template <class> class Atomic, class Value>
 
 /// The same, and a release: what the thread did before happens before whatever acquires the value.
 template <template <class> class Atomic, class Value>
-[[gnu::always_inline]] inline void release_before_look(Atomic<Value>& entry, Value value) noexcept {
+[[gnu::always_inline]] inline void announce_with_release(Atomic<Value>& entry, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {
     entry.store(value, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -64,10 +64,10 @@ template <template <class> class Atomic, class Value>
   }
 }
 
-/// The reader's look, ordered after `store_before_look`. Acquire at least: it pairs with the release that published the
+/// The reader's look, ordered after `announce`. Acquire at least: it pairs with the release that published the
 /// state, so that a reader that sees a live key sees the value.
 template <template <class> class Atomic, class Value>
-[[gnu::always_inline]] inline Value look(const Atomic<Value>& key) noexcept {
+[[gnu::always_inline]] inline Value validate(const Atomic<Value>& key) noexcept {
   return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);
 }
 

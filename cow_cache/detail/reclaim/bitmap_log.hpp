@@ -45,7 +45,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
 
   /// Null where there are no addresses for it.
   static LogBitmap* make() noexcept {
-    if (count_.fetch_add(1, std::memory_order_relaxed) < kMost) {  // a mere limit
+    if (count_.fetch_add(1, std::memory_order_relaxed) < kMax) {  // a mere limit
       void* memory = ::mmap(nullptr, sizeof(LogBitmap), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (memory != MAP_FAILED) {
@@ -79,16 +79,16 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   }
 
  private:
-  static constexpr std::uint32_t kMost = 1 << 11;  // a tebibyte of addresses; further logs do with hash tables
+  static constexpr std::uint32_t kMax = 1 << 11;  // a tebibyte of addresses; further logs do with hash tables
   static inline constinit std::atomic<std::uint32_t> count_{0};
 };
 
 class BitmapLog {
  public:
   /// A bitmap is worth its memory from so many states per page on: 40 bytes each then, but few cache lines.
-  static constexpr std::uint32_t kFewestPerPage = 100;
+  static constexpr std::uint32_t kMinPerPage = 100;
 
-  static constexpr std::size_t kMostSparse = std::size_t{64} << 10;  // bytes of a bitmap that may be sparse
+  static constexpr std::size_t kMaxSparse = std::size_t{64} << 10;  // bytes of a bitmap that may be sparse
 
   /// An empty table; null where there is no memory, or are no addresses, for one.
   static LogTable* make() noexcept {
@@ -142,7 +142,7 @@ class BitmapLog {
     use(handle >> LogBitmap::kPageShift);
     ++count_;
     last_ = handle;
-    store_before_look(word, bits | bit_of(handle));
+    announce(word, bits | bit_of(handle));
     return true;
   }
 
@@ -155,7 +155,7 @@ class BitmapLog {
       return false;
     ++count_;
     last_ = handle;
-    store_before_look(word, bits | bit_of(handle));
+    announce(word, bits | bit_of(handle));
     return true;
   }
 
@@ -178,7 +178,7 @@ class BitmapLog {
 
   /// It takes several times the memory of a hash table, and more than a slot would keep.
   bool too_sparse() const noexcept {
-    return table_->pages * LogBitmap::kPageBytes > kMostSparse && count_ < table_->pages * kFewestPerPage / 2;
+    return table_->pages * LogBitmap::kPageBytes > kMaxSparse && count_ < table_->pages * kMinPerPage / 2;
   }
 
   /// Calls `visit(entry)` for every entry.
@@ -222,7 +222,7 @@ class BitmapLog {
     std::uint32_t touched = flags.touched.load(std::memory_order_relaxed);
     if ((touched & flag) != 0) return;
     ++table_->pages;
-    store_before_look(flags.touched, touched | flag);  // a part of the announcement that follows
+    announce(flags.touched, touched | flag);  // a part of the announcement that follows
   }
 
   LogWord* words_ = nullptr;

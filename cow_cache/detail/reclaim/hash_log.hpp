@@ -22,10 +22,10 @@ namespace cow::detail {
 
 class HashLog {
  public:
-  static constexpr std::uint32_t kFewestLanes = 32;  // 128 bytes: transactions that read a dozen objects
+  static constexpr std::uint32_t kMinLanes = 32;  // 128 bytes: transactions that read a dozen objects
 
-  /// An empty table. `lanes` is a power of two, at least kFewestLanes. Throws std::bad_alloc.
-  static LogTable* make(std::uint32_t lanes = kFewestLanes) {
+  /// An empty table. `lanes` is a power of two, at least kMinLanes. Throws std::bad_alloc.
+  static LogTable* make(std::uint32_t lanes = kMinLanes) {
     void* memory = ::operator new (sizeof(LogTable) + lanes * sizeof(LogWord), std::align_val_t{64});
     auto* table = ::new (memory) LogTable{.lanes = lanes};
     for (std::uint32_t i = 0; i < lanes; ++i) ::new (words_of(*table) + i) LogWord(0);
@@ -95,7 +95,7 @@ class HashLog {
   /// Lanes of a table that is not full with so many entries.
   static std::uint32_t lanes_for(std::uint32_t entries) noexcept {
     const std::uint32_t lanes = entries / 5 * 8 + 8;
-    return std::bit_ceil(lanes < kFewestLanes ? kFewestLanes : lanes);
+    return std::bit_ceil(lanes < kMinLanes ? kMinLanes : lanes);
   }
 
   /// Calls `visit(entry)` for every entry.
@@ -127,7 +127,7 @@ class HashLog {
   [[gnu::always_inline]] void insert(LogWord* lane, StateHandle handle) noexcept {
     ++count_;
     last_ = lane;
-    store_before_look(*lane, handle);
+    announce(*lane, handle);
   }
 
   /// Marked or not.

@@ -7,8 +7,8 @@
 //
 // Invariants:
 //  1. What a transaction has added stays until it has stopped using it and removes it.
-//  2. A thread that reads a slot as parked (acquire) finds everything that its transaction had added before: `held_` and the
-//     shards were written before the slot said so (release).
+//  2. A thread that reads a participant as parked (acquire) finds everything that its transaction had added before: `held_` and the
+//     shards were written before the participant said so (release).
 //  3. A waiting state is in no list of the reclaimer. It comes out once: of the `remove` that takes its last holder.
 #pragma once
 
@@ -31,7 +31,7 @@ class HeldStates {
   /// Adds one holder of each state. False: there is no memory for it, and nothing was added; what was held by another
   /// transaction and came back meanwhile is in `released`, as that of `remove`.
   [[nodiscard]] bool add(std::span<const StateHandle> states, StateChain& released) noexcept {
-    // Relaxed: ordered before the slot's announcement of being parked (invariant 2).
+    // Relaxed: ordered before the participant's announcement of being parked (invariant 2).
     held_.fetch_add(states.size(), std::memory_order_relaxed);
     std::size_t added = 0;
     try {

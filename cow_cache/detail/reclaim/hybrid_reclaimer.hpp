@@ -88,7 +88,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
     free_cleared(batches);
     std::size_t unsettled = unsettled_bytes(), above = deep_scan_above();
     if (unsettled <= above) return;
-    deep_scan(unsettled > above + kMostOvershoot ? WhenBusy::wait : WhenBusy::leave);
+    deep_scan(unsettled > above + kMaxOvershoot ? WhenBusy::wait : WhenBusy::leave);
     free_cleared(batches);
   }
 
@@ -107,10 +107,10 @@ class HybridReclaimer final : public Reclaimer, private Heir {
 
  private:
   static constexpr std::size_t kLists = 32;
-  static constexpr std::size_t kMostFresh = std::size_t{2} << 20, kMostOvershoot = std::size_t{256} << 10;
-  static constexpr std::size_t kMostParked = std::size_t{64} << 10;  // states, at a time: some milliseconds
-  static constexpr std::size_t kStatesPerLook = 16;  // slots that are looked at for each state retired, at most
-  static constexpr std::size_t kBytesPerLook = 16;   // and bytes let go for each slot that is looked at, at least
+  static constexpr std::size_t kMaxFresh = std::size_t{2} << 20, kMaxOvershoot = std::size_t{256} << 10;
+  static constexpr std::size_t kMaxParked = std::size_t{64} << 10;  // states, at a time: some milliseconds
+  static constexpr std::size_t kStatesPerLook = 16;  // participants that are looked at for each state retired, at most
+  static constexpr std::size_t kBytesPerLook = 16;  // and bytes let go for each participant that is looked at, at least
 
   using TakenBatches = std::array<RetireBatches, kLists>;
 
@@ -123,20 +123,20 @@ class HybridReclaimer final : public Reclaimer, private Heir {
 
   /// Moves up to `most` batches whose time has come. REQUIRES: the list's mutex.
   void take_expired(RetireList& list, std::size_t most, RetireBatches& expired) noexcept {
-    std::uint64_t below = safe_below_.load(std::memory_order_acquire);  // pairs with look_at_announcements
+    std::uint64_t below = safe_below_.load(std::memory_order_acquire);  // pairs with refresh_safe_epoch
     for (; most > 0 && !list.closed.empty(); --most) {
       if (list.closed.front().stamp >= below) {
-        // Reading every announcement for each batch would be dear with thousands of slots.
-        if (list.retired_since_look < registry_.slot_count() / kStatesPerLook) return;
+        // Reading every announcement for each batch would be dear with thousands of participants.
+        if (list.retired_since_look < registry_.participant_count() / kStatesPerLook) return;
         list.retired_since_look = 0;
-        below = look_at_announcements();
+        below = refresh_safe_epoch();
         if (list.closed.front().stamp >= below) return;
       }
       expired.splice(expired.end(), list.closed, list.closed.begin());
     }
   }
 
-  std::uint64_t look_at_announcements() noexcept {
+  std::uint64_t refresh_safe_epoch() noexcept {
     std::uint64_t below = registry_.safe_below();
     // What the transactions that have ended did with states must happen before they are freed. Release: for the threads that
     // free by this look; acquire, of the load as well: the look of another thread may be the later one.
@@ -191,9 +191,9 @@ class HybridReclaimer final : public Reclaimer, private Heir {
 
   /// REQUIRES: scan_mutex_.
   void scan(StateChain& released) noexcept {
-    registry_.park_sleepers(kMostParked, released);
+    registry_.park_sleepers(kMaxParked, released);
     TakenBatches taken = take_all();
-    std::uint64_t below = look_at_announcements();
+    std::uint64_t below = refresh_safe_epoch();
     if (!hold_logged(taken, below, released)) return put_back(taken);
     RetireBatches cleared;
     std::size_t cleared_bytes = 0;
@@ -260,16 +260,16 @@ class HybridReclaimer final : public Reclaimer, private Heir {
     std::size_t bytes = released.bytes();
     take_back(std::move(released));
     // Invariant 7. What is unsettled or cleared comes to the budget at most without a look; and a look costs a load for each
-    // slot, so a crowd of transactions that end does not look for each of them. Relaxed: a statistic.
+    // participant, so a crowd of transactions that end does not look for each of them. Relaxed: a statistic.
     if (unsettled_bytes() + cleared_bytes() <= limbo_budget_ / 2) return;
     std::size_t let_go = let_go_since_look_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
-    if (let_go < registry_.slot_count() * kBytesPerLook) return;
+    if (let_go < registry_.participant_count() * kBytesPerLook) return;
     let_go_since_look_.store(0, std::memory_order_relaxed);
     for (RetireList& list : lists_) {
       std::scoped_lock lock(list.mutex);
       if (!list.open.empty()) close(list);
     }
-    std::uint64_t below = look_at_announcements();
+    std::uint64_t below = refresh_safe_epoch();
     RetireBatches expired;
     for (RetireList& list : lists_) {
       std::scoped_lock lock(list.mutex);
@@ -310,7 +310,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
   }
   /// Invariant 4.
   std::size_t deep_scan_above() const noexcept {
-    return std::max(limbo_budget_, std::min(value(held_bytes_.load(std::memory_order_relaxed)), kMostFresh));
+    return std::max(limbo_budget_, std::min(value(held_bytes_.load(std::memory_order_relaxed)), kMaxFresh));
   }
 
   // ---- freeing

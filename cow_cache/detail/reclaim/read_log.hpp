@@ -1,12 +1,12 @@
 // The read log: the states that one transaction has looked at. It is the transaction's hazard list and its read set.
 //
 // Thread safety: one thread at a time uses a log (the one that runs its transaction); any thread may scan it at the same
-// time through `LogTable`. A scanner holds the slot's `log_lock`.
+// time through `LogTable`. A scanner holds the participant's `log_lock`.
 //
 // Invariants:
 //  1. Each state stands in the log at most once: reading it again costs a lookup and writes nothing, so the log is
 //     bounded by the distinct states read.
-//  2. An entry is announced (detail::store_before_look) before the header of its state is looked at, in the table that
+//  2. An entry is announced (detail::announce) before the header of its state is looked at, in the table that
 //     scanners see. Changing the table publishes a full copy before anything is added to it.
 //  3. An entry is never removed before the transaction ends; clearing (release) happens after the transaction's last use
 //     of any state, and a scanner reads entries with acquire at least.
@@ -30,8 +30,8 @@
 #include "bitmap_log.hpp"
 #include "hash_log.hpp"
 #include "log_front.hpp"
+#include "participant.hpp"
 #include "state_index.hpp"
-#include "transaction_slot.hpp"
 
 namespace cow::detail {
 
@@ -41,9 +41,9 @@ class ReadLog {
 
   ReadLog() noexcept = default;
 
-  /// Takes over the (empty) table of the transaction's slot. `cache_bits`: those in the keys of the states that it will log.
-  void open(TransactionSlot& slot, std::uint64_t cache_bits = 0) noexcept {
-    slot_ = &slot;
+  /// Takes over the (empty) table of the transaction's participant. `cache_bits`: those in the keys of the states that it will log.
+  void open(Participant& participant, std::uint64_t cache_bits = 0) noexcept {
+    participant_ = &participant;
     front_.cache_bits = cache_bits;
     if (table().is_bitmap()) {
       front_.bits = BitmapLog(table());
@@ -129,13 +129,13 @@ class ReadLog {
     for_each(table(), visit);
   }
 
-  /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its slot's lock.
+  /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its participant's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
     for_each_entry(table, [&](std::uint32_t entry) { visit(handle_in(entry)); });
   }
 
-  /// The memory of a log, for a slot that has none yet. Throws std::bad_alloc.
+  /// The memory of a log, for a participant that has none yet. Throws std::bad_alloc.
   static LogTable* make_table() { return HashLog::make(); }
   static void destroy_table(LogTable* table) noexcept {
     table->is_bitmap() ? BitmapLog::destroy(table) : HashLog::destroy(table);
@@ -145,8 +145,8 @@ class ReadLog {
     return table.is_bitmap() ? BitmapLog::bytes(table) : HashLog::bytes(table);
   }
 
-  static constexpr std::size_t kMostKept = 64 << 10;  // bytes that a slot keeps for its next transaction
-  static_assert(BitmapLog::kMostSparse <= kMostKept, "a sparse bitmap is as much as a slot keeps");
+  static constexpr std::size_t kMaxKept = 64 << 10;  // bytes that a participant keeps for its next transaction
+  static_assert(BitmapLog::kMaxSparse <= kMaxKept, "a sparse bitmap is as much as a participant keeps");
   static constexpr std::uint32_t kPatience = 32;  // transactions in a row that needed an eighth, before it shrinks
 
  private:
@@ -155,7 +155,9 @@ class ReadLog {
     table.is_bitmap() ? BitmapLog::for_each(table, visit) : HashLog::for_each(table, visit);
   }
 
-  LogTable& table() const noexcept { return *slot_->log.load(std::memory_order_relaxed); }  // only its owner changes it
+  LogTable& table() const noexcept {
+    return *participant_->log.load(std::memory_order_relaxed);
+  }  // only its owner changes it
 
   /// Another table for what the log holds, with room for one more. Throws std::bad_alloc; but a bitmap that is too sparse
   /// merely stays then.
@@ -195,7 +197,7 @@ class ReadLog {
 
   /// A hash table's entries would make a bitmap worth while.
   static bool lies_close_together(LogTable& hash_table) noexcept {
-    if (hash_table.lanes < kFewestLanesForBitmap) return false;
+    if (hash_table.lanes < kMinLanesForBitmap) return false;
     std::unique_ptr<std::bitset<LogBitmap::kPages>> seen(new (std::nothrow) std::bitset<LogBitmap::kPages>);
     if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
@@ -205,22 +207,22 @@ class ReadLog {
       pages += !page;
       page = true;
     });
-    return entries >= pages * BitmapLog::kFewestPerPage;
+    return entries >= pages * BitmapLog::kMinPerPage;
   }
-  static constexpr std::uint32_t kFewestLanesForBitmap = 512;
+  static constexpr std::uint32_t kMinLanesForBitmap = 512;
 
-  /// A slot keeps its table for its next transactions, which are likely to read as much: growing again costs more than
-  /// clearing. It shrinks when it was far too large for many in a row, and is dropped where idle slots would sit on a lot
+  /// A participant keeps its table for its next transactions, which are likely to read as much: growing again costs more than
+  /// clearing. It shrinks when it was far too large for many in a row, and is dropped where idle participants would sit on a lot
   /// of memory.
   void shrink() noexcept {
     LogTable& old = table();
-    std::uint32_t few = old.is_bitmap() ? kFewestLanesForBitmap / 8 : old.lanes / 8;
+    std::uint32_t few = old.is_bitmap() ? kMinLanesForBitmap / 8 : old.lanes / 8;
     old.uses_far_too_large = size() < few ? old.uses_far_too_large + 1 : 0;
     std::uint32_t lanes = old.lanes;
-    if (bytes_of(old) > kMostKept + sizeof(LogTable)) {
-      lanes = HashLog::kFewestLanes;
-    } else if (lanes != HashLog::kFewestLanes && old.uses_far_too_large >= kPatience) {
-      lanes = std::max(lanes / 2, HashLog::kFewestLanes);
+    if (bytes_of(old) > kMaxKept + sizeof(LogTable)) {
+      lanes = HashLog::kMinLanes;
+    } else if (lanes != HashLog::kMinLanes && old.uses_far_too_large >= kPatience) {
+      lanes = std::max(lanes / 2, HashLog::kMinLanes);
     }
     if (lanes == old.lanes) return;
     try {
@@ -232,8 +234,9 @@ class ReadLog {
 
   /// Shows a table to scanners instead of the old one, and frees that once none reads it.
   void publish(LogTable* table, LogTable& old) noexcept {
-    slot_->log.store(table, std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
-    { std::scoped_lock wait(slot_->log_lock); }          // for a scanner of the old one
+    participant_->log.store(table,
+                            std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
+    { std::scoped_lock wait(participant_->log_lock); }   // for a scanner of the old one
     count_bytes(bytes_of(*table) - bytes_of(old));
     destroy_table(&old);
   }
@@ -253,11 +256,11 @@ class ReadLog {
 
   void count_bytes(std::size_t difference) noexcept {
     // Relaxed: a statistic.
-    if (slot_->log_bytes != nullptr) slot_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
+    if (participant_->log_bytes != nullptr) participant_->log_bytes->fetch_add(difference, std::memory_order_relaxed);
   }
 
   LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/apart/held.hpp)
-  TransactionSlot* slot_ = nullptr;
+  Participant* participant_ = nullptr;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };
 

@@ -25,13 +25,13 @@ namespace cow::detail {
 /// States that were retired one after the other. One stamp, one atomic step of the epoch and one visit to the
 /// announcements for all of them.
 struct RetireBatch {
-  static constexpr std::size_t kMostStates = kSmallBatches ? 1 : 32;
+  static constexpr std::size_t kMaxStates = kSmallBatches ? 1 : 32;
   static constexpr std::size_t kEnoughBytes = 16 << 10;  // so that a list cannot sit on much
 
   std::uint64_t stamp = 0;
   StateChain states;
 
-  bool full() const noexcept { return states.size() >= kMostStates || states.bytes() >= kEnoughBytes; }
+  bool full() const noexcept { return states.size() >= kMaxStates || states.bytes() >= kEnoughBytes; }
 };
 
 /// A list of nodes, so that batches move between lists without being copied.
@@ -49,7 +49,7 @@ struct alignas(64) RetireList {
     open.add(state);
     open_bytes.store(open.bytes(), std::memory_order_relaxed);  // a statistic
     ++retired_since_look;
-    return open.size() >= RetireBatch::kMostStates || open.bytes() >= RetireBatch::kEnoughBytes;
+    return open.size() >= RetireBatch::kMaxStates || open.bytes() >= RetireBatch::kEnoughBytes;
   }
 
   /// Closes the open batch with the stamp that `stamp()` draws; it is called after the last state was added. Returns the

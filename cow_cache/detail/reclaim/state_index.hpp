@@ -24,7 +24,7 @@ namespace cow::detail {
 class StateIndex {
  public:
   /// With room for so many states. Throws std::bad_alloc.
-  explicit StateIndex(std::size_t states) : cells_(std::bit_ceil(2 * states + kFewestCells)) {}
+  explicit StateIndex(std::size_t states) : cells_(std::bit_ceil(2 * states + kMinCells)) {}
 
   /// The logged state of an object, or null.
   StateHeader* find(Oid oid) const noexcept {
@@ -50,7 +50,7 @@ class StateIndex {
  private:
   using Cells = std::vector<StateHandle>;  // a power of two; 0: free
 
-  static constexpr std::size_t kFewestCells = 64;
+  static constexpr std::size_t kMinCells = 64;
 
   std::size_t home_of(Oid oid) const noexcept { return home_of(cells_, oid); }
   std::size_t next(std::size_t i) const noexcept { return (i + 1) & (cells_.size() - 1); }

@@ -1,4 +1,4 @@
-// The registry of active transactions: where they announce their epoch and snapshot, in contiguous slots.
+// The registry of active transactions: where they announce their epoch and snapshot, a participant each, side by side.
 //
 // Thread safety: all functions may be called from any thread; `begin` and `end` of one transaction may run on different
 // threads.
@@ -14,15 +14,15 @@
 //     acquire in the scan). If it missed T's announcement (an exchange, seq_cst), the scan's load precedes it in the total
 //     order S; the step that drew s precedes the scan in S, so T's second load of the epoch in `begin` (seq_cst) reads that
 //     step or a later one and synchronises with it: every look of T reads dead.
-//  2. Slots are never unmapped before the registry; each is used by one transaction at a time.
+//  2. Participants are never unmapped before the registry; each is used by one transaction at a time.
 //  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
 //  4. [parked-is-held] A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
 //     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So a thread
 //     that has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
 //     (Taking states out when a transaction goes on would be wrong: a reclaimer may have seen it parked, and look for its
 //     states in `held()` only now.)
-//  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way ([parked-by-lock], transaction_slot.hpp). Until
-//     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `fall_asleep`
+//  5. A transaction that goes to sleep only says so; a reclaimer parks it, if it is in the way ([parked-by-lock], participant.hpp). Until
+//     then its old epoch and its log protect what it has read, as if it were awake. It logs nothing between `will_sleep`
 //     (release; acquired by the reclaimer that parks it, which so finds the whole log) and `wake`, which waits for that.
 //     If it ends meanwhile and its log is being cleared, some entries may be missed: of states that it uses no more.
 //  6. [held-at-the-end] `hold_logged` makes the transactions hold which dead states stand in their logs; then every transaction that
@@ -33,11 +33,11 @@
 //     Otherwise T's flag is set, and a heavy fence comes before the log is read: then T has logged the state before it
 //     looked, and the scan finds it (asymmetric_fence.hpp), or T has announced its end by then.
 //     What is added is let go. The reclaimer sets T's flag, fences, and under the lock of the log reads the announcement
-//     again: if T has announced its end, nothing is added. T announces its end (release_before_look), then reads the flag.
+//     again: if T has announced its end, nothing is added. T announces its end (announce_with_release), then reads the flag.
 //     So if something was added, T reads the flag as set ([log-before-look]), takes the lock and finds it.
 //     (T has cleared its log before, so the announcement is the second of two safeguards; a flag that was read before the log
 //     is cleared would be none.)
-//     The next transaction in the slot may find the flag of the one before it; it then finds nothing held, at some cost.
+//     The next transaction in the participant may find the flag of the one before it; it then finds nothing held, at some cost.
 
 #pragma once
 
@@ -61,8 +61,8 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/types.hpp"
 #include "held_states.hpp"
+#include "participant.hpp"
 #include "read_log.hpp"
-#include "transaction_slot.hpp"
 
 namespace cow::detail {
 
@@ -82,7 +82,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     void* range =
         ::mmap(nullptr, kRangeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) throw std::bad_alloc();
-    slots_ = static_cast<TransactionSlot*>(range);
+    participants_ = static_cast<Participant*>(range);
     try {
       std::scoped_lock lock(living_mutex());
       living()[id_] = this;
@@ -101,75 +101,78 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
       std::scoped_lock lock(living_mutex());
       living().erase(id_);
     }
-    std::uint32_t count = slot_count();
-    for (std::uint32_t i = 0; i < count; ++i) ReadLog::destroy_table(slots_[i].log.load(std::memory_order_relaxed));
-    for (std::uint32_t i = 0; i < count; i += kSlotsPerRoot) remove_leak_root(slots_ + i, kRootBytes);
-    ::munmap(slots_, kRangeBytes);
+    std::uint32_t count = participant_count();
+    for (std::uint32_t i = 0; i < count; ++i)
+      ReadLog::destroy_table(participants_[i].log.load(std::memory_order_relaxed));
+    for (std::uint32_t i = 0; i < count; i += kParticipantsPerRoot) remove_leak_root(participants_ + i, kRootBytes);
+    ::munmap(participants_, kRangeBytes);
   }
 
   /// The heir frees what waits in `held()`: the reclaimer, if it leaves states there. REQUIRES: no transaction is active.
   void set_heir(Heir* heir) noexcept { heir_ = heir; }
 
-  /// Announces a transaction; its snapshot is in the slot. Throws LimitError when kMostSlots are in use, std::bad_alloc.
-  TransactionSlot& begin() {
-    TransactionSlot& slot = idle_slot();
+  /// Announces a transaction; its snapshot is in the participant. Throws LimitError when kMaxParticipants are in use, std::bad_alloc.
+  Participant& begin() {
+    Participant& participant = idle_participant();
     // Acquire: pairs with the committer's release of the frontier, so all that it published is seen.
-    slot.snapshot.store(frontier_.load(std::memory_order_acquire), std::memory_order_relaxed);
-    announce(slot);
-    return slot;
+    participant.snapshot.store(frontier_.load(std::memory_order_acquire), std::memory_order_relaxed);
+    announce(participant);
+    return participant;
   }
 
   /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
   /// logged it may go on reading.
-  void fall_asleep(TransactionSlot& slot) noexcept {
-    slot.leaves_more = true;
-    slot.asleep.store(true, std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
+  void will_sleep(Participant& participant) noexcept {
+    participant.leaves_more = true;
+    participant.asleep.store(true,
+                             std::memory_order_release);  // after all that it has logged; pairs with park_sleepers
   }
 
   /// REQUIRES: it is asleep.
-  void wake(TransactionSlot& slot) noexcept {
+  void wake(Participant& participant) noexcept {
     bool is_parked = false;
     {
-      std::scoped_lock lock(slot.log_lock);
-      slot.asleep.store(false, std::memory_order_relaxed);  // read under the lock again, where it matters
+      std::scoped_lock lock(participant.log_lock);
+      participant.asleep.store(false, std::memory_order_relaxed);  // read under the lock again, where it matters
       // Relaxed: written under the lock.
-      is_parked = slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked;
+      is_parked = participant.announced.load(std::memory_order_relaxed) == Participant::kParked;
     }
-    if (is_parked) announce(slot);
+    if (is_parked) announce(participant);
   }
 
   /// Parks transactions that are asleep, until it has moved the `most` states that it may: many sleepers take several
   /// calls. Where memory runs out it parks fewer; the epochs and logs of the others go on protecting what they have read.
   /// Then states may come back, in `released`, for the caller to free. REQUIRES: one call at a time.
   void park_sleepers(std::size_t most, StateChain& released) noexcept {
-    std::uint32_t count = slot_count();
+    std::uint32_t count = participant_count();
     for (std::uint32_t i = 0; i < count; ++i) {
       if (next_to_park_ >= count) next_to_park_ = 0;
-      TransactionSlot& slot = slots_[next_to_park_++];
-      if (!slot.asleep.load(std::memory_order_relaxed)) continue;  // asked again under the lock
-      std::scoped_lock lock(slot.log_lock);
+      Participant& participant = participants_[next_to_park_++];
+      if (!participant.asleep.load(std::memory_order_relaxed)) continue;  // asked again under the lock
+      std::scoped_lock lock(participant.log_lock);
       // Acquire: invariant 5. Relaxed: under the lock only the owner's `end` changes it, after it has cleared `asleep`.
-      if (!slot.asleep.load(std::memory_order_acquire) ||
-          slot.announced.load(std::memory_order_relaxed) == TransactionSlot::kParked) {
+      if (!participant.asleep.load(std::memory_order_acquire) ||
+          participant.announced.load(std::memory_order_relaxed) == Participant::kParked) {
         continue;
       }
-      std::optional<std::size_t> moved = park(slot, released);
+      std::optional<std::size_t> moved = park(participant, released);
       if (!moved || *moved >= most) return;
       most -= *moved;
     }
   }
 
-  /// REQUIRES: the slot's log is closed and none of its states is used any more.
-  void end(TransactionSlot& slot) noexcept {
-    bool owned_by_thread = slot.owned_by_thread;  // read before the slot can be another transaction's
-    if (slot.leaves_more) [[unlikely]]
-      tidy_up(slot);
-    release_before_look(slot.announced, TransactionSlot::kEnding);  // release: pairs with the scans' acquire
-    if (look(slot.waited_for)) [[unlikely]]
-      let_go(slot);
-    slot.announced.store(TransactionSlot::kIdle, std::memory_order_release);  // pairs with the acquire in `idle_slot`
+  /// REQUIRES: the participant's log is closed and none of its states is used any more.
+  void end(Participant& participant) noexcept {
+    bool owned_by_thread = participant.owned_by_thread;  // read before the participant can be another transaction's
+    if (participant.leaves_more) [[unlikely]]
+      tidy_up(participant);
+    announce_with_release(participant.announced, Participant::kEnding);  // release: pairs with the scans' acquire
+    if (validate(participant.waited_for)) [[unlikely]]
+      let_go(participant);
+    participant.announced.store(Participant::kIdle,
+                                std::memory_order_release);  // pairs with the acquire in `idle_participant`
     if (!owned_by_thread) [[unlikely]]
-      free(slot);
+      free(participant);
   }
 
   /// The stamp for states that are dead and unlinked by now (invariant 1). One such step for a whole batch of them: every
@@ -182,7 +185,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// States with stamps below this are out of reach, but for those in `held()`, which must be asked afterwards.
   std::uint64_t safe_below() const noexcept {
     std::uint64_t safe = epoch();  // first: what is stamped later than this is not covered by the announcements below
-    for_each_slot([&](const TransactionSlot&, std::uint64_t announced) { safe = std::min(safe, announced); });
+    for_each_participant([&](const Participant&, std::uint64_t announced) { safe = std::min(safe, announced); });
     return safe;
   }
 
@@ -195,9 +198,9 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// lost some then.
   void active_snapshots(std::vector<std::uint64_t>& snapshots) const {
     snapshots.clear();
-    for_each_slot([&](const TransactionSlot& slot, std::uint64_t announced) {
-      // Relaxed: written before `announced`, which was read with seq_cst (transaction_slot.hpp, invariant 2).
-      if (is_active(announced)) snapshots.push_back(slot.snapshot.load(std::memory_order_relaxed));
+    for_each_participant([&](const Participant& participant, std::uint64_t announced) {
+      // Relaxed: written before `announced`, which was read with seq_cst (participant.hpp, invariant 2).
+      if (is_active(announced)) snapshots.push_back(participant.snapshot.load(std::memory_order_relaxed));
     });
     if (snapshots.size() < 2) return;
     std::sort(snapshots.begin(), snapshots.end());
@@ -210,21 +213,22 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// time.
   template <class Wanted>
   [[nodiscard]] bool hold_logged(std::uint64_t epoch, Wanted&& wanted, StateChain& released) noexcept {
-    std::uint32_t count = slot_count();
+    std::uint32_t count = participant_count();
     for (std::uint32_t i = 0; i < count; ++i) {
       // Ending, idle and parked ones too: these compare greater than any epoch.
-      if (slots_[i].announced.load(std::memory_order_seq_cst) > epoch) continue;
-      slots_[i].waited_for.store(true, std::memory_order_seq_cst);  // before the fence: invariant 6
+      if (participants_[i].announced.load(std::memory_order_seq_cst) > epoch) continue;
+      participants_[i].waited_for.store(true, std::memory_order_seq_cst);  // before the fence: invariant 6
     }
     heavy_fence();
     bool held_all = true;
     for (std::uint32_t i = 0; i < count && held_all; ++i) {
-      TransactionSlot& slot = slots_[i];
+      Participant& participant = participants_[i];
       // Set by this thread, above or in an earlier call; cleared by the owner at its end, or by the next one. Acquire: pairs
       // with the release in `let_go`. What the owner did with states happens before they are freed.
-      if (!slot.waited_for.load(std::memory_order_acquire)) continue;
-      std::scoped_lock lock(slot.log_lock);
-      if (slot.announced.load(std::memory_order_seq_cst) <= epoch) held_all = hold(slot, wanted, released);
+      if (!participant.waited_for.load(std::memory_order_acquire)) continue;
+      std::scoped_lock lock(participant.log_lock);
+      if (participant.announced.load(std::memory_order_seq_cst) <= epoch)
+        held_all = hold(participant, wanted, released);
     }
     return held_all;
   }
@@ -233,108 +237,108 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// REQUIRES: detail::heavy_fence() since the states of interest were marked dead.
   template <class Visitor>
   void for_each_logged(std::uint64_t epoch, Visitor&& visit) {
-    std::uint32_t count = slot_count();
+    std::uint32_t count = participant_count();
     for (std::uint32_t i = 0; i < count; ++i) {
-      TransactionSlot& slot = slots_[i];
+      Participant& participant = participants_[i];
       // Idle and parked ones too: these compare greater than any epoch.
-      if (slot.announced.load(std::memory_order_seq_cst) > epoch) continue;
-      std::scoped_lock lock(slot.log_lock);
-      ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), visit);
+      if (participant.announced.load(std::memory_order_seq_cst) > epoch) continue;
+      std::scoped_lock lock(participant.log_lock);
+      ReadLog::for_each(*participant.log.load(std::memory_order_seq_cst), visit);
     }
   }
 
   /// Number of active transactions, as of some time during the call.
   std::size_t active_count() const noexcept {
     std::size_t active = 0;
-    for_each_slot(
-        [&](const TransactionSlot&, std::uint64_t announced) { active += announced != TransactionSlot::kIdle; });
+    for_each_participant(
+        [&](const Participant&, std::uint64_t announced) { active += announced != Participant::kIdle; });
     return active;
   }
 
-  /// Bytes of slots and read logs, of idle transactions too, and of what parked ones hold.
+  /// Bytes of participants and read logs, of idle transactions too, and of what parked ones hold.
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
   /// The most transactions that were active at once so far: what one look at all announcements costs.
-  std::uint32_t slot_count() const noexcept { return slot_count_.load(std::memory_order_seq_cst); }
+  std::uint32_t participant_count() const noexcept { return participant_count_.load(std::memory_order_seq_cst); }
 
-#if defined(COW_CACHE_MOST_TRANSACTIONS)  // tests want a registry that is full soon
-  static constexpr std::uint32_t kMostSlots = COW_CACHE_MOST_TRANSACTIONS;
+#if defined(COW_CACHE_MAX_TRANSACTIONS)  // tests want a registry that is full soon
+  static constexpr std::uint32_t kMaxParticipants = COW_CACHE_MAX_TRANSACTIONS;
 #else
-  static constexpr std::uint32_t kMostSlots = 1u << 20;
+  static constexpr std::uint32_t kMaxParticipants = 1u << 20;
 #endif
 
  private:
   /// Begins or goes on at the present epoch: what the transaction logs from here on is protected by it.
-  void announce(TransactionSlot& slot) noexcept {
+  void announce(Participant& participant) noexcept {
     // Acquire: invariant 1. The epoch may be an old one by the time it is announced, which only protects more.
     std::uint64_t epoch = epoch_.load(std::memory_order_acquire);
-    slot.announced.exchange(epoch, std::memory_order_seq_cst);  // the one real fence of a transaction
-    (void)epoch_.load(std::memory_order_seq_cst);               // for scans that missed the announcement: invariant 1
+    participant.announced.exchange(epoch, std::memory_order_seq_cst);  // the one real fence of a transaction
+    (void)epoch_.load(std::memory_order_seq_cst);  // for scans that missed the announcement: invariant 1
   }
 
-  static bool is_active(std::uint64_t announced) noexcept { return announced < TransactionSlot::kEnding; }
+  static bool is_active(std::uint64_t announced) noexcept { return announced < Participant::kEnding; }
 
   /// Moves what a transaction has logged into `held()`, and it out of everybody's way. Returns how many states that were;
   /// nothing: there is no memory for it, and nothing has changed. REQUIRES: the lock of its log; it is asleep.
-  std::optional<std::size_t> park(TransactionSlot& slot, StateChain& released) noexcept {
+  std::optional<std::size_t> park(Participant& participant, StateChain& released) noexcept {
     try {
-      std::vector<StateHandle> fresh = not_held_yet(slot);
-      slot.waited_for.store(true, std::memory_order_relaxed);  // the owner reads it after it has taken the lock
-      if (!hold(slot, fresh, released)) return std::nullopt;
-      slot.announced.store(TransactionSlot::kParked, std::memory_order_release);  // after the states are held
+      std::vector<StateHandle> fresh = not_held_yet(participant);
+      participant.waited_for.store(true, std::memory_order_relaxed);  // the owner reads it after it has taken the lock
+      if (!hold(participant, fresh, released)) return std::nullopt;
+      participant.announced.store(Participant::kParked, std::memory_order_release);  // after the states are held
       return fresh.size();
     } catch (const std::bad_alloc&) {
       return std::nullopt;
     }
   }
 
-  /// Adds the states of a slot's log for which `wanted`. REQUIRES: as below.
+  /// Adds the states of a participant's log for which `wanted`. REQUIRES: as below.
   template <std::predicate<StateHandle> Wanted>
-  bool hold(TransactionSlot& slot, Wanted&& wanted, StateChain& released) noexcept {
+  bool hold(Participant& participant, Wanted&& wanted, StateChain& released) noexcept {
     try {
       std::vector<StateHandle> fresh;
       // Seq_cst: as in for_each_logged.
-      ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), [&](StateHandle state) {
+      ReadLog::for_each(*participant.log.load(std::memory_order_seq_cst), [&](StateHandle state) {
         if (wanted(state)) fresh.push_back(state);
       });
-      return hold(slot, fresh, released);
+      return hold(participant, fresh, released);
     } catch (const std::bad_alloc&) {
       return false;
     }
   }
 
   /// False: there is no memory for it, and nothing has changed. REQUIRES: the lock of the log; `waited_for` is set.
-  bool hold(TransactionSlot& slot, const std::vector<StateHandle>& fresh, StateChain& released) {
-    slot.held.insert(slot.held.end(), fresh.begin(), fresh.end());
+  bool hold(Participant& participant, const std::vector<StateHandle>& fresh, StateChain& released) {
+    participant.held.insert(participant.held.end(), fresh.begin(), fresh.end());
     if (!held_.add(fresh, released)) {
-      slot.held.resize(slot.held.size() - fresh.size());
+      participant.held.resize(participant.held.size() - fresh.size());
       return false;
     }
     bytes_.fetch_add(fresh.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a statistic
     return true;
   }
 
-  [[gnu::noinline]] void free(TransactionSlot& slot) noexcept {
+  [[gnu::noinline]] void free(Participant& participant) noexcept {
     std::scoped_lock lock(free_mutex_);
-    free_.push_back(&slot);
+    free_.push_back(&participant);
   }
 
   /// From here on no thread parks the transaction. Forgets what it found absent.
-  [[gnu::noinline]] void tidy_up(TransactionSlot& slot) noexcept {
-    slot.leaves_more = false;
-    slot.absent.reset();
-    std::scoped_lock lock(slot.log_lock);
-    slot.asleep.store(false, std::memory_order_relaxed);  // as in wake
+  [[gnu::noinline]] void tidy_up(Participant& participant) noexcept {
+    participant.leaves_more = false;
+    participant.absent.reset();
+    std::scoped_lock lock(participant.log_lock);
+    participant.asleep.store(false, std::memory_order_relaxed);  // as in wake
   }
 
   /// Gives back what others have made a transaction hold. REQUIRES: it has announced its end.
-  [[gnu::noinline]] void let_go(TransactionSlot& slot) noexcept {
+  [[gnu::noinline]] void let_go(Participant& participant) noexcept {
     std::vector<StateHandle> held;
     {
-      std::scoped_lock lock(slot.log_lock);
-      // Under the lock: for what is held by now. Release: for a scanner that reads nothing else of the slot (`hold_logged`).
-      slot.waited_for.store(false, std::memory_order_release);
-      held.swap(slot.held);
+      std::scoped_lock lock(participant.log_lock);
+      // Under the lock: for what is held by now. Release: for a scanner that reads nothing else of the participant (`hold_logged`).
+      participant.waited_for.store(false, std::memory_order_release);
+      held.swap(participant.held);
     }
     if (held.empty()) return;
     bytes_.fetch_sub(held.size() * sizeof(StateHandle), std::memory_order_relaxed);  // a statistic
@@ -342,111 +346,116 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     if (!released.empty()) heir_->take_over(std::move(released));  // outside of the lock: it frees them
   }
 
-  /// The states in a slot's log that are not in its `held`, ascending.
-  static std::vector<StateHandle> not_held_yet(TransactionSlot& slot) {
+  /// The states in a participant's log that are not in its `held`, ascending.
+  static std::vector<StateHandle> not_held_yet(Participant& participant) {
     std::vector<StateHandle> logged;
     // Seq_cst: as in for_each_logged.
-    ReadLog::for_each(*slot.log.load(std::memory_order_seq_cst), [&](StateHandle state) { logged.push_back(state); });
+    ReadLog::for_each(*participant.log.load(std::memory_order_seq_cst),
+                      [&](StateHandle state) { logged.push_back(state); });
     std::sort(logged.begin(), logged.end());
-    std::sort(slot.held.begin(), slot.held.end());  // hold_logged has appended to it
+    std::sort(participant.held.begin(), participant.held.end());  // hold_logged has appended to it
     std::vector<StateHandle> fresh;
-    std::set_difference(logged.begin(), logged.end(), slot.held.begin(), slot.held.end(), std::back_inserter(fresh));
+    std::set_difference(logged.begin(), logged.end(), participant.held.begin(), participant.held.end(),
+                        std::back_inserter(fresh));
     return fresh;
   }
 
-  /// A thread keeps a slot for its next transaction, for the few registries that it used last. Without a destructor, so that
-  /// transactions may begin until the thread is gone: in destructors of static and thread_local objects, which get a slot that
+  /// A thread keeps a participant for its next transaction, for the few registries that it used last. Without a destructor, so that
+  /// transactions may begin until the thread is gone: in destructors of static and thread_local objects, which get a participant that
   /// no thread keeps.
-  struct ThreadSlots {  // begins as zeros: there is no registry 0
+  struct ThreadParticipants {  // begins as zeros: there is no registry 0
     struct Entry {
       std::uint64_t registry;
-      TransactionSlot* slot;
+      Participant* participant;
     };
     Entry entries[4];
     unsigned next_victim;
     bool has_ended;
 
     static void give_back(Entry& entry) {
-      if (entry.slot == nullptr) return;
+      if (entry.participant == nullptr) return;
       std::scoped_lock lock(living_mutex());
-      if (auto found = living().find(entry.registry); found != living().end()) found->second->disown(*entry.slot);
+      if (auto found = living().find(entry.registry); found != living().end())
+        found->second->disown(*entry.participant);
       entry = {};
     }
   };
   struct AtThreadEnd {
     AtThreadEnd() noexcept = default;
     ~AtThreadEnd() {
-      for (ThreadSlots::Entry& entry : thread_slots_.entries) ThreadSlots::give_back(entry);
-      thread_slots_.has_ended = true;
+      for (ThreadParticipants::Entry& entry : thread_participants_.entries) ThreadParticipants::give_back(entry);
+      thread_participants_.has_ended = true;
     }
   };
 
   /// Used only inside `begin`, which never suspends: safe under fibers and coroutines.
-  static inline constinit thread_local ThreadSlots thread_slots_{};
+  static inline constinit thread_local ThreadParticipants thread_participants_{};
 
-  TransactionSlot& idle_slot() {
-    ThreadSlots& mine = thread_slots_;
-    for (ThreadSlots::Entry& entry : mine.entries) {
+  Participant& idle_participant() {
+    ThreadParticipants& mine = thread_participants_;
+    for (ThreadParticipants::Entry& entry : mine.entries) {
       if (entry.registry != id_) continue;
       // Acquire: pairs with the release in `end`, which may have run on another thread.
-      if (entry.slot->announced.load(std::memory_order_acquire) == TransactionSlot::kIdle) return *entry.slot;
-      return free_slot();
+      if (entry.participant->announced.load(std::memory_order_acquire) == Participant::kIdle) return *entry.participant;
+      return free_participant();
     }
-    return further_slot(mine);
+    return further_participant(mine);
   }
 
-  /// For a thread that has no slot of this registry yet.
-  [[gnu::noinline]] TransactionSlot& further_slot(ThreadSlots& mine) {
-    if (mine.has_ended) return free_slot();
+  /// For a thread that has no participant of this registry yet.
+  [[gnu::noinline]] Participant& further_participant(ThreadParticipants& mine) {
+    if (mine.has_ended) return free_participant();
     static thread_local const AtThreadEnd at_thread_end;
     (void)&at_thread_end;  // makes it: its destructor runs when the thread ends
-    ThreadSlots::Entry& entry = mine.entries[mine.next_victim++ % std::size(mine.entries)];
-    ThreadSlots::give_back(entry);
-    TransactionSlot& slot = free_slot();
-    slot.owned_by_thread = true;
-    entry = {id_, &slot};
-    return slot;
+    ThreadParticipants::Entry& entry = mine.entries[mine.next_victim++ % std::size(mine.entries)];
+    ThreadParticipants::give_back(entry);
+    Participant& participant = free_participant();
+    participant.owned_by_thread = true;
+    entry = {id_, &participant};
+    return participant;
   }
 
-  [[gnu::noinline]] TransactionSlot& free_slot() {
+  [[gnu::noinline]] Participant& free_participant() {
     std::scoped_lock lock(free_mutex_);
-    std::erase_if(orphans_, [&](TransactionSlot* slot) {
-      // Acquire: pairs with the release in `end`; from here on nobody else touches the slot.
-      if (slot->announced.load(std::memory_order_acquire) != TransactionSlot::kIdle) return false;
-      slot->owned_by_thread = false;
-      free_.push_back(slot);
+    std::erase_if(orphans_, [&](Participant* participant) {
+      // Acquire: pairs with the release in `end`; from here on nobody else touches the participant.
+      if (participant->announced.load(std::memory_order_acquire) != Participant::kIdle) return false;
+      participant->owned_by_thread = false;
+      free_.push_back(participant);
       return true;
     });
     if (!free_.empty()) {
-      TransactionSlot* slot = free_.back();
+      Participant* participant = free_.back();
       free_.pop_back();
-      return *slot;
+      return *participant;
     }
-    std::uint32_t index = slot_count_.load(std::memory_order_relaxed);  // written only under this mutex
-    if (index == kMostSlots) throw LimitError("transactions of a database at a time", kMostSlots);
+    std::uint32_t index = participant_count_.load(std::memory_order_relaxed);  // written only under this mutex
+    if (index == kMaxParticipants) throw LimitError("transactions of a database at a time", kMaxParticipants);
     for (auto* list : {&free_, &orphans_}) {  // so that neither `end` nor the end of a thread can fail
       if (list->capacity() <= index) list->reserve(std::max<std::size_t>(16, std::size_t{2} * index));
     }
     LogTable* log = ReadLog::make_table();
-    TransactionSlot* slot = ::new (slots_ + index) TransactionSlot;
-    if (index % kSlotsPerRoot == 0) add_leak_root(slot, kRootBytes);  // slots own logs on the heap
-    slot->log.store(log, std::memory_order_relaxed);
-    slot->log_bytes = &bytes_;
-    bytes_.fetch_add(sizeof(TransactionSlot) + ReadLog::bytes_of(*log), std::memory_order_relaxed);  // a statistic
-    slot_count_.store(index + 1, std::memory_order_seq_cst);  // a scan that misses the slot precedes its announcement
-    return *slot;
+    Participant* participant = ::new (participants_ + index) Participant;
+    if (index % kParticipantsPerRoot == 0) add_leak_root(participant, kRootBytes);  // participants own logs on the heap
+    participant->log.store(log, std::memory_order_relaxed);
+    participant->log_bytes = &bytes_;
+    bytes_.fetch_add(sizeof(Participant) + ReadLog::bytes_of(*log), std::memory_order_relaxed);  // a statistic
+    participant_count_.store(
+        index + 1, std::memory_order_seq_cst);  // a scan that misses the participant precedes its announcement
+    return *participant;
   }
 
-  /// A thread that ends lets go of its slot, in which a transaction that moved elsewhere may still be active.
-  void disown(TransactionSlot& slot) {
+  /// A thread that ends lets go of its participant, in which a transaction that moved elsewhere may still be active.
+  void disown(Participant& participant) {
     std::scoped_lock lock(free_mutex_);
-    orphans_.push_back(&slot);
+    orphans_.push_back(&participant);
   }
 
   template <class Visitor>
-  void for_each_slot(Visitor&& visit) const noexcept(noexcept(visit(*slots_, 0))) {
-    std::uint32_t count = slot_count();
-    for (std::uint32_t i = 0; i < count; ++i) visit(slots_[i], slots_[i].announced.load(std::memory_order_seq_cst));
+  void for_each_participant(Visitor&& visit) const noexcept(noexcept(visit(*participants_, 0))) {
+    std::uint32_t count = participant_count();
+    for (std::uint32_t i = 0; i < count; ++i)
+      visit(participants_[i], participants_[i].announced.load(std::memory_order_seq_cst));
   }
 
   static std::mutex& living_mutex() {
@@ -458,24 +467,25 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     return *registries;
   }
 
-  static constexpr std::uint32_t kSlotsPerRoot = 1024;
-  static constexpr std::size_t kRootBytes = kSlotsPerRoot * sizeof(TransactionSlot);
-  static constexpr std::size_t kRangeBytes = (kMostSlots + kSlotsPerRoot - 1) / kSlotsPerRoot * kRootBytes;
+  static constexpr std::uint32_t kParticipantsPerRoot = 1024;
+  static constexpr std::size_t kRootBytes = kParticipantsPerRoot * sizeof(Participant);
+  static constexpr std::size_t kRangeBytes =
+      (kMaxParticipants + kParticipantsPerRoot - 1) / kParticipantsPerRoot * kRootBytes;
 
   static inline std::atomic<std::uint64_t> next_id_{1};
 
   const std::uint64_t id_ = next_id_.fetch_add(1, std::memory_order_relaxed);
   const std::atomic<std::uint64_t>& frontier_;
-  TransactionSlot* slots_ = nullptr;
-  std::atomic<std::uint32_t> slot_count_{0};
+  Participant* participants_ = nullptr;
+  std::atomic<std::uint32_t> participant_count_{0};
   std::atomic<std::size_t> bytes_{0};
   alignas(64) std::atomic<std::uint64_t> epoch_{1};
   HeldStates held_;
   Heir* heir_ = nullptr;
   std::uint32_t next_to_park_ = 0;
   alignas(64) std::mutex free_mutex_;
-  std::vector<TransactionSlot*> free_;
-  std::vector<TransactionSlot*> orphans_;  // of threads that ended; some may still be active elsewhere
+  std::vector<Participant*> free_;
+  std::vector<Participant*> orphans_;  // of threads that ended; some may still be active elsewhere
 };
 
 }  // namespace cow::detail

@@ -26,7 +26,7 @@ namespace cow::detail {
 /// Lets msgpack-cxx append to a string.
 struct StringSink {
   /// Calls of `pack` inside one another. More of them than levels: optionals and pointers write none.
-  static constexpr std::uint32_t kMostCalls = 4 * kDeepestNesting;
+  static constexpr std::uint32_t kMaxCalls = 4 * kDeepestNesting;
 
   std::string& out;
   std::uint32_t levels = 0;  ///< arrays and maps that are open; too many where one function writes several in a row
@@ -66,7 +66,7 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
     } else {
       cow::detail::StringSink& sink = m_stream;
       const std::uint32_t levels = sink.levels;
-      if (++sink.calls > cow::detail::StringSink::kMostCalls) [[unlikely]]
+      if (++sink.calls > cow::detail::StringSink::kMaxCalls) [[unlikely]]
         cow::detail::refuse_nesting();
       if constexpr (kShape == cow::detail::Shape::foreign) sink.doubtful = true;
       msgpack::operator<<(*this, value);

@@ -38,7 +38,7 @@
 namespace cow::detail {
 
 /// The largest record that is written. Stores keep lengths in 32 bits, and add to a record.
-inline constexpr std::size_t kMostRecordBytes = std::size_t{1} << 31;
+inline constexpr std::size_t kMaxRecordBytes = std::size_t{1} << 31;
 
 /// The type name and schema number in a record, and where the value starts.
 struct RecordHeader {
@@ -146,7 +146,7 @@ inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid
 }
 
 inline void check_record_size(std::size_t bytes, Oid oid, std::string_view type) {
-  if (bytes > kMostRecordBytes) [[unlikely]]
+  if (bytes > kMaxRecordBytes) [[unlikely]]
     refuse(oid, type, "its record would have " + std::to_string(bytes) + " bytes, more than 2^31");
 }
 

@@ -7,7 +7,7 @@
 //
 //  - members that borrow their bytes: what was loaded would point into a record that is gone;
 //  - an optional (or a smart pointer) around something that can itself be nil, as a null Ref is: nil would mean both;
-//  - containers of elements above kMostElementBytes, for which one byte of a damaged record could ask for that much;
+//  - containers of elements above kMaxElementBytes, for which one byte of a damaged record could ask for that much;
 //  - time points of units that msgpack-cxx cannot write exactly (time_points.hpp);
 //  - what msgpack-cxx has no adaptor for: structs without a macro, variants, enumerations that nobody has told it of;
 //  - elements that cannot be made before they are read, or not be copied.
@@ -45,12 +45,12 @@
 namespace cow {
 
 /// The largest element that a container in a stored value may have, unless `kMayBeElement` says otherwise.
-inline constexpr std::size_t kMostElementBytes = 1024;
+inline constexpr std::size_t kMaxElementBytes = 1024;
 
 /// Specialise it with `true` for a type that is larger and shall be an element all the same: a damaged record may then
 /// ask for sizeof(T) bytes of memory for each of its own.
 template <class T>
-inline constexpr bool kMayBeElement = sizeof(T) <= kMostElementBytes;
+inline constexpr bool kMayBeElement = sizeof(T) <= kMaxElementBytes;
 
 /// Specialise it with `true` for a container that comes back in another order, as hash tables do. Such containers are
 /// compared as sets (detail/record/round_trip.hpp).
@@ -233,7 +233,7 @@ consteval void check_element() {
   check_is_made<T>();
   static_assert(
       kMayBeElement<T>,
-      "cow: a container in a stored type has elements of more than kMostElementBytes, so that one byte of a "
+      "cow: a container in a stored type has elements of more than kMaxElementBytes, so that one byte of a "
       "damaged record could ask for as much memory. Make them objects of their own and hold a cow::Ref to each, or "
       "say that it is wanted: template <> inline constexpr bool cow::kMayBeElement<T> = true;");
 }

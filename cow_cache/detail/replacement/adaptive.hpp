@@ -32,7 +32,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
     bool has_ghost = probation_ghosts_.has(oid) || main_ghosts_.has(oid);
     (has_ghost ? main_ : window_).push_back({oid.value & kOidMask, 0});  // first: it may fail
     if (probation_ghosts_.take(oid)) {
-      share_ = std::min(kMostShare, share_ + step(main_ghosts_, probation_ghosts_));
+      share_ = std::min(kMaxShare, share_ + step(main_ghosts_, probation_ghosts_));
     } else if (main_ghosts_.take(oid)) {
       share_ = std::max(kWindowShare, share_ - step(probation_ghosts_, main_ghosts_));
     }
@@ -40,7 +40,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
 
   std::optional<Oid> victim(const Ask& ask) override {
     close_window(ask);
-    for (int chances = kMostSecondChances;;) {
+    for (int chances = kMaxSecondChances;;) {
       if (entries() == 0) return std::nullopt;
       bool enough_early = !probation_.empty() && early() > most_early();
       bool from_main = !main_.empty() && !enough_early;
@@ -54,7 +54,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
       if ((read || entry.rounds > 0) && chances-- > 0) {
         if (!read) {
           --entry.rounds;
-        } else if (from_main && entry.rounds < kMostRounds) {
+        } else if (from_main && entry.rounds < kMaxRounds) {
           ++entry.rounds;
         }
         if (append(main_, entry)) continue;
@@ -86,16 +86,16 @@ class AdaptivePolicy final : public ReplacementPolicy {
   using Queue = std::deque<Entry>;
 
   // Shares are parts of all entries.
-  static constexpr double kWindowShare = 0.05, kMostShare = 0.9;
-  static constexpr double kFewestEarly = 4;
+  static constexpr double kWindowShare = 0.05, kMaxShare = 0.9;
+  static constexpr double kMinEarly = 4;
   static constexpr double kPace = 8;  // entries by which a ghost moves the share, at least
-  static constexpr std::uint64_t kMostRounds = 3;
+  static constexpr std::uint64_t kMaxRounds = 3;
   static constexpr std::size_t kGhostPart = 3;  // of each kind at most a third as many as entries
 
   /// A cache of a few objects still gives half of its room to what is new, or new objects would leave at the next miss.
   double most_early() const noexcept {
     auto all = static_cast<double>(entries());
-    return std::max(share_ * all, std::min(all / 2, kFewestEarly));
+    return std::max(share_ * all, std::min(all / 2, kMinEarly));
   }
   double early() const noexcept { return static_cast<double>(window_.size() + probation_.size()); }
   std::size_t entries() const noexcept { return window_.size() + probation_.size() + main_.size(); }
@@ -109,7 +109,7 @@ class AdaptivePolicy final : public ReplacementPolicy {
   /// Moves on what has been in the window for long enough; in steps, if that is much.
   void close_window(const Ask& ask) {
     auto most = static_cast<std::size_t>(kWindowShare * static_cast<double>(entries()));
-    for (int moves = kMostSecondChances; window_.size() > most && moves > 0; --moves) {
+    for (int moves = kMaxSecondChances; window_.size() > most && moves > 0; --moves) {
       // In a cache that has just filled up the window holds everything, and most marks are of later reads: they stay.
       bool marked_late = window_.size() > 2 * most + 1;
       bool stays = marked_late || ask(Oid{window_.front().oid}) != Residency::gone;

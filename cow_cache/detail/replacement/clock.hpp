@@ -15,7 +15,7 @@ class ClockPolicy final : public ReplacementPolicy {
   void admit(Oid oid) override { queue_.push_back(oid); }
 
   std::optional<Oid> victim(const Ask& ask) override {
-    for (int chances = kMostSecondChances; !queue_.empty();) {
+    for (int chances = kMaxSecondChances; !queue_.empty();) {
       Oid oid = queue_.front();
       queue_.pop_front();
       Residency residency = ask(oid);

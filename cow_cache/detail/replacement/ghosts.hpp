@@ -26,7 +26,7 @@ class Ghosts {
  public:
   /// Remembers an object, and from now on the latest `limit` ones only. Without memory for it, some are forgotten.
   void add(Oid oid, std::size_t limit) noexcept {
-    limit_ = std::clamp<std::size_t>(limit, 1, kMost);
+    limit_ = std::clamp<std::size_t>(limit, 1, kMax);
     fit();
     if (cells_.empty()) return;
     insert(oid.value << kStampBits | (++count_ & kStampMask));
@@ -56,7 +56,7 @@ class Ghosts {
   std::size_t bytes() const noexcept { return cells_.size() * sizeof(std::uint64_t); }
 
  private:
-  static constexpr std::size_t kBucket = 8, kMost = std::size_t{1} << 22;
+  static constexpr std::size_t kBucket = 8, kMax = std::size_t{1} << 22;
   static constexpr unsigned kStampBits = 64 - kOidBits;
   static constexpr std::uint64_t kStampMask = (std::uint64_t{1} << kStampBits) - 1;
 

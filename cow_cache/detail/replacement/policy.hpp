@@ -6,7 +6,7 @@
 // Invariants:
 //  1. A policy queues oids, one entry for each `admit` until `victim` returns it, finds it gone, or `clear` drops it. An
 //     object that is updated keeps its entry and its place.
-//  2. A call of `victim` gives at most `kMostSecondChances`, then takes what comes next, read or not. So one miss does a
+//  2. A call of `victim` gives at most `kMaxSecondChances`, then takes what comes next, read or not. So one miss does a
 //     bounded amount of work however many objects were read, and threads that set marks as fast as they are cleared
 //     cannot keep the evictor going. (RocksDB #12141 is a cache that went in circles; its cure was such a cap.)
 //  3. Ghosts, the oids of objects that left, are fewer than the objects that stay.
@@ -36,7 +36,7 @@ class ReplacementPolicy {
 
   /// Entries that one call of `victim` passes over although it could evict them. At a hit rate of 97% a miss has to pass
   /// over some thirty; with fewer than 64 the miss ratio of traces begins to suffer.
-  static constexpr int kMostSecondChances = 256;
+  static constexpr int kMaxSecondChances = 256;
 
   virtual ~ReplacementPolicy() = default;
 

@@ -21,7 +21,7 @@ class S3FifoPolicy final : public ReplacementPolicy {
   }
 
   std::optional<Oid> victim(const Ask& ask) override {
-    for (int chances = kMostSecondChances;;) {
+    for (int chances = kMaxSecondChances;;) {
       std::size_t entries = small_.size() + main_.size();
       if (entries == 0) return std::nullopt;
       bool from_small = small_.size() * kSmallPart > entries || main_.empty();

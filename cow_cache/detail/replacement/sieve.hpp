@@ -18,7 +18,7 @@ class SievePolicy final : public ReplacementPolicy {
   void admit(Oid oid) override { ahead_.push_back(oid); }
 
   std::optional<Oid> victim(const Ask& ask) override {
-    for (int chances = kMostSecondChances; !ahead_.empty();) {
+    for (int chances = kMaxSecondChances; !ahead_.empty();) {
       Oid oid = ahead_.front();
       ahead_.pop_front();
       Residency residency = ask(oid);

@@ -9,7 +9,7 @@
 //     TCMalloc's span prioritization, Hunter et al., OSDI 2021.)
 //  3. Empty large chunks beyond two megabytes and a sixteenth of what is in use are given back, the one that has been empty
 //     longest first. So a cache that evicts and loads at its budget, up and down by a sixty-fourth of it, does not call
-//     the system, and one that shrinks keeps little more than it uses. Small ones, size_classes::kMostInSmallChunks of a
+//     the system, and one that shrinks keeps little more than it uses. Small ones, size_classes::kMaxInSmallChunks of a
 //     class at most, stay: each is a part of a huge page, which giving it back would split, and reads of all that
 //     lies in the rest would miss the TLB.
 #pragma once
@@ -77,7 +77,7 @@ class alignas(64) Depot {
   std::size_t out_bytes() const noexcept { return out_bytes_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kLeastKept = size_classes::kHugePage;
+  static constexpr std::size_t kMinKept = size_classes::kHugePage;
 
   static bool is_small(const Chunk& chunk) noexcept { return chunk.bytes < size_classes::kHugePage; }
 
@@ -119,7 +119,7 @@ class alignas(64) Depot {
 
   /// The chunk that has been empty longest, out of its list, if invariant 3 wants it given back; null: it does not.
   Chunk* take_surplus() noexcept {
-    std::size_t kept = kLeastKept + (resident_bytes() - empty_large_bytes_) / 16;
+    std::size_t kept = kMinKept + (resident_bytes() - empty_large_bytes_) / 16;
     if (empty_large_bytes_ <= kept) return nullptr;
     Chunk* oldest = empty_large_.back();
     ChunkList::move(*oldest, nullptr);

@@ -45,7 +45,7 @@ class COW_CACHE_ONE_PER_PROCESS CacheTag {
       pool().returned.pop_back();
       return;
     }
-    if (pool().used == kMost) throw LimitError("caches in one process", kMost);
+    if (pool().used == kMax) throw LimitError("caches in one process", kMax);
     pool().returned.reserve(pool().used + 1);  // so that giving back cannot fail
     bits_ = ++pool().used << (kOidBits + kTypeBits);
   }
@@ -62,7 +62,7 @@ class COW_CACHE_ONE_PER_PROCESS CacheTag {
   bool owns(std::uint64_t key) const noexcept { return (key & ~(kTypeMask | kMaxOid.value)) == bits_; }
 
  private:
-  static constexpr std::uint64_t kMost = (std::uint64_t{1} << kCacheBits) - 2;
+  static constexpr std::uint64_t kMax = (std::uint64_t{1} << kCacheBits) - 2;
 
   struct Pool {
     std::mutex mutex;

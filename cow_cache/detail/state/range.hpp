@@ -35,7 +35,7 @@ class StateRange {
  public:
   /// Throws std::bad_alloc if not even a gigabyte of addresses can be had.
   StateRange() {
-    for (std::size_t bytes = most_bytes(); bytes >= kLeastBytes; bytes /= 2) {
+    for (std::size_t bytes = most_bytes(); bytes >= kMinBytes; bytes /= 2) {
       std::byte* range = reserve(2 * bytes);
       if (range == nullptr) continue;
       std::byte* aligned = range + (-reinterpret_cast<std::uintptr_t>(range) & (bytes - 1));
@@ -109,9 +109,9 @@ class StateRange {
  private:
   static constexpr std::size_t kUnit = size_classes::kUnit, kHugePage = size_classes::kHugePage;
 #if defined(COW_CACHE_STATE_ADDRESSES)  // tests want a range that is used up soon
-  static constexpr std::size_t kMostBytes = COW_CACHE_STATE_ADDRESSES, kLeastBytes = COW_CACHE_STATE_ADDRESSES;
+  static constexpr std::size_t kMaxBytes = COW_CACHE_STATE_ADDRESSES, kMinBytes = COW_CACHE_STATE_ADDRESSES;
 #else
-  static constexpr std::size_t kMostBytes = std::size_t{1} << 37, kLeastBytes = std::size_t{1} << 30;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 37, kMinBytes = std::size_t{1} << 30;
 #endif
 
   /// What is set aside for each class.
@@ -126,8 +126,8 @@ class StateRange {
   /// A power of two. Where the process may not have all addresses (RLIMIT_AS) a database and others need them as well: an eighth.
   static std::size_t most_bytes() noexcept {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMostBytes;
-    return std::clamp(std::bit_floor(std::size_t{limit.rlim_cur} / 8), kLeastBytes, kMostBytes);
+    if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMaxBytes;
+    return std::clamp(std::bit_floor(std::size_t{limit.rlim_cur} / 8), kMinBytes, kMaxBytes);
   }
 
   static std::byte* reserve(std::size_t bytes) noexcept {

@@ -36,12 +36,12 @@ static_assert(class_of(513) == 8 && class_of(640) == 8 && class_of(641) == 9 && 
 /// back without splitting a huge page (of a split one the system keeps the rest apart, and may fill it up again), while a
 /// class that has little does not take two megabytes for it.
 inline constexpr std::size_t kUnit = std::size_t{64} << 10, kHugePage = std::size_t{2} << 20;
-inline constexpr std::size_t kMostInSmallChunks = 2 * kHugePage;
+inline constexpr std::size_t kMaxInSmallChunks = 2 * kHugePage;
 
 /// The size of the next chunk of a class that has `class_bytes` already. At most a fifteenth is lost at its end.
 constexpr std::size_t chunk_bytes(std::size_t size_class, std::size_t class_bytes) {
   std::size_t eight_slots = 8 * bytes_of(size_class);
-  if (eight_slots <= kUnit && class_bytes < kMostInSmallChunks) return kUnit;
+  if (eight_slots <= kUnit && class_bytes < kMaxInSmallChunks) return kUnit;
   return std::max(kHugePage, (eight_slots + kHugePage - 1) / kHugePage * kHugePage);
 }
 

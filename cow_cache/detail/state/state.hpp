@@ -91,7 +91,7 @@ struct alignas(16) StateHeader {
 static_assert(sizeof(StateHeader) == 48, "header and the first reference of a value must share a cache line");
 
 /// The largest sizeof(T): what fits into the largest slot of the state memory beside the header.
-inline constexpr std::size_t kMostValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader);
+inline constexpr std::size_t kMaxValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader);
 
 /// A state of a known type.
 template <class T>
@@ -101,7 +101,7 @@ struct State : StateHeader {
       "cow: a stored type is only declared here, or is no type of objects: include the file that defines it before "
       "its objects are used.");
   static_assert(alignof(T) <= alignof(StateHeader), "values aligned to more than 16 bytes are not supported");
-  static_assert(sizeof(T) <= kMostValueBytes, "larger values belong on the heap: in a vector or a string member");
+  static_assert(sizeof(T) <= kMaxValueBytes, "larger values belong on the heap: in a vector or a string member");
   alignas(StateHeader) T value;  // not in the padding of the header, where a small T could go
 };
 
@@ -120,9 +120,9 @@ const T& value_of(const StateHeader& state) noexcept {
 
 /// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null. Aligned like a
 /// state, so that its handle has the form of one: a read that takes it for a state logs it, looks, and takes it back.
-struct alignas(kStateAlignment) Nowhere {
+struct alignas(kStateAlignment) NullState {
   StateHeader header;
   std::byte value[16] = {};
 };
-COW_CACHE_ONE_PER_PROCESS inline constinit Nowhere nowhere{};
+COW_CACHE_ONE_PER_PROCESS inline constinit NullState null_state{};
 }  // namespace cow::detail

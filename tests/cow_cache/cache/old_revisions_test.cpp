@@ -211,7 +211,7 @@ TEST_F(OldRevisionsTest, AnObjectThatManySnapshotsSeeKeepsLittleMore) {
   for (int i = 0; i < sleepers; ++i) {
     change(hot);
     asleep.push_back(db_.begin());
-    if (i % 2 == 0) asleep.back().park();
+    if (i % 2 == 0) asleep.back().will_sleep();
   }
   std::uint64_t most = 0;
   for (int i = 0; i < 4 * sleepers; ++i) {

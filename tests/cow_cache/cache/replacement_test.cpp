@@ -128,7 +128,7 @@ TEST_P(ReplacementTest, EvictsInBoundedWorkWhenEverythingIsRead) {
   for (int i = 0; i < 1000; ++i) {
     cache.asked = 0;
     cache.evict();
-    ASSERT_LE(cache.asked, 2u * ReplacementPolicy::kMostSecondChances + 1);
+    ASSERT_LE(cache.asked, 2u * ReplacementPolicy::kMaxSecondChances + 1);
   }
 }
 

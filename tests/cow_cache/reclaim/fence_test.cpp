@@ -30,8 +30,8 @@ class Dekker {
     std::thread reader([this] {
       for (std::uint32_t round = 1; meet(reader_at_, reclaimer_at_, 2 * round - 1); ++round) {
         if constexpr (kVariant == Variant::right) dawdle();
-        store_before_look(entry_, kHandle);
-        found_alive_ = look(key_) == kAlive;
+        announce(entry_, kHandle);
+        found_alive_ = validate(key_) == kAlive;
         if (!meet(reader_at_, reclaimer_at_, 2 * round)) return;
       }
     });

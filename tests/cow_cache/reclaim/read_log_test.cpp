@@ -18,9 +18,9 @@ namespace cow {
 using cow::detail::BitmapLog;
 using cow::detail::HashLog;
 using cow::detail::LogTable;
+using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::StateHandle;
-using cow::detail::TransactionSlot;
 
 namespace {
 
@@ -51,7 +51,7 @@ class ReadLogTest : public ::testing::Test {
   LogTable& table() { return *slot_.log.load(std::memory_order_seq_cst); }
   bool is_bitmap() { return table().bitmap != nullptr; }
 
-  TransactionSlot slot_;
+  Participant slot_;
   ReadLog log_;
 };
 
@@ -83,14 +83,14 @@ TEST_F(ReadLogTest, GrowingToAMillionLosesAndDuplicatesNothing) {
     std::uint32_t states = slot_bytes == 64 ? kStates : kStates / 10;
     for (std::uint32_t n = 0; n < states; ++n) ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::inserted);
     EXPECT_EQ(log_.size(), states);
-    EXPECT_EQ(is_bitmap(), slot_bytes <= 4096) << "slots of " << slot_bytes << " bytes";
+    EXPECT_EQ(is_bitmap(), slot_bytes <= 4096) << "participants of " << slot_bytes << " bytes";
     std::uint32_t found_at_once = 0;
     for (std::uint32_t n = 0; n < states; ++n) {
       found_at_once += log_.contains(handle(n, slot_bytes));
       ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::present);
     }
     // The rest overflowed into the next bucket: correct, but those reads take the slow path.
-    EXPECT_GE(found_at_once, states / 100 * 90) << "slots of " << slot_bytes << " bytes hash badly";
+    EXPECT_GE(found_at_once, states / 100 * 90) << "participants of " << slot_bytes << " bytes hash badly";
     EXPECT_FALSE(log_.contains(handle(states, slot_bytes)));
     std::multiset<StateHandle> scanned = scan();
     EXPECT_EQ(scanned.size(), states);
@@ -162,7 +162,7 @@ TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
     log_.undo_add();
   }
   EXPECT_EQ(log_.size(), 0u);
-  EXPECT_EQ(table().lanes, HashLog::kFewestLanes);
+  EXPECT_EQ(table().lanes, HashLog::kMinLanes);
 }
 
 TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
@@ -216,7 +216,7 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
        {64u, 128u, 4096u, 32768u}) {  // bitmaps of 1 to 4 MiB of state memory, and hash tables
     for (std::uint32_t n = 0; n < 60'000; ++n) log_.add(handle(n, slot_bytes));
     log_.close();
-    EXPECT_LE(ReadLog::bytes_of(table()), sizeof(LogTable) + ReadLog::kMostKept);
+    EXPECT_LE(ReadLog::bytes_of(table()), sizeof(LogTable) + ReadLog::kMaxKept);
     log_.open(slot_);
   }
   for (std::uint32_t n = 0; n < 3'000; ++n) log_.add(handle(n));
@@ -229,7 +229,7 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
     log_.add(handle(1));
     log_.close();
   }
-  EXPECT_EQ(table().lanes, HashLog::kFewestLanes);
+  EXPECT_EQ(table().lanes, HashLog::kMinLanes);
   log_.open(slot_);
 }
 
@@ -292,7 +292,7 @@ TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
     most_bytes = std::max(most_bytes, ReadLog::bytes_of(table()));
   }
   EXPECT_FALSE(is_bitmap());
-  EXPECT_LE(most_bytes, 4 * ReadLog::kMostKept);
+  EXPECT_LE(most_bytes, 4 * ReadLog::kMaxKept);
   EXPECT_EQ(log_.size(), added.size());
   EXPECT_FALSE(log_.contains(handle(7))) << "the mark was lost";
   for (StateHandle state : added) ASSERT_EQ(log_.add(state), Outcome::present);

@@ -90,7 +90,7 @@ TEST_F(ReclaimerMemoryTest, AnyAllocationMayFail) {
       if (i < kHeld) awake->log.add(handle_of(states.back()));
       if (i < 2 * kHeld && i % 2 == 0) asleep->log.add(handle_of(states.back()));
     }
-    registry_.fall_asleep(asleep->slot);
+    registry_.will_sleep(asleep->participant);
     auto held_are_intact = [&](std::uint64_t first, std::uint64_t last, std::uint64_t step) {
       bool intact = true;
       for (std::uint64_t i = first; i < last; i += step) intact = intact && value_of<Probe>(*states[i]).intact();

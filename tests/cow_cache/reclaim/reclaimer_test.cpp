@@ -31,13 +31,13 @@ using cow::detail::handle_of;
 using cow::detail::kDeadMark;
 using cow::detail::LogLock;
 using cow::detail::LogTable;
+using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::Reclaimer;
 using cow::detail::StateChain;
 using cow::detail::StateHandle;
 using cow::detail::StateHeader;
 using cow::detail::TransactionRegistry;
-using cow::detail::TransactionSlot;
 using cow::detail::value_of;
 
 namespace {
@@ -114,7 +114,7 @@ TEST_F(ReclaimerTest, AParkedTransactionKeepsExactlyWhatItLoggedAndNeedsNoScanOf
     logged.push_back(&make_probe(i));
     sleeper->log.add(handle_of(logged.back()));
   }
-  registry_.fall_asleep(sleeper->slot);
+  registry_.will_sleep(sleeper->participant);
   for (StateHeader* state : logged) retire(*state);
   for (std::uint64_t i = 100; i <= 5000; ++i) retire(make_probe(i));
   EXPECT_LE(Probe::alive.load(), 200);
@@ -133,17 +133,17 @@ TEST_F(ReclaimerTest, AParkedTransactionKeepsItsStatesWhenItGoesOn) {
   Sleeper sleeper(registry_);
   StateHeader &before = make_probe(1), &between = make_probe(2), &after = make_probe(3), &never = make_probe(4);
   sleeper.log.add(handle_of(&before));
-  registry_.fall_asleep(sleeper.slot);
+  registry_.will_sleep(sleeper.participant);
   retire(before);
-  registry_.wake(sleeper.slot);
+  registry_.wake(sleeper.participant);
   reclaimer_->reclaim_all();
   EXPECT_TRUE(value_of<Probe>(before).intact());
   sleeper.log.add(handle_of(&between));
   retire(between);
-  registry_.fall_asleep(sleeper.slot);  // again, with one more
+  registry_.will_sleep(sleeper.participant);  // again, with one more
   reclaimer_->reclaim_all();
   EXPECT_TRUE(value_of<Probe>(between).intact());
-  registry_.wake(sleeper.slot);
+  registry_.wake(sleeper.participant);
   sleeper.log.add(handle_of(&after));
   retire(after);
   retire(never);
@@ -160,7 +160,7 @@ TEST_F(ReclaimerTest, ManySleepersAreParkedSomeAtATime) {
     states.push_back(&make_probe(i));
     sleepers.push_back(std::make_unique<Sleeper>(registry_));
     sleepers.back()->log.add(handle_of(states.back()));
-    if (i != 5) registry_.fall_asleep(sleepers.back()->slot);
+    if (i != 5) registry_.will_sleep(sleepers.back()->participant);
   }
   auto parked = [&] {
     return std::count_if(states.begin(), states.end(),
@@ -172,7 +172,7 @@ TEST_F(ReclaimerTest, ManySleepersAreParkedSomeAtATime) {
   EXPECT_EQ(parked(), 3);
   registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 6);
-  registry_.wake(sleepers[9]->slot);
+  registry_.wake(sleepers[9]->participant);
   for (StateHeader* state : states) retire(*state);
   for (int i = 0; i < 3; ++i) registry_.park_sleepers(3, released);
   EXPECT_EQ(parked(), 8) << "one never slept, one is awake again";
@@ -191,7 +191,7 @@ TEST_F(ReclaimerTest, AStateMayBeHeldByManyParkedTransactions) {
   for (int i = 0; i < 5; ++i) {
     sleepers.push_back(std::make_unique<Sleeper>(registry_));
     sleepers.back()->log.add(handle_of(&state));
-    registry_.fall_asleep(sleepers.back()->slot);
+    registry_.will_sleep(sleepers.back()->participant);
   }
   retire(state);
   while (!sleepers.empty()) {
@@ -213,7 +213,7 @@ TEST_F(ReclaimerTest, WhatParkedTransactionsHeldIsFreedAfterTheirEnds) {
       sleepers.back()->log.add(handle_of(&state));
       retire(state);
     }
-    registry_.fall_asleep(sleepers.back()->slot);
+    registry_.will_sleep(sleepers.back()->participant);
   }
   for (std::uint64_t i = 1; i <= 1000; ++i) retire(make_probe(i));
   EXPECT_GE(Probe::alive.load(), 1000);
@@ -236,7 +236,7 @@ TEST_F(ReclaimerTest, TheEndOfATransactionFreesWhatOnlyItHeld) {
       if (i % 3 > 0) sleepers[3 - i % 3].log.add(handle_of(states.back()));
     }
     if (parked) {
-      for (Sleeper& sleeper : sleepers) registry_.fall_asleep(sleeper.slot);
+      for (Sleeper& sleeper : sleepers) registry_.will_sleep(sleeper.participant);
     }
     StateChain all;
     for (StateHeader* state : states) {
@@ -268,16 +268,16 @@ TEST_F(ReclaimerTest, WhatIsHeldTwiceByOneTransactionIsLetGoTwice) {
   auto sleeper = std::make_unique<Sleeper>(registry_), other = std::make_unique<Sleeper>(registry_);
   StateHeader &early = make_probe(1), &late = make_probe(2);
   sleeper->log.add(handle_of(&early));
-  registry_.fall_asleep(sleeper->slot);
+  registry_.will_sleep(sleeper->participant);
   retire(make_probe(3));
   reclaimer_->reclaim_all();  // parks it
-  registry_.wake(sleeper->slot);
+  registry_.wake(sleeper->participant);
   sleeper->log.add(handle_of(&late));
   other->log.add(handle_of(&late));
   retire(early);
   retire(late);
   reclaimer_->reclaim_all();  // finds both in its log
-  registry_.fall_asleep(sleeper->slot);
+  registry_.will_sleep(sleeper->participant);
   retire(make_probe(4));
   reclaimer_->reclaim_all();  // parks it again
   EXPECT_EQ(Probe::alive.load(), 2);
@@ -450,10 +450,10 @@ TEST_F(ReclaimerTest, ASlotSurvivesTheThreadThatBeganOnIt) {
     sleeper->log.add(handle_of(&state));
   }).join();
   retire(state);
-  for (int i = 0; i < 100; ++i) {  // others come and go; none may get the sleeper's slot
+  for (int i = 0; i < 100; ++i) {  // others come and go; none may get the sleeper's participant
     std::thread([&] {
       Sleeper other(registry_);
-      EXPECT_NE(&other.slot, &sleeper->slot);
+      EXPECT_NE(&other.participant, &sleeper->participant);
     }).join();
   }
   reclaimer_->reclaim_all();
@@ -468,7 +468,7 @@ TEST_F(ReclaimerTest, ASlotSurvivesTheThreadThatBeganOnIt) {
 
 TEST_F(ReclaimerTest, SlotsOfEndedThreadsAreUsedAgain) {
   auto work = [&] {
-    Sleeper first(registry_), second(registry_);  // the thread's own slot, and one from the common pool
+    Sleeper first(registry_), second(registry_);  // the thread's own participant, and one from the common pool
   };
   std::thread(work).join();
   std::size_t bytes = registry_.bytes();
@@ -486,7 +486,7 @@ TEST_F(ReclaimerTest, AThreadMayUseManyRegistriesAtOnce) {
   }
   for (auto& registry : others) {
     EXPECT_EQ(registry->active_count(), 0u);
-    EXPECT_LE(registry->bytes(), 3 * (sizeof(TransactionSlot) + sizeof(LogTable) + 32 * sizeof(StateHandle)));
+    EXPECT_LE(registry->bytes(), 3 * (sizeof(Participant) + sizeof(LogTable) + 32 * sizeof(StateHandle)));
   }
   others.clear();  // registries that die before this thread
   Sleeper after(registry_);
@@ -512,7 +512,7 @@ TEST_F(ReclaimerTest, SnapshotsInUseAreReportedSortedAndOnce) {
 StateHeader* read_cell(std::atomic<StateHeader*>& cell, ReadLog& log) {
   StateHeader* state = cell.load(std::memory_order_acquire);
   ReadLog::Outcome outcome = log.add(handle_of(state));
-  if (std::uint64_t key = detail::look(state->key); key != 0 && (key & kDeadMark) == 0) return state;
+  if (std::uint64_t key = detail::validate(state->key); key != 0 && (key & kDeadMark) == 0) return state;
   if (outcome == ReadLog::Outcome::inserted) log.undo_add();
   return nullptr;
 }
@@ -550,12 +550,13 @@ TEST_F(ReclaimerTest, NothingIsFreedUnderAReader) {
       };
       read_some(20);
       for (unsigned parks = random() % 3; parks > 0; --parks) {
-        registry_.fall_asleep(open.transaction->slot);
+        registry_.will_sleep(open.transaction->participant);
         if (random() % 4 == 0) std::this_thread::yield();
-        registry_.wake(open.transaction->slot);
+        registry_.wake(open.transaction->participant);
         read_some(5);
       }
-      if (random() % 4 == 0) registry_.fall_asleep(open.transaction->slot);  // and ends like that, perhaps elsewhere
+      if (random() % 4 == 0)
+        registry_.will_sleep(open.transaction->participant);  // and ends like that, perhaps elsewhere
       reads += static_cast<int>(open.read.size());
       std::unique_lock lock(mutex);
       if (random() % 4 == 0 && handed_over.size() < 20) {

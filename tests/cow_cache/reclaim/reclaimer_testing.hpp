@@ -16,6 +16,7 @@
 namespace cow::testing {
 
 using cow::detail::HybridReclaimer;
+using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::Reclaimer;
 using cow::detail::State;
@@ -23,7 +24,6 @@ using cow::detail::StateChain;
 using cow::detail::StateHeader;
 using cow::detail::StateMemory;
 using cow::detail::TransactionRegistry;
-using cow::detail::TransactionSlot;
 using cow::detail::TypeOperations;
 using cow::detail::value_of;
 namespace size_classes = cow::detail::size_classes;
@@ -85,13 +85,15 @@ class ReclaimerTest : public ::testing::Test {
 
 /// What a transaction is to the reclaimer.
 struct Sleeper {
-  explicit Sleeper(TransactionRegistry& registry) : registry(registry), slot(registry.begin()) { log.open(slot); }
+  explicit Sleeper(TransactionRegistry& registry) : registry(registry), participant(registry.begin()) {
+    log.open(participant);
+  }
   ~Sleeper() {
     log.close();
-    registry.end(slot);
+    registry.end(participant);
   }
   TransactionRegistry& registry;
-  TransactionSlot& slot;
+  Participant& participant;
   ReadLog log;
 };
 

@@ -48,10 +48,10 @@ struct Item {
 
 /// The elements are the largest that need no word from their type.
 struct Large {
-  std::array<std::uint64_t, kMostElementBytes / 8> words{};
+  std::array<std::uint64_t, kMaxElementBytes / 8> words{};
   MSGPACK_DEFINE(words);
 };
-static_assert(sizeof(Large) == kMostElementBytes);
+static_assert(sizeof(Large) == kMaxElementBytes);
 
 struct HoldsLarge {
   std::vector<Large> all;
@@ -190,7 +190,7 @@ TEST(RecordCost, ElementsOfOneByteCostWhatTheirTypeTakes) {
 TEST(RecordCost, TheLargestElementsAreBounded) {
   constexpr std::uint32_t kCount = 1 << 14;
   std::string value = "\x91" + array_of(kCount) + std::string(kCount, '\x90');
-  EXPECT_EXIT(decode_and_exit<HoldsLarge>(sealed<HoldsLarge>(value), kObjectBytesPerByte + kMostElementBytes),
+  EXPECT_EXIT(decode_and_exit<HoldsLarge>(sealed<HoldsLarge>(value), kObjectBytesPerByte + kMaxElementBytes),
               ::testing::ExitedWithCode(kDecoded), "");
 }
 

@@ -19,7 +19,7 @@ namespace cow {
 
 using cow::detail::decode_record;
 using cow::detail::encode_record;
-using cow::detail::kMostRecordBytes;
+using cow::detail::kMaxRecordBytes;
 
 namespace {
 
@@ -106,11 +106,11 @@ using NestingTypes = ::testing::Types<Tree, Chain, ByHand, ByCodec>;
 TYPED_TEST_SUITE(Nesting, NestingTypes);
 
 TYPED_TEST(Nesting, IsReadBackOrRefusedByName) {
-  constexpr int kMostSteps = static_cast<int>(detail::kDeepestNesting) / TypeParam::kLevelsOfStep;
+  constexpr int kMaxSteps = static_cast<int>(detail::kDeepestNesting) / TypeParam::kLevelsOfStep;
   MemoryStore memory;
   testing::CountingStore store(memory);
   Database db(store);
-  for (int steps : {1, 2, kMostSteps - 1, kMostSteps, kMostSteps + 1, kMostSteps + 2, 2 * kMostSteps}) {
+  for (int steps : {1, 2, kMaxSteps - 1, kMaxSteps, kMaxSteps + 1, kMaxSteps + 2, 2 * kMaxSteps}) {
     SCOPED_TRACE(std::to_string(steps) + " steps");
     const TypeParam value = TypeParam::nested(steps);
     const int commits = store.commits;
@@ -118,7 +118,7 @@ TYPED_TEST(Nesting, IsReadBackOrRefusedByName) {
     try {
       reference = db.transact([&](Transaction& txn) { return reference = txn.create(value); });
     } catch (const UnstorableValueError& error) {
-      EXPECT_GT(steps, kMostSteps);
+      EXPECT_GT(steps, kMaxSteps);
       EXPECT_EQ(error.oid, reference.oid());
       EXPECT_EQ(error.type, TypeParam::cow_type_name);
       EXPECT_NE(std::string(error.what()).find("oid " + std::to_string(reference.oid().value)), std::string::npos);
@@ -126,7 +126,7 @@ TYPED_TEST(Nesting, IsReadBackOrRefusedByName) {
       EXPECT_THROW(db.begin().read(reference), DanglingReferenceError);
       continue;
     }
-    EXPECT_LE(steps, kMostSteps);
+    EXPECT_LE(steps, kMaxSteps);
     db.evict_all();
     Transaction txn = db.begin();
     EXPECT_EQ(record_of(txn.read(reference)), record_of(value));
@@ -163,9 +163,9 @@ TEST(RecordLimits, ACircleOfPointersIsRefused) {
 }
 
 TEST(RecordLimits, ARecordOfMoreThanTwoGigabytesIsRefused) {
-  EXPECT_NO_THROW(detail::check_record_size(kMostRecordBytes, Oid{7}, "test.Large"));
+  EXPECT_NO_THROW(detail::check_record_size(kMaxRecordBytes, Oid{7}, "test.Large"));
   try {
-    detail::check_record_size(kMostRecordBytes + 1, Oid{7}, "test.Large");
+    detail::check_record_size(kMaxRecordBytes + 1, Oid{7}, "test.Large");
     FAIL();
   } catch (const UnstorableValueError& error) {
     EXPECT_EQ(error.oid, Oid{7});

@@ -64,7 +64,7 @@ struct Value {
   std::shared_ptr<cow::Ref<Value>> refused3;
   std::optional<std::shared_ptr<int>> refused4;
   MSGPACK_DEFINE_ARRAY(refused1, refused2, refused3, refused4);
-#elif defined(CASE_large)  // 2 times: more than kMostElementBytes
+#elif defined(CASE_large)  // 2 times: more than kMaxElementBytes
   std::vector<Matrix> refused1;
   std::map<int, OtherMatrix> refused2;
   MSGPACK_DEFINE(refused1, refused2);

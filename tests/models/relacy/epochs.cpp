@@ -169,7 +169,7 @@ struct Protocol {
     multiset.unlock($);
     return result;
   }
-  void fall_asleep() {
+  void will_sleep() {
     logged($) = 1;
     asleep.store(1, Variant::kFallAsleep, $);
   }
@@ -365,7 +365,7 @@ class Parking : public rl::test_suite<Parking<Variant>, 3> {
   void read() {
     protocol_.announce();
     if (protocol_.look()) {
-      protocol_.fall_asleep();
+      protocol_.will_sleep();
       protocol_.use();
       protocol_.wake();
       protocol_.use();

@@ -17,8 +17,8 @@ constexpr std::uint32_t kHandle = 1;
 
 /// The steps as the cache takes them; a variant replaces one.
 struct Steps {
-  static void log(rl::atomic<std::uint32_t>& entry) { cow::detail::store_before_look(entry, kHandle); }
-  static std::uint64_t look(const rl::atomic<std::uint64_t>& key) { return cow::detail::look(key); }
+  static void log(rl::atomic<std::uint32_t>& entry) { cow::detail::announce(entry, kHandle); }
+  static std::uint64_t look(const rl::atomic<std::uint64_t>& key) { return cow::detail::validate(key); }
   static void unlog(rl::atomic<std::uint32_t>& entry) { entry.store(0, std::memory_order_release); }
   static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_seq_cst); }
   static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) {
@@ -69,9 +69,9 @@ class LogThenLook : public rl::test_suite<LogThenLook<Variant>, 2> {
  private:
   void read() {
     bool alive = false;
-    if (Variant::kLooksFirst) alive = Variant::look(key_) == kKey;
+    if (Variant::kLooksFirst) alive = Variant::validate(key_) == kKey;
     Variant::log(entry_);
-    if (!Variant::kLooksFirst) alive = Variant::look(key_) == kKey;
+    if (!Variant::kLooksFirst) alive = Variant::validate(key_) == kKey;
     if (alive) {
       int seen = value_($);
       RL_ASSERT(seen == 1 || seen == 2);

@@ -31,7 +31,7 @@ class ThreadStyle {
   const StressAccount& read(const Ref<StressAccount>& reference) { return txn_.read(reference); }
   StressAccount& write(const Ref<StressAccount>& reference) { return txn_.write(reference); }
   void sleep(std::chrono::microseconds time) {
-    txn_.park();
+    txn_.will_sleep();
     std::this_thread::sleep_for(time);
   }
   void call(StressWorld&, std::chrono::microseconds time) { sleep(time); }

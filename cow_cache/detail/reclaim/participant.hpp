@@ -1,4 +1,4 @@
-// A transaction's public face: what reclaimers and pruners must know of it, in one slot of a contiguous registry.
+// A transaction's public face: what reclaimers and pruners must know of it. The registry keeps them side by side.
 //
 // Thread safety: the transaction's thread writes, any thread reads.
 //
@@ -12,7 +12,7 @@
 //  5. `held` is guarded by `log_lock`. Before anything is added to it, `waited_for` is set; the owner reads the flag after
 //     it has announced kEnding, and then takes what is held ([held-at-the-end], transaction_registry.hpp).
 //  6. Whatever the end of a transaction has to do for others is done before `announced` becomes kIdle: from then on the
-//     slot may be the next transaction's, on another thread.
+//     participant may be the next transaction's, on another thread.
 #pragma once
 
 #include <atomic>
@@ -55,7 +55,7 @@ class LogLock {
 };
 
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
-struct alignas(128) TransactionSlot {
+struct alignas(128) Participant {
   /// Above every epoch. From kEnding on no state is used any more.
   static constexpr std::uint64_t kIdle = ~std::uint64_t{0}, kEnding = kIdle - 1, kParked = kIdle - 2;
 
@@ -71,6 +71,6 @@ struct alignas(128) TransactionSlot {
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
   std::unique_ptr<OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
 };
-static_assert(sizeof(TransactionSlot) == 128);
+static_assert(sizeof(Participant) == 128);
 
 }  // namespace cow::detail
