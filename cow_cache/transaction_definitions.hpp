@@ -109,9 +109,26 @@ namespace detail {
 /// Reader::read_first, called by way of the linker.
 template <class T>
 [[gnu::noinline]] StateHeader& DefinedAccess<T>::read_first(Transaction& transaction, const Ref<T>& reference) {
-  SharedCache::Reader& reader = transaction.reader();
   static_assert(offsetof(SharedCache::Reader, log_) == 0);  // for LogFront
-  return *reader.read_first<SharedCache::Reader::OnMiss::load>(reference, type_operations<T>, &transaction.changes());
+  return *transaction.reader().read_first(
+      reference, [&] { return read_displaced(transaction, reference); },
+      [&](const StateHeader& state) { return read_otherwise(transaction, reference, state); });
+}
+template <class T>
+[[gnu::noinline]] StateHeader* DefinedAccess<T>::read_displaced(Transaction& transaction, const Ref<T>& reference) {
+  return transaction.reader().read_displaced(reference, [&] { return read_slowly(transaction, reference); });
+}
+template <class T>
+[[gnu::noinline]] StateHeader* DefinedAccess<T>::read_slowly(Transaction& transaction, const Ref<T>& reference) {
+  return transaction.reader().read_slowly(reference, type_operations<T>, &transaction.changes(),
+                                          {SharedCache::Reader::OnMiss::load});
+}
+template <class T>
+[[gnu::noinline, gnu::cold]] StateHeader* DefinedAccess<T>::read_otherwise(Transaction& transaction,
+                                                                           const Ref<T>& reference,
+                                                                           const StateHeader& state) {
+  return transaction.reader().read_otherwise(reference, type_operations<T>, &transaction.changes(), state,
+                                             SharedCache::Reader::OnMiss::load);
 }
 template <class T>
 T& DefinedAccess<T>::write(Transaction& transaction, const Ref<T>& reference) {

@@ -24,25 +24,25 @@ struct NoLog {
   bool contains(StateHandle) const noexcept { return false; }
   ReadLog::Outcome add(StateHandle) noexcept { return ReadLog::Outcome::inserted; }
   bool try_add(StateHandle) noexcept { return true; }
-  void undo_add() noexcept {}
+  void undo_add(StateHandle) noexcept {}
   std::uint32_t size() const noexcept { return 0; }
   static void forget() noexcept {}
 };
 
-/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
+/// A list with a filter however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
 /// keeps its table for the next transaction.
-class HashLog {
+class ListLog {
  public:
-  HashLog() = default;
-  HashLog(const HashLog&) = delete;
-  HashLog& operator=(const HashLog&) = delete;
+  ListLog() = default;
+  ListLog(const ListLog&) = delete;
+  ListLog& operator=(const ListLog&) = delete;
 
   void open(Participant&) {
-    if (kept_ == nullptr) kept_ = cow::detail::HashLog::make();
-    handles_ = cow::detail::HashLog(*kept_);
+    if (kept_ == nullptr) kept_ = cow::detail::ListLog::make();
+    handles_ = cow::detail::ListLog(*kept_);
   }
   void close() noexcept {
-    if (handles_.size() > 0) cow::detail::HashLog::clear(*kept_);
+    if (handles_.size() > 0) handles_.clear();
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return handles_.contains(handle); }
 
@@ -51,8 +51,10 @@ class HashLog {
       grow();
     return handles_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
-  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return handles_.try_add(handle); }
-  void undo_add() noexcept { handles_.undo_add(); }
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
+    return !handles_.full() && handles_.try_add(handle);
+  }
+  void undo_add(StateHandle handle) noexcept { handles_.undo_add(handle); }
   std::uint32_t size() const noexcept { return handles_.size(); }
 
   /// Gives up the table that other objects made so large. REQUIRES: no log is open.
@@ -62,16 +64,16 @@ class HashLog {
 
  private:
   void grow() {
-    LogTable* larger = cow::detail::HashLog::make(kept_->lanes * 2);
-    cow::detail::HashLog handles(*larger);
-    cow::detail::HashLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
+    LogTable* larger = cow::detail::ListLog::make(kept_->capacity * 2);
+    cow::detail::ListLog handles(*larger);
+    handles_.for_each_marked([&](std::uint32_t entry) { handles.add(entry); });
     handles_ = handles;
     ReadLog::destroy_table(kept_);
     kept_ = larger;
   }
 
   static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::HashLog handles_;
+  cow::detail::ListLog handles_;
 };
 
 /// A bitmap from the first state on.
@@ -87,17 +89,17 @@ class BitmapLog {
     bits_ = cow::detail::BitmapLog(*kept_);
   }
   void close() noexcept {
-    if (bits_.size() > 0) cow::detail::BitmapLog::clear(*kept_);
+    if (bits_.size() > 0) bits_.clear();
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return bits_.contains(handle); }
   ReadLog::Outcome add(StateHandle handle) noexcept {
     return bits_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return bits_.try_add(handle); }
-  void undo_add() noexcept { bits_.undo_add(); }
+  void undo_add(StateHandle handle) noexcept { bits_.undo_add(handle); }
   std::uint32_t size() const noexcept { return bits_.size(); }
 
-  /// As HashLog::forget.
+  /// As ListLog::forget.
   static void forget() noexcept {
     if (kept_ != nullptr) ReadLog::destroy_table(std::exchange(kept_, nullptr));
   }

@@ -72,8 +72,8 @@ struct WithoutHint : Everything {
 struct WithoutDecode : WithoutHint {  // a record has no place for hints
   static constexpr bool kDecoded = false;
 };
-struct HashOnly : Everything {
-  using Log = HashLog;
+struct ListOnly : Everything {
+  using Log = ListLog;
 };
 struct BitmapOnly : Everything {
   using Log = BitmapLog;
@@ -195,7 +195,7 @@ class ProbeTransaction {
     if (log_.try_add(handle_of(state))) [[likely]] {
       if (look_at(*state, reference.identity() | cache_bits_)) [[likely]]
         return state;
-      log_.undo_add();
+      log_.undo_add(handle_of(state));
     }
     return read_by_any_means(reference, operations);
   }
@@ -226,7 +226,7 @@ class ProbeTransaction {
   bool log_and_validate(StateHeader& state, std::uint64_t key) {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     if (look_at(state, key)) return true;
-    if (outcome == ReadLog::Outcome::inserted) log_.undo_add();
+    if (outcome == ReadLog::Outcome::inserted) log_.undo_add(handle_of(&state));
     return false;
   }
 

@@ -35,7 +35,7 @@ template <class Features>
 class HitCostVariant : public ::testing::Test {};
 
 using Variants = ::testing::Types<Everything, WithoutLog, WithoutVisited, WithoutInterval, WithoutHint, WithoutDecode,
-                                  HashOnly, BitmapOnly, KeyOnly, HintOnly>;
+                                  ListOnly, BitmapOnly, KeyOnly, HintOnly>;
 TYPED_TEST_SUITE(HitCostVariant, Variants);
 
 TYPED_TEST(HitCostVariant, ReadsTheChainAsTheCacheDoes) {
@@ -55,7 +55,7 @@ TYPED_TEST(HitCostVariant, ReadsTheChainAsTheCacheDoes) {
     bool logs = !std::is_same_v<typename TypeParam::Log, NoLog>;
     EXPECT_EQ(probe.states_logged(), logs ? kObjects : 0);
   }
-  HashLog::forget();
+  ListLog::forget();
   BitmapLog::forget();
 }
 

@@ -167,6 +167,22 @@ std::size_t customers_in(cow::Transaction& txn, cow::Ref<Desk> desk, const std::
 
 [[gnu::noinline]] void commit(cow::Transaction& txn) { txn.commit(); }
 
+/// Articles whose states have one home in a small read log: the worst that a transaction can read in turn.
+std::vector<cow::Ref<Article>> colliding(const std::vector<cow::Ref<Article>>& articles, std::size_t count) {
+  using cow::detail::ListLog;
+  cow::detail::LogTable* table = ListLog::make();
+  std::vector<cow::Ref<Article>> found;
+  for (const cow::Ref<Article>& article : articles) {
+    ListLog log(*table);
+    log.add(handle_of(articles.front().hint()));
+    log.add(handle_of(article.hint()));
+    if (found.size() < count && (found.empty() || !log.contains(handle_of(article.hint())))) found.push_back(article);
+    log.clear();
+  }
+  ListLog::destroy(table);
+  return found;
+}
+
 /// What is counted meanwhile goes into a dump, whose description says what it was, and how often.
 template <class Work>
 [[gnu::noinline]] void measure(const char* name, std::size_t count, Work&& work) {
@@ -226,6 +242,23 @@ int main() {
     for (const char* name : {"warm", "hit-by-oid"}) {
       for (const auto& batch : oid_batches) measure(name, kBatch, [&] { sum += read_by_oid(txn, batch); });
     }
+  }
+  // Small transactions, in a log as small: the first ones are given up by those before them. (Several hundred reads of states that
+  // lie together, as above, make a bitmap.)
+  for (int round = 0; round < 60; ++round) {
+    cow::Transaction txn = db.begin();
+    std::vector<cow::Ref<Article>> few(batches[5].begin(), batches[5].begin() + 12);
+    measure(round < 40 ? "warm" : "first-read-of-12", few.size(), [&] { sum += read_articles(txn, few); });
+    measure(round < 40 ? "warm" : "repeated-of-12", few.size(), [&] { sum += read_articles(txn, few); });
+  }
+  for (std::size_t count : {2, 30}) {
+    std::vector<cow::Ref<Article>> some = colliding(articles, count);
+    if (some.size() != count) return 1;
+    std::vector<cow::Ref<Article>> in_turn;
+    while (in_turn.size() < 10'000) in_turn.insert(in_turn.end(), some.begin(), some.end());
+    cow::Transaction txn = db.begin();
+    std::string name = "colliding-" + std::to_string(count);
+    measure(name.c_str(), in_turn.size(), [&] { sum += read_articles(txn, in_turn); });
   }
   for (const char* name : {"warm", "begin-commit"}) measure(name, 1000, [&] { begin_and_commit(db, 1000); });
   for (const char* name : {"warm", "first-write"}) {

@@ -47,6 +47,11 @@ struct DefinedAccess {
   static T& write(Transaction& transaction, const Ref<T>& reference);
   static Ref<T> create(Transaction& transaction, T&& value);
   static void erase(Transaction& transaction, const Ref<T>& reference);
+
+ private:
+  static StateHeader* read_displaced(Transaction& transaction, const Ref<T>& reference);
+  static StateHeader* read_slowly(Transaction& transaction, const Ref<T>& reference);
+  static StateHeader* read_otherwise(Transaction& transaction, const Ref<T>& reference, const StateHeader& state);
 };
 
 }  // namespace cow::detail

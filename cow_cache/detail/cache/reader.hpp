@@ -19,7 +19,8 @@
 //        to life.
 //     c. If it is dead, the chain, read under the lock, says which state is alive and sees the snapshot. If the log has that
 //        one, it is marked as well; if not, no logged state is alive.
-//     d. Nothing is added later: every read of the object ends at the write set.
+//     d. Nothing is added later: every read of the object ends at the write set, which is asked before anything is logged
+//        (kHasWritten).
 //     e. A mark means one state until the transaction ends, for no slot is used again while a log has it.
 //  4. What a transaction holds follows the objects that it reads, not its reads. Evicted objects are loaded again, by this
 //     transaction or by others, and would be logged again and again. So the log is looked through whenever it has doubled: when
@@ -53,7 +54,10 @@ class SharedCache::Reader {
   Reader() noexcept = default;
   Reader(SharedCache& cache, Session&) : cache_(&cache), participant_(&cache.own_registry().begin()) {
     snapshot_ = participant_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
-    log_.open(*participant_, cache.chains_.cache_bits());
+    bool is_quick = may_announce_quickly();
+    log_.open(*participant_, cache.chains_.cache_bits(), is_quick);
+    if (!is_quick) [[unlikely]]
+      slow_ = kSymmetric;
   }
   Reader(Reader&& other) noexcept { *this = std::move(other); }
   Reader& operator=(Reader&& other) noexcept {
@@ -123,6 +127,7 @@ class SharedCache::Reader {
     StateHeader& base = read_unwritten(reference, type_operations<T>);
     StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
     WriteSetEntry& entry = add_write(writes, reference.oid(), clone);
+    if ((slow_ & kHasWritten) == 0) goes_slowly(kHasWritten, true);
     entry.base = Tid{base.begin.load(std::memory_order_relaxed)};
     entry.cloned = handle_of(&base);
     log_.mark_diverted(handle_of(&base));
@@ -139,6 +144,7 @@ class SharedCache::Reader {
     cache_->require_one_memory();
     StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
     add_write(writes, oid, state).created = true;
+    if ((slow_ & kHasWritten) == 0) goes_slowly(kHasWritten, true);
     return Ref<T>(oid, state);
   }
 
@@ -174,41 +180,56 @@ class SharedCache::Reader {
     return state == nullptr ? nullptr : &value_of<T>(*state);
   }
 
-  /// A read that is no hit. Null: see OnMiss. `writes`: null, if the transaction itself has not written the object. What goes
-  /// wrong is left to others in tail calls, so that a first read by a right hint needs no stack frame and calls nothing.
-  template <OnMiss kOnMiss>
-  [[gnu::always_inline]] StateHeader* read_first(auto& reference, const TypeOperations& operations, WriteSet* writes) {
+  /// A read that is no hit. What goes wrong is left to others, `displaced()` or `otherwise(state)`, in tail calls with the very
+  /// arguments of the caller: so a first read by a right hint needs no stack frame and calls nothing. (The log of a transaction
+  /// that has ended, has written, sleeps or must ask an index takes nothing here.)
+  template <class Displaced, class Otherwise>
+  [[gnu::always_inline]] StateHeader* read_first(auto& reference, Displaced displaced, Otherwise otherwise) {
     StateHeader& state = *reference.hint();
-    if ((writes != nullptr && !writes->empty()) || !try_log(state)) [[unlikely]]
-      return read_slowly(reference, operations, writes, {kOnMiss});
+    if (!log_.try_add(handle_of(&state))) [[unlikely]]
+      return displaced();
     if (!is_visible(state, reference.identity())) [[unlikely]]
-      return read_otherwise(reference, operations, writes, {kOnMiss});
+      return otherwise(state);
     return &state;
   }
   [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
-    return read_first<OnMiss::give_up>(reference, operations, &writes);
+    return read_first(
+        reference,
+        [&] {
+          return read_displaced(reference,
+                                [&] { return read_slowly(reference, operations, &writes, {OnMiss::give_up}); });
+        },
+        [&](StateHeader& state) { return read_otherwise(reference, operations, &writes, state, OnMiss::give_up); });
   }
-  /// REQUIRES: active.
+  /// Of an object that this transaction has not written, whatever else it has. REQUIRES: active.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
-    return *read_first<OnMiss::load>(reference, operations, nullptr);
+    StateHeader& state = *reference.hint();
+    if ((slow_ & ~kHasWritten) != 0 || !log_.try_add_anyway(handle_of(&state))) [[unlikely]]
+      return *read_slowly(reference, operations, nullptr, {OnMiss::load});
+    if (!is_visible(state, reference.identity())) [[unlikely]]
+      return *read_otherwise(reference, operations, nullptr, state, OnMiss::load);
+    return state;
   }
 
-  /// Logs what a hint points at, if that is quick. (An ended transaction's log has room for nothing.)
-  [[gnu::always_inline]] bool try_log(const StateHeader& state) noexcept {
-    return slow_ == 0 && log_.try_add(handle_of(&state));
-  }
-  /// Whether a state that was just logged by `try_log` is the object's, and visible.
+  /// Whether a state that the log has just taken so is the object's, and visible.
   [[gnu::always_inline]] bool is_visible(StateHeader& state, std::uint64_t identity) const noexcept {
-    if (look_at<kWholeKey>(state, identity | log_.cache_bits(), ReadLog::Outcome::inserted) != Visibility::visible)
+    if (validate_quickly(state.key) != (identity | log_.cache_bits()) || interval_of(state) != Visibility::visible)
       return false;
     mark_visited(state);
     return true;
   }
-  /// The hint was wrong: nothing stays logged of what it points at.
+  /// What the log did not take at once. It may have the state, in another place than its home; otherwise `slowly()`, as above.
+  template <class Slowly>
+  [[gnu::always_inline]] StateHeader* read_displaced(auto& reference, Slowly slowly) {
+    StateHeader& state = *reference.hint();
+    if (log_.has(handle_of(&state)) && log_.front().is_state_of(state, reference.identity())) return &state;
+    return slowly();
+  }
+  /// The hint was wrong: nothing stays logged of what it pointed at.
   [[gnu::noinline, gnu::cold]] StateHeader* read_otherwise(auto& reference, const TypeOperations& operations,
-                                                           WriteSet* writes, Miss miss) {
-    log_.undo_add();
-    return read_slowly(reference, operations, writes, miss);
+                                                           WriteSet* writes, const StateHeader& state, OnMiss on_miss) {
+    log_.undo_add(handle_of(&state));
+    return read_slowly(reference, operations, writes, {on_miss});
   }
 
   /// Slow path of all reads: own writes, the hint, the log's index, table and chain, the store. Null: see OnMiss. `writes`: null,
@@ -258,7 +279,7 @@ class SharedCache::Reader {
     if (result == Visibility::visible) {
       mark_visited(state);
     } else if (outcome == ReadLog::Outcome::inserted) {
-      log_.undo_add();
+      log_.undo_add(handle_of(&state));
     }
     return result;
   }
@@ -272,6 +293,11 @@ class SharedCache::Reader {
       return outcome == ReadLog::Outcome::present && found == (key | kDeadMark) ? Visibility::visible
                                                                                 : Visibility::dead;
     }
+    return interval_of(state);
+  }
+
+  /// REQUIRES: its key was looked at, and is right.
+  [[gnu::always_inline]] Visibility interval_of(const StateHeader& state) const noexcept {
     if (state.begin.load(std::memory_order_relaxed) > snapshot_)
       return Visibility::too_new;  // relaxed: the look acquired them
     if (state.end.load(std::memory_order_acquire) <= snapshot_) return Visibility::too_old;
@@ -381,16 +407,19 @@ class SharedCache::Reader {
   Participant* participant_ = nullptr;
   std::uint64_t snapshot_ = 0;
 
-  // Why first reads take the slow path; none is the normal case.
-  static constexpr std::uint8_t kAsleep = 1;   ///< it has said that it sleeps
-  static constexpr std::uint8_t kIndexed = 2;  ///< the log has an index, which must be asked
+  // Why first reads take the slow path; none is the normal case, and the log knows (ReadLog::allow_try_add).
+  static constexpr std::uint8_t kAsleep = 1;      ///< it has said that it sleeps
+  static constexpr std::uint8_t kIndexed = 2;     ///< the log has an index, which must be asked
+  static constexpr std::uint8_t kHasWritten = 4;  ///< the write set must be asked
+  static constexpr std::uint8_t kSymmetric = 8;   ///< announcing takes a fence
   void goes_slowly(std::uint8_t reason, bool does) noexcept {
     slow_ = static_cast<std::uint8_t>(does ? slow_ | reason : slow_ & ~reason);
+    log_.allow_try_add(slow_ == 0);
   }
 
   static constexpr std::uint32_t kFirstCheck = 16;
 
-  std::uint8_t slow_ = 0;                 ///< a byte, which the compiler compares in place
+  std::uint8_t slow_ = 0;
   std::uint32_t check_at_ = kFirstCheck;  ///< the log's size at which it is looked through
   std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
 };

@@ -40,14 +40,27 @@ inline bool register_membarrier() noexcept {
 }
 inline const bool asymmetric_fences = register_membarrier();
 
-/// The reader's announcement, ordered before any later `look`. (`Atomic` is std::atomic but where the protocol is checked:
-/// tests/models/relacy.)
+/// Whether `announce_quickly` and `validate_quickly` may be used.
+inline bool may_announce_quickly() noexcept { return kThreadSanitizer || asymmetric_fences; }
+
+/// The reader's announcement, ordered before any later `validate`. It does not ask which mode it is. REQUIRES:
+/// may_announce_quickly(). (`Atomic` is std::atomic but where the protocol is checked: tests/models/relacy.)
 template <template <class> class Atomic, class Value>
-[[gnu::always_inline]] inline void announce(Atomic<Value>& entry, Value value) noexcept {
-  if (asymmetric_fences) [[likely]] {
+[[gnu::always_inline]] inline void announce_quickly(Atomic<Value>& entry, Value value) noexcept {
+  if constexpr (kThreadSanitizer) {
+    entry.store(value, std::memory_order_seq_cst);
+  } else {
     // Relaxed, and a compiler barrier: heavy_fence() supplies the hardware's part (invariant 1).
     entry.store(value, std::memory_order_relaxed);
     std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+}
+
+/// The same in either mode.
+template <template <class> class Atomic, class Value>
+[[gnu::always_inline]] inline void announce(Atomic<Value>& entry, Value value) noexcept {
+  if (asymmetric_fences) [[likely]] {
+    announce_quickly(entry, value);
   } else {
     entry.store(value, std::memory_order_seq_cst);
   }
@@ -64,11 +77,21 @@ template <template <class> class Atomic, class Value>
   }
 }
 
-/// The reader's look, ordered after `announce`. Acquire at least: it pairs with the release that published the
-/// state, so that a reader that sees a live key sees the value.
+/// The reader's look, ordered after `announce_quickly`. Acquire at least: it pairs with the release that published the state, so
+/// that a reader that sees a live key sees the value. REQUIRES: as there.
+template <template <class> class Atomic, class Value>
+[[gnu::always_inline]] inline Value validate_quickly(const Atomic<Value>& key) noexcept {
+  if constexpr (kThreadSanitizer) {
+    return key.load(std::memory_order_seq_cst);
+  } else {
+    return key.load(std::memory_order_acquire);
+  }
+}
+
+/// The same in either mode.
 template <template <class> class Atomic, class Value>
 [[gnu::always_inline]] inline Value validate(const Atomic<Value>& key) noexcept {
-  return asymmetric_fences ? key.load(std::memory_order_acquire) : key.load(std::memory_order_seq_cst);
+  return asymmetric_fences ? validate_quickly(key) : key.load(std::memory_order_seq_cst);
 }
 
 /// The reclaimer's side: between marking states dead and reading the announcements.

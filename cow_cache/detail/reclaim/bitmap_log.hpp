@@ -2,7 +2,7 @@
 //
 // Thread safety, and what an entry means to a scanner: read_log.hpp.
 //
-// A transaction that reads 40,000 states would probe half a megabyte of hash table at random. But objects that are
+// A transaction that reads 40,000 states would probe half a megabyte of a list's set at random. But objects that are
 // created or loaded together lie together, and are read together: in the bitmap they share a cache line.
 //
 // Invariants:
@@ -79,7 +79,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   }
 
  private:
-  static constexpr std::uint32_t kMax = 1 << 11;  // a tebibyte of addresses; further logs do with hash tables
+  static constexpr std::uint32_t kMax = 1 << 11;  // a tebibyte of addresses; further logs do with lists
   static inline constinit std::atomic<std::uint32_t> count_{0};
 };
 
@@ -108,20 +108,6 @@ class BitmapLog {
     std::size_t flags = 1;  // pages of them; one serves 16 GiB of state memory
     return kHeadBytes + (table.pages + flags) * LogBitmap::kPageBytes;
   }
-  static void clear(LogTable& table) noexcept {
-    LogBitmap& bitmap = *table.bitmap;
-    for (std::size_t i = 0; i < LogBitmap::kGroups; ++i) {
-      LogBitmap::for_each_bit(dirty_groups_of(table)[i], [&](unsigned group) {
-        std::size_t index = i * 32 + group;
-        LogBitmap::for_each_bit(bitmap.flags[index].dirty, [&](unsigned bit) {
-          clear_entries(bitmap.page(index * 32 + bit), LogBitmap::kWordsPerPage);
-        });
-        bitmap.flags[index].dirty = 0;
-      });
-      dirty_groups_of(table)[i] = 0;
-    }
-  }
-
   BitmapLog() noexcept = default;
   /// REQUIRES: the table is an empty bitmap.
   explicit BitmapLog(LogTable& table) noexcept : words_(table.bitmap->words), table_(&table) {}
@@ -131,38 +117,36 @@ class BitmapLog {
 
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
     // Relaxed: only this thread writes it.
-    return (word_of(handle).load(std::memory_order_relaxed) & bit_of(handle)) != 0;
+    return (word_of(handle).load(std::memory_order_relaxed) >> handle % (1u << LogBitmap::kWordShift) & 1) != 0;
   }
 
   /// False: it was there, marked or not.
   bool add(StateHandle handle) noexcept {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
-    if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0) return false;
+    if ((bits & both_bits_of(handle)) != 0) return false;
     use(handle >> LogBitmap::kPageShift);
     ++count_;
-    last_ = handle;
     announce(word, bits | bit_of(handle));
     return true;
   }
 
   /// `add` in a page that is in use already, which makes nothing sparser. False, and nothing is changed: it was there, or
-  /// the page is not.
+  /// the page is not. REQUIRES: as announce_quickly.
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
-    if ((bits & (bit_of(handle) | bit_of(diverted(handle)))) != 0 || !is_dirty(handle >> LogBitmap::kPageShift))
-      return false;
+    if ((bits & both_bits_of(handle)) != 0) return false;
+    if (bits == 0 && !is_dirty(handle >> LogBitmap::kPageShift)) return false;
     ++count_;
-    last_ = handle;
-    announce(word, bits | bit_of(handle));
+    announce_quickly(word, bits | bit_of(handle));
     return true;
   }
 
-  void undo_add() noexcept {
-    LogWord& word = word_of(last_);
+  void undo_add(StateHandle handle) noexcept {
+    LogWord& word = word_of(handle);
     // Release: as in clear_entries.
-    word.store(word.load(std::memory_order_relaxed) & ~bit_of(last_), std::memory_order_release);
+    word.store(word.load(std::memory_order_relaxed) & ~bit_of(handle), std::memory_order_release);
     --count_;
   }
 
@@ -176,7 +160,22 @@ class BitmapLog {
 
   std::uint32_t size() const noexcept { return count_; }
 
-  /// It takes several times the memory of a hash table, and more than a slot would keep.
+  void clear() noexcept {
+    LogBitmap& bitmap = *table_->bitmap;
+    for (std::size_t i = 0; i < LogBitmap::kGroups; ++i) {
+      LogBitmap::for_each_bit(dirty_groups_of(*table_)[i], [&](unsigned group) {
+        std::size_t index = i * 32 + group;
+        LogBitmap::for_each_bit(bitmap.flags[index].dirty, [&](unsigned bit) {
+          clear_entries(bitmap.page(index * 32 + bit), LogBitmap::kWordsPerPage);
+        });
+        bitmap.flags[index].dirty = 0;
+      });
+      dirty_groups_of(*table_)[i] = 0;
+    }
+    count_ = 0;
+  }
+
+  /// It takes several times the memory of a list, and more than a participant keeps.
   bool too_sparse() const noexcept {
     return table_->pages * LogBitmap::kPageBytes > kMaxSparse && count_ < table_->pages * kMinPerPage / 2;
   }
@@ -195,6 +194,11 @@ class BitmapLog {
       }
     });
   }
+  /// The same, for the owner.
+  template <class Visitor>
+  void for_each_marked(Visitor&& visit) const {
+    for_each(*table_, visit);
+  }
 
  private:
   static constexpr std::size_t kHeadBytes = sizeof(LogTable) + LogBitmap::kGroups * sizeof(std::uint32_t);
@@ -207,6 +211,8 @@ class BitmapLog {
   static constexpr std::uint32_t bit_of(std::uint32_t entry) noexcept {
     return std::uint32_t{1} << entry % (1u << LogBitmap::kWordShift);
   }
+  /// Of a handle and its mark, which are neighbours.
+  static constexpr std::uint32_t both_bits_of(StateHandle handle) noexcept { return 3 * bit_of(diverted(handle)); }
   LogWord& word_of(std::uint32_t entry) const noexcept { return words_[entry >> LogBitmap::kWordShift]; }
 
   bool is_dirty(std::uint32_t page) const noexcept {
@@ -228,7 +234,6 @@ class BitmapLog {
   LogWord* words_ = nullptr;
   LogTable* table_ = nullptr;
   std::uint32_t count_ = 0;
-  StateHandle last_ = 0;  // what the last insertion was
 };
 
 static_assert(LogLayout<BitmapLog>);

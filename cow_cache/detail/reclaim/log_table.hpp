@@ -31,7 +31,7 @@ struct LogBitmap;
 
 /// The head of a table; what its layout has of it follows.
 struct alignas(64) LogTable {
-  std::uint32_t lanes = 0;               // of a hash log: a power of two; 0: it is a bitmap log's
+  std::uint32_t capacity = 0;            // of a list log, in entries; 0: it is a bitmap log's
   std::uint32_t uses_far_too_large = 0;  // the owner's
   std::uint32_t pages = 0;               // the owner's, of a bitmap log: how many of the bitmap are touched
   LogBitmap* bitmap = nullptr;           // of a bitmap log
@@ -68,14 +68,15 @@ concept LogLayout = std::constructible_from<Layout, LogTable&> &&
   noexcept->std::same_as<bool>;  // false: it was there
   { log.try_add(handle) }
   noexcept->std::same_as<bool>;  // false: not added, `add` must decide
-  { log.undo_add() }
+  { log.undo_add(handle) }
   noexcept;
   { log.mark_diverted(handle) }
   noexcept;
-  Layout::for_each(table, visit);  // any thread may, as ReadLog::for_each
-  // The owner's:
-  { Layout::clear(table) }
+  { log.clear() }
   noexcept;
+  Layout::for_each(table, visit);    // any thread may, as ReadLog::for_each
+  unchanged.for_each_marked(visit);  // with marks
+  // The owner's:
   { Layout::bytes(table) }
   noexcept->std::same_as<std::size_t>;
   { Layout::destroy(&table) }

@@ -13,12 +13,13 @@
 //
 //  4. An index, if there is one, knows for every object in the log a state of it.
 //
-// A log begins as a hash set of handles (hash_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
+// A log begins as a list of handles with a hash set (list_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
 // states lie close together. What both can do is the concept LogLayout (log_table.hpp).
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +29,7 @@
 #include <utility>
 
 #include "bitmap_log.hpp"
-#include "hash_log.hpp"
+#include "list_log.hpp"
 #include "log_front.hpp"
 #include "participant.hpp"
 #include "state_index.hpp"
@@ -42,20 +43,30 @@ class ReadLog {
   ReadLog() noexcept = default;
 
   /// Takes over the (empty) table of the transaction's participant. `cache_bits`: those in the keys of the states that it will log.
-  void open(Participant& participant, std::uint64_t cache_bits = 0) noexcept {
+  /// For `may_try_add` see allow_try_add.
+  void open(Participant& participant, std::uint64_t cache_bits = 0,
+            bool may_try_add = may_announce_quickly()) noexcept {
     participant_ = &participant;
     front_.cache_bits = cache_bits;
+    may_try_add_ = may_try_add;
     if (table().is_bitmap()) {
       front_.bits = BitmapLog(table());
     } else {
-      front_.handles = HashLog(table());
+      use(ListLog(table()));
     }
+  }
+
+  /// Whether `try_add` may log, and not `add` alone. REQUIRES: true only where may_announce_quickly().
+  void allow_try_add(bool does) noexcept {
+    may_try_add_ = does;
+    limit_list();
   }
 
   /// Empties the log. REQUIRES: no state that it protects is used any more.
   void close() noexcept {
-    if (size() > 0) clear();
-    *this = ReadLog{};
+    if (front_.bits ? front_.bits.size() > 0 : !front_.handles.empty()) clear();
+    front_ = {};
+    allow_try_add(false);
   }
 
   /// What a hit looks at.
@@ -78,13 +89,26 @@ class ReadLog {
     return inserted ? Outcome::inserted : Outcome::present;
   }
 
-  /// `add` where that is quick, and inserts. False, and nothing is changed, where `add` must decide.
+  /// `add` where that is quick and allowed, and inserts. False, and nothing is changed, where `add` must decide.
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    return front_.bits ? front_.bits.try_add(handle) : front_.handles.try_add(handle);
+    if (front_.handles.has_room_below(list_limit_)) return front_.handles.try_add(handle);
+    return may_try_add_ && front_.bits && front_.bits.try_add(handle);
+  }
+  /// The same, whatever is allowed. REQUIRES: may_announce_quickly().
+  [[gnu::always_inline]] bool try_add_anyway(StateHandle handle) noexcept {
+    if (front_.bits) return front_.bits.try_add(handle);
+    return !front_.handles.full() && front_.handles.try_add(handle);
   }
 
-  /// Takes back the last `add`, which has inserted: its state turned out to be of no use.
-  void undo_add() noexcept { front_.bits ? front_.bits.undo_add() : front_.handles.undo_add(); }
+  /// Whether it has a state that is not marked; `contains` may say no nevertheless.
+  [[gnu::always_inline]] bool has(StateHandle handle) const noexcept {
+    return front_.bits ? front_.bits.contains(handle) : front_.handles.has(handle);
+  }
+
+  /// Takes back the last `add`, which has inserted `handle`: its state turned out to be of no use.
+  void undo_add(StateHandle handle) noexcept {
+    front_.bits ? front_.bits.undo_add(handle) : front_.handles.undo_add(handle);
+  }
 
   /// Makes the next `add` unable to fail. Throws std::bad_alloc.
   void reserve_one() {
@@ -136,13 +160,13 @@ class ReadLog {
   }
 
   /// The memory of a log, for a participant that has none yet. Throws std::bad_alloc.
-  static LogTable* make_table() { return HashLog::make(); }
+  static LogTable* make_table() { return ListLog::make(); }
   static void destroy_table(LogTable* table) noexcept {
-    table->is_bitmap() ? BitmapLog::destroy(table) : HashLog::destroy(table);
+    table->is_bitmap() ? BitmapLog::destroy(table) : ListLog::destroy(table);
   }
   /// REQUIRES: the caller owns the log.
   static std::size_t bytes_of(const LogTable& table) noexcept {
-    return table.is_bitmap() ? BitmapLog::bytes(table) : HashLog::bytes(table);
+    return table.is_bitmap() ? BitmapLog::bytes(table) : ListLog::bytes(table);
   }
 
   static constexpr std::size_t kMaxKept = 64 << 10;  // bytes that a participant keeps for its next transaction
@@ -152,7 +176,7 @@ class ReadLog {
  private:
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
-    table.is_bitmap() ? BitmapLog::for_each(table, visit) : HashLog::for_each(table, visit);
+    table.is_bitmap() ? BitmapLog::for_each(table, visit) : ListLog::for_each(table, visit);
   }
 
   LogTable& table() const noexcept {
@@ -165,43 +189,49 @@ class ReadLog {
     LogTable& old = table();
     if (front_.bits) {
       try {
-        LogTable* hash_table = HashLog::make(HashLog::lanes_for(size() + 1));
-        front_.handles = filled<HashLog>(*hash_table, old);
+        LogTable* list = ListLog::make(std::bit_ceil(std::max(size() + 1, ListLog::kMinCapacity)));
+        use(filled<ListLog>(*list, front_.bits));
         front_.bits = {};
-        publish(hash_table, old);
+        publish(list, old);
       } catch (const std::bad_alloc&) {
       }
       return;
     }
     if (LogTable* bitmap = lies_close_together(old) ? BitmapLog::make() : nullptr) {
-      front_.bits = filled<BitmapLog>(*bitmap, old);
-      front_.handles = {};
+      front_.bits = filled<BitmapLog>(*bitmap, front_.handles);
+      use(ListLog());
       publish(bitmap, old);
     } else {
-      LogTable* larger = HashLog::make(old.lanes * 2);
-      front_.handles = filled<HashLog>(*larger, old);
+      LogTable* larger = ListLog::make(old.capacity * 2);
+      use(filled<ListLog>(*larger, front_.handles));
       publish(larger, old);
     }
   }
 
-  /// The log of what `old` holds, in `table`.
-  template <class Log>
-  static Log filled(LogTable& table, LogTable& old) noexcept {
+  void use(const ListLog& list) noexcept {
+    front_.handles = list;
+    limit_list();
+  }
+  void limit_list() noexcept { list_limit_ = may_try_add_ ? front_.handles.end() : nullptr; }
+
+  /// The log of what `old` holds, in an empty table that has room for it.
+  template <LogLayout Log>
+  static Log filled(LogTable& table, const LogLayout auto& old) noexcept {
     Log log(table);
-    for_each_entry(old, [&](std::uint32_t entry) {
+    old.for_each_marked([&](std::uint32_t entry) {
       log.add(handle_in(entry));
       if (entry != handle_in(entry)) log.mark_diverted(handle_in(entry));
     });
     return log;
   }
 
-  /// A hash table's entries would make a bitmap worth while.
-  static bool lies_close_together(LogTable& hash_table) noexcept {
-    if (hash_table.lanes < kMinLanesForBitmap) return false;
+  /// A list's entries would make a bitmap worth while.
+  static bool lies_close_together(LogTable& list) noexcept {
+    if (list.capacity < kMinCapacityForBitmap) return false;
     std::unique_ptr<std::bitset<LogBitmap::kPages>> seen(new (std::nothrow) std::bitset<LogBitmap::kPages>);
     if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
-    for_each_entry(hash_table, [&](std::uint32_t entry) {
+    for_each_entry(list, [&](std::uint32_t entry) {
       auto page = (*seen)[entry >> LogBitmap::kPageShift];
       ++entries;
       pages += !page;
@@ -209,24 +239,24 @@ class ReadLog {
     });
     return entries >= pages * BitmapLog::kMinPerPage;
   }
-  static constexpr std::uint32_t kMinLanesForBitmap = 512;
+  static constexpr std::uint32_t kMinCapacityForBitmap = 256;
 
   /// A participant keeps its table for its next transactions, which are likely to read as much: growing again costs more than
   /// clearing. It shrinks when it was far too large for many in a row, and is dropped where idle participants would sit on a lot
   /// of memory.
-  void shrink() noexcept {
+  void shrink(std::uint32_t used) noexcept {
     LogTable& old = table();
-    std::uint32_t few = old.is_bitmap() ? kMinLanesForBitmap / 8 : old.lanes / 8;
-    old.uses_far_too_large = size() < few ? old.uses_far_too_large + 1 : 0;
-    std::uint32_t lanes = old.lanes;
+    std::uint32_t few = old.is_bitmap() ? kMinCapacityForBitmap / 8 : old.capacity / 8;
+    old.uses_far_too_large = used < few ? old.uses_far_too_large + 1 : 0;
+    std::uint32_t capacity = old.capacity;
     if (bytes_of(old) > kMaxKept + sizeof(LogTable)) {
-      lanes = HashLog::kMinLanes;
-    } else if (lanes != HashLog::kMinLanes && old.uses_far_too_large >= kPatience) {
-      lanes = std::max(lanes / 2, HashLog::kMinLanes);
+      capacity = ListLog::kMinCapacity;
+    } else if (capacity != ListLog::kMinCapacity && old.uses_far_too_large >= kPatience) {
+      capacity = std::max(capacity / 2, ListLog::kMinCapacity);
     }
-    if (lanes == old.lanes) return;
+    if (capacity == old.capacity) return;
     try {
-      publish(HashLog::make(lanes), old);
+      publish(ListLog::make(capacity), old);
     } catch (const std::bad_alloc&) {
       // Then the next transaction has the large one.
     }
@@ -243,8 +273,9 @@ class ReadLog {
 
   // Not inlined, nor what it calls: a transaction that has read nothing needs no register for it.
   [[gnu::noinline]] void clear() noexcept {
-    table().is_bitmap() ? BitmapLog::clear(table()) : HashLog::clear(table());
-    shrink();
+    std::uint32_t used = size();
+    front_.bits ? front_.bits.clear() : front_.handles.clear();
+    shrink(used);
     if (index_ != nullptr) [[unlikely]]
       drop_index();
   }
@@ -261,6 +292,8 @@ class ReadLog {
 
   LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/apart/held.hpp)
   Participant* participant_ = nullptr;
+  const LogWord* list_limit_ = nullptr;  // up to where `try_add` fills the list
+  bool may_try_add_ = false;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
 };
 

@@ -367,7 +367,7 @@ TEST_F(ReclaimerTest, AStateTakenBackFromTheLogIsNotKept) {
   Sleeper sleeper(registry_);
   StateHeader& state = make_probe(1);
   sleeper.log.add(handle_of(&state));
-  sleeper.log.undo_add();
+  sleeper.log.undo_add(handle_of(&state));
   retire(state);
   reclaimer_->reclaim_all();
   EXPECT_EQ(Probe::alive.load(), 0);
@@ -513,7 +513,7 @@ StateHeader* read_cell(std::atomic<StateHeader*>& cell, ReadLog& log) {
   StateHeader* state = cell.load(std::memory_order_acquire);
   ReadLog::Outcome outcome = log.add(handle_of(state));
   if (std::uint64_t key = detail::validate(state->key); key != 0 && (key & kDeadMark) == 0) return state;
-  if (outcome == ReadLog::Outcome::inserted) log.undo_add();
+  if (outcome == ReadLog::Outcome::inserted) log.undo_add(handle_of(state));
   return nullptr;
 }
 

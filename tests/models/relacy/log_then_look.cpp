@@ -4,6 +4,9 @@
 // A reader logs a state and looks at its key, a reclaimer kills the state, reads the log, frees the state if nobody holds
 // it, and uses the slot again for the same object. The value is no atomic: to use it while it is freed or built is a data
 // race, which relacy reports.
+//
+// The log is a list (list_log.hpp): the reader has logged another state before, at the same time as the reclaimer scans, and a
+// scan ends at the first entry that is empty.
 #include "checking.hpp"
 
 // The symmetric mode is the one that ThreadSanitizer gets.
@@ -18,14 +21,14 @@ constexpr std::uint32_t kHandle = 1;
 /// The steps as the cache takes them; a variant replaces one.
 struct Steps {
   static void log(rl::atomic<std::uint32_t>& entry) { cow::detail::announce(entry, kHandle); }
-  static std::uint64_t look(const rl::atomic<std::uint64_t>& key) { return cow::detail::validate(key); }
+  static std::uint64_t validate(const rl::atomic<std::uint64_t>& key) { return cow::detail::validate(key); }
   static void unlog(rl::atomic<std::uint32_t>& entry) { entry.store(0, std::memory_order_release); }
   static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_seq_cst); }
   static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) {
     return entry.load(std::memory_order_seq_cst);
   }
   static void publish(rl::atomic<std::uint64_t>& key) { key.store(kKey, std::memory_order_release); }
-  static constexpr bool kLooksFirst = false, kScansFirst = false;
+  static constexpr bool kLooksFirst = false, kScansFirst = false, kLeavesGap = false;
 };
 
 struct LooksFirst : Steps {
@@ -34,11 +37,14 @@ struct LooksFirst : Steps {
 struct ScansFirst : Steps {
   static constexpr bool kScansFirst = true;
 };
+struct LeavesGap : Steps {
+  static constexpr bool kLeavesGap = true;
+};
 struct LogsReleased : Steps {
   static void log(rl::atomic<std::uint32_t>& entry) { entry.store(kHandle, std::memory_order_release); }
 };
 struct LooksAcquiring : Steps {
-  static std::uint64_t look(const rl::atomic<std::uint64_t>& key) { return key.load(std::memory_order_acquire); }
+  static std::uint64_t validate(const rl::atomic<std::uint64_t>& key) { return key.load(std::memory_order_acquire); }
 };
 struct MarksReleased : Steps {
   static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_release); }
@@ -59,7 +65,7 @@ template <class Variant>
 class LogThenLook : public rl::test_suite<LogThenLook<Variant>, 2> {
  public:
   void before() {
-    entry_.store(0, std::memory_order_relaxed);
+    for (auto& entry : entries_) entry.store(0, std::memory_order_relaxed);
     value_($) = 1;
     key_.store(kKey, std::memory_order_release);
   }
@@ -70,29 +76,33 @@ class LogThenLook : public rl::test_suite<LogThenLook<Variant>, 2> {
   void read() {
     bool alive = false;
     if (Variant::kLooksFirst) alive = Variant::validate(key_) == kKey;
-    Variant::log(entry_);
+    if (!Variant::kLeavesGap) Variant::log(entries_[0]);
+    Variant::log(entries_[1]);
     if (!Variant::kLooksFirst) alive = Variant::validate(key_) == kKey;
     if (alive) {
       int seen = value_($);
       RL_ASSERT(seen == 1 || seen == 2);
       RL_ASSERT(value_($) == seen);
     }
-    Variant::unlog(entry_);
+    for (auto& entry : entries_) Variant::unlog(entry);
   }
 
+  /// Whether the state is in the log. (The other one is none of the reclaimer's.)
+  bool is_logged() { return Variant::read_log(entries_[0]) != 0 && Variant::read_log(entries_[1]) != 0; }
+
   void reclaim() {
-    std::uint32_t held = 0;
-    if (Variant::kScansFirst) held = Variant::read_log(entry_);
+    bool held = false;
+    if (Variant::kScansFirst) held = is_logged();
     Variant::mark_dead(key_);
     cow::detail::heavy_fence();
-    if (!Variant::kScansFirst) held = Variant::read_log(entry_);
-    if (held != 0) return;
+    if (!Variant::kScansFirst) held = is_logged();
+    if (held) return;
     value_($) = 0;  // freed
     value_($) = 2;  // and used again
     Variant::publish(key_);
   }
 
-  rl::atomic<std::uint32_t> entry_;
+  rl::atomic<std::uint32_t> entries_[2];
   rl::atomic<std::uint64_t> key_;
   rl::var<int> value_;
 };
@@ -104,6 +114,7 @@ int main() {
   checker.right<LogThenLook<Steps>>("log, then look");
   checker.broken<LogThenLook<LooksFirst>>("look before log");
   checker.broken<LogThenLook<ScansFirst>>("scan before mark");
+  checker.broken<LogThenLook<LeavesGap>>("log behind a gap");
   checker.broken<LogThenLook<LogsReleased>>("log with release only");
   checker.broken<LogThenLook<LooksAcquiring>>("look with acquire only");
   checker.broken<LogThenLook<MarksReleased>>("mark with release only");
