@@ -23,10 +23,12 @@ with_build_lock() { # BUILD COMMAND...: a copy of the folder has no part in it, 
   } 9>"$build.lock"
 }
 
-configure_build() { # BUILD OPTION...
-  local build=$1 mark=$1/configured-as wanted owner
+configure_build() { # BUILD OPTION...; the compiler is CXX, where that is set
+  local build=$1 mark=$1/configured-as wanted owner compiler=${CXX:-} configured_with
   shift
-  wanted=$(printf '%s\n' "$root" "$@")
+  # Meson looks for ccache only where it chooses the compiler itself.
+  if [[ -n $compiler && $compiler != *" "* ]] && command -v ccache >/dev/null; then compiler="ccache $compiler"; fi
+  wanted=$(printf '%s\n' "$root" "$@" "compiler $compiler")
   if [[ -f $build/meson-private/coredata.dat && -f $mark && $(<"$mark") == "$wanted" ]]; then return 0; fi
   owner=$(whose_build "$build") || owner=""
   if [[ -n $owner && $owner != "$root" ]]; then
@@ -38,6 +40,12 @@ configure_build() { # BUILD OPTION...
     echo "$build was made for $owner: beginning anew" >&2
     rm -rf "$build" || return 1
   fi
+  configured_with=$(sed -n 's/^compiler //p' "$mark" 2>/dev/null || true)
+  if [[ -w $build && -f $build/meson-private/coredata.dat && $configured_with != "$compiler" ]]; then
+    # Meson asks for the compiler once, when it sets a folder up.
+    echo "$build was made with ${configured_with:-the default compiler}, now it is ${compiler:-that}: beginning anew" >&2
+    rm -rf "$build" || return 1
+  fi
   if [[ -e $build && ! -w $build ]]; then
     echo "$build is not configured as it must be, and cannot be written to" >&2
     return 1
@@ -45,7 +53,10 @@ configure_build() { # BUILD OPTION...
   if [[ -f $build/meson-private/coredata.dat ]]; then
     meson configure "$build" "$@" && ninja -C "$build" build.ninja || return 1
   else
-    meson setup "$build" "$root" "$@" || return 1
+    (
+      [[ -z $compiler ]] || export CXX=$compiler
+      meson setup "$build" "$root" "$@"
+    ) || return 1
   fi
   printf '%s\n' "$wanted" >"$mark"
 }

@@ -142,6 +142,19 @@ with_locale() { # ENVIRONMENT...
   mkdir "$checkout" # for the end of the test
 }
 
+@test "a build folder that another compiler has made is made anew" {
+  compiler_of_build() { grep -om 1 'g++\|clang++' "$checkout/build/release/compile_commands.json"; }
+  tiny_project "$checkout"
+  CXX=clang++ run "$checkout/scripts/build-release"
+  [[ $status == 0 && $output != *"beginning anew"* && $(compiler_of_build) == clang++ ]] || { echo "$output"; return 1; }
+  CXX=clang++ run "$checkout/scripts/build-release"
+  [[ $status == 0 && -z $output ]]
+  CXX=g++ run "$checkout/scripts/build-release"
+  [[ $status == 0 && $output == *"made with"*"clang++"*"beginning anew"* && $(compiler_of_build) == g++ ]] || { echo "$output"; return 1; }
+  CXX=g++ run "$checkout/scripts/build-release"
+  [[ $status == 0 && -z $output ]]
+}
+
 @test "a build folder that is another checkout's, by a link, is left alone" {
   tiny_project "$checkout"
   run "$checkout/scripts/build-release"
