@@ -50,5 +50,6 @@ std::vector<Claim> idle_claims();         // idle_claims.cpp: limbo-idle, revisi
 std::vector<Claim> replacement_claims();  // replacement_claims.cpp: orm-misses
 std::vector<Claim> async_claims();        // async_claims.cpp: async-hit, coroutines-memory, littles-law, ...
 std::vector<Claim> publisher_claims();    // publisher_claims.cpp: publisher
+std::vector<Claim> peer_claims();         // peer_claims.cpp: peers
 
 }  // namespace cow::bench

@@ -21,9 +21,10 @@ using cow::bench::Claim;
 
 std::vector<Claim> all_claims() {
   std::vector<Claim> all;
-  for (auto group : {cow::bench::read_claims, cow::bench::memory_claims, cow::bench::transaction_claims,
-                     cow::bench::sleeper_claims, cow::bench::write_claims, cow::bench::idle_claims,
-                     cow::bench::replacement_claims, cow::bench::async_claims, cow::bench::publisher_claims}) {
+  for (auto group :
+       {cow::bench::read_claims, cow::bench::memory_claims, cow::bench::transaction_claims, cow::bench::sleeper_claims,
+        cow::bench::write_claims, cow::bench::idle_claims, cow::bench::replacement_claims, cow::bench::async_claims,
+        cow::bench::publisher_claims, cow::bench::peer_claims}) {
     std::vector<Claim> claims = group();
     all.insert(all.end(), claims.begin(), claims.end());
   }

@@ -5,16 +5,13 @@
 // ("repeated") and as a transaction of its own ("first"), because the parts differ: what is in the log need not be looked
 // at again.
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,6 +19,7 @@
 #include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
 #include "bench/support/progress.hpp"
+#include "bench/support/thread_time.hpp"
 #include "bench/workloads/chase.hpp"
 #include "bench/workloads/oo7/oo7.hpp"
 #include "bench/workloads/workload_error.hpp"
@@ -33,20 +31,6 @@ namespace cow::bench {
 using cow::detail::SharedCache;
 
 namespace {
-
-/// Processor time that `work()` takes in this thread, in seconds: nothing here waits, so what another process takes of the
-/// processor is no part of a read. Reading that clock is a system call, for samples of milliseconds only.
-template <class Work>
-double processor_seconds_of(Work&& work) {
-  auto now = [] {
-    timespec time{};
-    if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) throw std::system_error(errno, std::generic_category());
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  };
-  double start = now();
-  work();
-  return now() - start;
-}
 
 /// One variant of the read path on one workload.
 struct Variant {

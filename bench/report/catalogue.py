@@ -87,6 +87,9 @@ ENTRIES = (
     Entry("E16", "Smallbank", ("RQ3",),
           "What do short transactions on few hot objects cost, and which anomalies does the isolation let through?",
           {"smallbank": "aborts by size of the hotspot, with snapshots and serializable"}),
+    Entry("E17", "Beside other stores", ("RQ2",),
+          "What does a warm read cost beside one in other stores, each in a transaction of its own, and beside one in a map?",
+          {"peers": "the same chase in LMDB, WiredTiger, RocksDB and two hash maps"}, 800),
     Entry("scaling", "Scaling beyond the cores at hand", ("RQ2",),
           "What would happen on more cores, and on many nodes, as far as a count and a model can tell?",
           {"scaling": "writes to shared cache lines per operation, counted in an instrumented build, and the band that "

@@ -9,7 +9,7 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-PACKAGES = ("librocksdb7.8", "libtbb12", "libjemalloc2", "libmsgpack-cxx-dev", "libbenchmark1debian", "wordnet-base")
+PACKAGES = ("librocksdb7.8", "liblmdb0", "libwiredtiger0", "libtbb12", "libjemalloc2", "libmsgpack-cxx-dev", "libbenchmark1debian", "wordnet-base")
 
 
 def output(*command: str, cwd: Path | None = None) -> str:

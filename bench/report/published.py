@@ -55,6 +55,7 @@ CLAIMS = {
     "littles-law": ("E7", "Little's law: 1x is the limit"),
     "sleepers-10k-limbo": ("E6", "epochs: without bound"),
     "publisher": ("E7", ""),
+    "peers": ("E17", ""),
 }
 
 

@@ -79,11 +79,20 @@ VALUES = by_name(
     System("private/whole", "private cache, the value in one object", "#d55e00", "#ff8a45", "s"),
     System("private/pieces", "private cache, pieces of 4 KiB", "#e69f00", "#f5bb3d", "D"),
 )
+# Other stores, and maps without snapshots, beside this cache.
+PEERS = by_name(
+    System("shared/by-oid", "this cache, by oid alone", "#56b4e9", "#9ad4fb", "P"),
+    System("lmdb", "LMDB, zero copy", "#d55e00", "#ff8a45", "s"),
+    System("wiredtiger", "WiredTiger, all in its cache", "#e69f00", "#f5bb3d", "^"),
+    System("rocksdb", "RocksDB, all in its block cache", "#b0578d", "#e18fc0", "v"),
+    System("map", "unordered_map of shared_ptr behind a shared_mutex", "#009e73", "#35cfa3", "D"),
+    System("tbb", "tbb::concurrent_hash_map", "#5f6670", "#a3abb6", "x"),
+)
 # Levels of isolation beside the caches, which have snapshot isolation (blocking apart): the cache's colour, lighter.
 LEVELS = by_name(
     System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
 )
-LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES}
+LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

@@ -38,7 +38,7 @@ teardown() {
 fake_programs() { # FOLDER
   local name
   mkdir -p "$1/cluster" "$1/traffic"
-  for name in claims experiment probes ablation publisher publisher_load microbenchmarks simulate-cache \
+  for name in claims experiment probes ablation publisher publisher_load microbenchmarks peers simulate-cache \
     cluster/simulate-cluster traffic/count-traffic traffic/time-operations; do
     cp "$source_root/tests/scripts/fake_program" "$1/$name"
   done

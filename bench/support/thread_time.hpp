@@ -1,0 +1,28 @@
+// The processor time of a thread: what another process takes of the processor meanwhile is no part of it, and neither is what
+// the thread waits for.
+//
+// Thread safety: plain functions; each thread has a clock of its own.
+#pragma once
+
+#include <time.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace cow::bench {
+
+/// Processor time that `work()` takes in this thread, in seconds. Reading that clock is a system call, for samples of
+/// milliseconds only. Throws std::system_error.
+template <class Work>
+double processor_seconds_of(Work&& work) {
+  auto now = [] {
+    timespec time{};
+    if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) throw std::system_error(errno, std::generic_category());
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+  };
+  double start = now();
+  work();
+  return now() - start;
+}
+
+}  // namespace cow::bench
