@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <barrier>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -59,7 +60,10 @@ class ContenderOf final : public Contender {
   double sample(const Shape& shape, double seconds) override {
     while (walkers_.size() < shape.threads) {
       // Far from each other, so that no thread reads what another has just brought into the processor's cache.
-      const std::size_t start = walkers_.size() * (chain_.objects() / 2) % chain_.objects();
+      constexpr double kGoldenRatio = 0.618;
+      const double around = kGoldenRatio * static_cast<double>(walkers_.size());
+      const auto start =
+          static_cast<std::size_t>((around - std::floor(around)) * static_cast<double>(chain_.objects()));
       walkers_.push_back({open_(chain_.object(start)), start, 0, {}});
     }
     std::barrier<> ready(static_cast<std::ptrdiff_t>(shape.threads));
@@ -89,7 +93,8 @@ class ContenderOf final : public Contender {
   }
 
  private:
-  struct Walker {
+  /// On cache lines of its own: each is written by another thread.
+  struct alignas(128) Walker {
     Reader reader;
     std::uint64_t at = 0;  ///< the step at which it is
     double nanoseconds = 0;

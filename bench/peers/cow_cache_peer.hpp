@@ -82,11 +82,13 @@ class CowCachePeer {
     template <class Body>
     void transaction(Body&& body) {
       Transaction txn = database_->begin();
+      Oid at = at_;
       body([&]() -> Seen {
-        const Node& node = txn.read(Ref<Node>(at_));
-        at_ = node.next.oid();
+        const Node& node = txn.read(Ref<Node>(at));
+        at = node.next.oid();
         return {node.number, node.payload.data()};
       });
+      at_ = at;
       txn.commit();
     }
 

@@ -60,7 +60,9 @@ class LmdbPeer {
         MDB_txn* txn;
         ~Reset() { ::mdb_txn_reset(txn); }
       } reset{txn_.get()};
-      body([&]() -> Seen { return visit(get(txn_.get(), table_, at_), at_); });
+      Key at = at_;
+      body([&]() -> Seen { return visit(get(txn_.get(), table_, at), at); });
+      at_ = at;
     }
 
    private:

@@ -40,10 +40,13 @@ class LockedMapPeer {
    public:
     template <class Body>
     void transaction(Body&& body) {
+      std::shared_ptr<const Record> held;  // one object at a time
+      Key at = at_;
       body([&]() -> Seen {
-        held_ = map_->find(at_);
-        return visit(held_.get(), at_);
+        held = map_->find(at);
+        return visit(held.get(), at);
       });
+      at_ = at;
     }
 
    private:
@@ -52,7 +55,6 @@ class LockedMapPeer {
 
     LockedMapPeer* map_;
     Key at_;
-    std::shared_ptr<const Record> held_;
   };
 
   Reader open_reader(std::size_t object) { return {*this, Chain::key(object)}; }

@@ -72,11 +72,13 @@ class RocksDbPeer {
       options.snapshot = snapshot.snapshot();
       rocksdb::PinnableSlice pinned;
       rocksdb::ColumnFamilyHandle* family = database_->DefaultColumnFamily();
+      Key at = at_;
       body([&]() -> Seen {
         pinned.Reset();
-        check("Get", database_->Get(options, family, Bytes(at_).slice(), &pinned));
-        return visit(pinned.data(), at_);
+        check("Get", database_->Get(options, family, Bytes(at).slice(), &pinned));
+        return visit(pinned.data(), at);
       });
+      at_ = at;
     }
 
    private:

@@ -37,10 +37,12 @@ class TbbMapPeer {
     template <class Body>
     void transaction(Body&& body) {
       Map::const_accessor at_hand;  // holds one object at a time
+      Key at = at_;
       body([&]() -> Seen {
-        if (!map_->find(at_hand, at_)) throw_absent("tbb", at_);
-        return visit(&at_hand->second, at_);
+        if (!map_->find(at_hand, at)) throw_absent("tbb", at);
+        return visit(&at_hand->second, at);
       });
+      at_ = at;
     }
 
    private:

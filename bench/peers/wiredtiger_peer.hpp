@@ -87,7 +87,9 @@ class WiredTigerPeer {
       WT_SESSION* session = session_.get();
       check("begin_transaction", session->begin_transaction(session, nullptr));
       try {
-        body([&]() -> Seen { return visit(get(cursor_, at_), at_); });
+        Key at = at_;
+        body([&]() -> Seen { return visit(get(cursor_, at), at); });
+        at_ = at;
       } catch (...) {
         session->rollback_transaction(session, nullptr);
         throw;
