@@ -87,7 +87,7 @@ class Peers:
                     one.points[index] = value
             series.append(one)
         threads = points[0][0]
-        of_threads = "one thread" if threads == 1 else f"{threads} threads"
+        of_threads = {1: "one thread", 2: "two threads"}.get(threads, f"{threads} threads")
         return Figure(
             f"peers-{threads}", f"Time of one read in a chase, {of_threads}: this cache, other stores, and maps without snapshots.",
             f"Dot chart: nanoseconds for one read, {of_threads}, by number of objects and reads of a transaction, a dot for each "
