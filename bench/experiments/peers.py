@@ -23,6 +23,14 @@ THREADS = (1, 2)
 ESTIMATES_S = {"smoke": (2.0, 4.0), "full": (15.0, 55.0)}
 
 
+def of(threads: int) -> str:
+    return {1: "one thread", 2: "two threads"}.get(threads, f"{threads} threads")
+
+
+def place(objects: int, reads: int) -> str:
+    return f"{drawing.thousands(objects)} objects, {drawing.thousands(reads)} reads"
+
+
 class Peers:
     name = "peers"
     title = "Reads beside other stores"
@@ -56,25 +64,26 @@ class Peers:
     def present(self, rows: list[dict], section: Section) -> None:
         systems = [s for s in SYSTEMS if any(r["system"] == s for r in rows)]
         points = sorted({(point_of(r)["threads"], point_of(r)["objects"], point_of(r)["reads"]) for r in rows})
-        section.tables += [
-            self.table("Nanoseconds for one read", rows, systems, points, self.time, interval,
-                       "; ".join(f"{name}: {SYSTEMS[name]}" for name in systems) + "."),
-            self.table("The same as a ratio to a read by reference, of paired samples", rows, [s for s in systems if s != OURS],
-                       points, self.ratio_to_ours, ratio)]
         for threads in sorted({point[0] for point in points}):
-            section.figures.append(self.figure(rows, systems, [p for p in points if p[0] == threads]))
+            chosen = [point for point in points if point[0] == threads]
+            section.tables += [
+                self.table(f"Nanoseconds for one read, {of(threads)}", rows, systems, chosen, self.time, interval,
+                           "; ".join(f"{name}: {SYSTEMS[name]}" for name in systems) + "."),
+                self.table(f"The same as a ratio to a read by reference, of paired samples, {of(threads)}", rows,
+                           [s for s in systems if s != OURS], chosen, self.ratio_to_ours, ratio)]
+            section.figures.append(self.figure(rows, systems, chosen))
         self.say(rows, systems, points, section)
 
     @staticmethod
     def table(caption: str, rows: list[dict], systems: list[str], points: list[tuple], value, shown, note: str = "") -> Table:
-        table = Table(caption, ["threads", "objects", "reads a transaction", *systems, "rows"], [], note)
+        table = Table(caption, ["objects, reads a transaction", *systems, "rows"], [], note)
         for threads, objects, reads in points:
             cells, ids = [], []
             for system in systems:
                 found, sources = summarise(rows, system, value, threads=threads, objects=objects, reads=reads)
                 cells.append(shown(found))
                 ids += sources.ids
-            table.rows.append([str(threads), f"{objects:,}", f"{reads:,}", *cells, Sources(tuple(ids))])
+            table.rows.append([place(objects, reads), *cells, Sources(tuple(ids))])
         return table
 
     def figure(self, rows: list[dict], systems: list[str], points: list[tuple]) -> Figure:
@@ -87,13 +96,12 @@ class Peers:
                     one.points[index] = value
             series.append(one)
         threads = points[0][0]
-        of_threads = {1: "one thread", 2: "two threads"}.get(threads, f"{threads} threads")
         return Figure(
-            f"peers-{threads}", f"Time of one read in a chase, {of_threads}: this cache, other stores, and maps without snapshots.",
-            f"Dot chart: nanoseconds for one read, {of_threads}, by number of objects and reads of a transaction, a dot for each "
+            f"peers-{threads}", f"Time of one read in a chase, {of(threads)}: this cache, other stores, and maps without snapshots.",
+            f"Dot chart: nanoseconds for one read, {of(threads)}, by number of objects and reads of a transaction, a dot for each "
             "store or map.",
-            drawing.dots(f"A read in a transaction, {of_threads}", "ns per read",
-                         [f"{drawing.thousands(objects)} objects, {drawing.thousands(reads)} reads" for _, objects, reads in points],
+            drawing.dots(f"A read in a transaction, {of(threads)}", "ns per read",
+                         [place(objects, reads) for _, objects, reads in points],
                          series, x_log=True, x_format=lambda x: f"{x:g}"))
 
     def say(self, rows: list[dict], systems: list[str], points: list[tuple], section: Section) -> None:
@@ -110,7 +118,7 @@ class Peers:
             section.reading.append(f"{system}: {min(r.median for r in ratios.values()):.1f} to "
                                    f"{max(r.median for r in ratios.values()):.1f} times a read by reference.")
             section.better += [
-                Better(f"{threads} thread{'' if threads == 1 else 's'}, {objects:,} objects, {reads:,} reads a transaction", system,
-                       ratio(times), "1 (time of a read, ratio to one by reference)")
+                Better(f"{of(threads)}, {place(objects, reads)} a transaction", system, ratio(times),
+                       "1 (time of a read, ratio to one by reference)")
                 for (threads, objects, reads), times in ratios.items()
                 if (times.median if times.high is None else times.high) < 1 and not system.startswith(OURS)]

@@ -25,14 +25,15 @@ def present(made):
 
 class PeersTest(unittest.TestCase):
     def test_a_line_for_each_point_and_a_column_for_each_system(self):
-        times, ratios = present(rows()).tables
-        self.assertEqual(times.head[3:-1], list(peers.SYSTEMS))
-        self.assertEqual(ratios.head[3:-1], list(peers.SYSTEMS)[1:])
-        self.assertEqual([line[:3] for line in times.rows][::6], [["1", "10,000", "10"], ["2", "10,000", "10"]])
-        self.assertEqual(len(times.rows), 12)
-        self.assertEqual(times.rows[0][3:-1], ["10.0", "30.0", "130", "260", "1,000", "35.0", "25.0"])
-        self.assertEqual(times.rows[-1][3], "20.0")
-        self.assertEqual(ratios.rows[0][3:-1], ["3.00", "13.00", "26.00", "100.00", "3.50", "2.50"])
+        times, ratios, times_of_two, ratios_of_two = present(rows()).tables
+        self.assertEqual(times.head[1:-1], list(peers.SYSTEMS))
+        self.assertEqual(ratios.head[1:-1], list(peers.SYSTEMS)[1:])
+        self.assertEqual([line[0] for line in times.rows], [f"{objects} objects, {reads} reads" for objects in ("10k", "1M")
+                                                            for reads in ("10", "100", "1k")])
+        self.assertEqual(times.rows[0][1:-1], ["10.0", "30.0", "130", "260", "1,000", "35.0", "25.0"])
+        self.assertEqual(times_of_two.rows[0][1], "20.0")
+        for table in (ratios, ratios_of_two):
+            self.assertEqual(table.rows[0][1:-1], ["3.00", "13.00", "26.00", "100.00", "3.50", "2.50"])
         self.assertIsInstance(times.rows[0][-1], Sources)
         self.assertEqual(len(times.rows[0][-1].ids), len(TIMES))
 
@@ -50,7 +51,7 @@ class PeersTest(unittest.TestCase):
         self.assertEqual(present(rows()).better, [])
         found = present(rows(repetitions=3, map=9.0)).better
         self.assertEqual(len(found), 12)
-        self.assertEqual((found[0].where, found[0].who), ("1 thread, 10,000 objects, 10 reads a transaction", "map"))
+        self.assertEqual((found[0].where, found[0].who), ("one thread, 10k objects, 10 reads a transaction", "map"))
         made = rows(repetitions=3, map=9.0)
         for one in made:
             if one["system"] == "map" and one["repetition"] == 2:
