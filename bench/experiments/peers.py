@@ -16,11 +16,11 @@ SYSTEMS = {
     "tbb": "tbb::concurrent_hash_map with a const_accessor; no snapshots",
 }
 OURS = "shared"
-OBJECTS = {"smoke": (10_000, 100_000), "full": (10_000, 1_000_000)}
+OBJECTS = {"smoke": (10_000, 100_000), "full": (10_000, 100_000, 1_000_000)}
 READS = (10, 100, 1_000)
 THREADS = (1, 2)
 # Build and checks of a million objects in seven ways, and six points of so many rounds each.
-ESTIMATES_S = {"smoke": (2.0, 4.0), "full": (15.0, 55.0)}
+ESTIMATES_S = {"smoke": (2.0, 4.0), "full": (15.0, 20.0, 55.0)}
 
 
 def of(threads: int) -> str:

@@ -28,7 +28,7 @@ class PeersTest(unittest.TestCase):
         times, ratios, times_of_two, ratios_of_two = present(rows()).tables
         self.assertEqual(times.head[1:-1], list(peers.SYSTEMS))
         self.assertEqual(ratios.head[1:-1], list(peers.SYSTEMS)[1:])
-        self.assertEqual([line[0] for line in times.rows], [f"{objects} objects, {reads} reads" for objects in ("10k", "1M")
+        self.assertEqual([line[0] for line in times.rows], [f"{objects} objects, {reads} reads" for objects in ("10k", "100k", "1M")
                                                             for reads in ("10", "100", "1k")])
         self.assertEqual(times.rows[0][1:-1], ["10.0", "30.0", "130", "260", "1,000", "35.0", "25.0"])
         self.assertEqual(times_of_two.rows[0][1], "20.0")
@@ -50,7 +50,7 @@ class PeersTest(unittest.TestCase):
     def test_who_is_better_is_named_when_the_interval_says_so(self):
         self.assertEqual(present(rows()).better, [])
         found = present(rows(repetitions=3, map=9.0)).better
-        self.assertEqual(len(found), 12)
+        self.assertEqual(len(found), 18)
         self.assertEqual((found[0].where, found[0].who), ("one thread, 10k objects, 10 reads a transaction", "map"))
         made = rows(repetitions=3, map=9.0)
         for one in made:
