@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from experiments import equal_memory, open_sessions, read_cost, replacement
+from experiments import equal_memory, open_sessions, peers, read_cost, replacement
 from report.model import Experiment, Job, Size
 from report.systems import CACHES
 
@@ -30,6 +30,10 @@ def of_job(job: Job, noise) -> list[dict]:
         return of_microbenchmarks(job, noise)
     if job.program == "ablation":
         return [of_ablation(job, noise)]
+    if job.program == "peers":
+        return [{"system": system, "point": {"reads": reads, "threads": threads},
+                 "figures": {"ns_per_read": 10 * noise() * 3 ** index, "ratio_to_shared": noise() * 3 ** index}}
+                for index, system in enumerate(peers.SYSTEMS) for reads in peers.READS for threads in peers.THREADS]
     if job.program == "publisher_load":
         point = dict(job.point)
         limit = point["in_flight"] / max(1e-3 * point["wait_ms"], 1e-4)
