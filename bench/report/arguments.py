@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -32,6 +33,13 @@ def whole_number(low: int, high: int):
         return int(text)
 
     return number
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not (value > 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
+import random
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import console, measure_claims, owned, results
-from .arguments import whole_number
+from . import console, measure_claims, owned, plan, results
+from .arguments import positive, whole_number
 from .console import complain, say
 from .formats import ratio, significant
-from .intervals import Interval
+from .intervals import Interval, paired_ratio
 from .owned import Owned
 from .progress import Progress
 
@@ -27,6 +28,7 @@ DEFAULT_CLAIMS = ("chase", "oo7-private", "first-write", "begin-end", "commit-ra
 DEFAULT_PAIRS = 21
 DEFAULT_BOUND = 1.03
 MOST_PAIRS = 10_000
+ESTIMATE_S = 5.0  # of one run of a claim; those differ
 
 
 class MeasuringFailed(RuntimeError):
@@ -61,20 +63,21 @@ def measure(program: Path, claim: str) -> dict:
     return row
 
 
-def compare(old: Path, new: Path, claim: str, pairs: int, after_each=lambda: None) -> Comparison:
-    """REQUIRES: pairs >= 1."""
-    olds, news, ratios, unit = [], [], [], ""
-    for pair in range(pairs):
-        # The order alternates, so that neither always has the warmer machine.
-        order = [("old", old), ("new", new)] if pair % 2 == 0 else [("new", new), ("old", old)]
-        rows = {name: measure(program, claim) for name, program in order}
-        a, b = rows["old"]["measured"], rows["new"]["measured"]
-        unit, less_is_better = rows["new"]["unit"], rows["new"]["comparison"] == "<="
-        olds.append(a)
-        news.append(b)
-        ratios.append(b / a if less_is_better else a / b)
-        after_each()
-    return Comparison(claim, unit, Interval.of(olds), Interval.of(news), Interval.of(ratios))
+def compare(old: Path, new: Path, claims: list[str], pairs: int, job=nullcontext) -> list[Comparison]:
+    """job(label): a context for each run. REQUIRES: pairs >= 1. Throws MeasuringFailed, OSError."""
+    programs = {"old": old, "new": new}
+    rows = {claim: {side: {} for side in programs} for claim in claims}
+    for pair, claim, side in plan.in_turn({claim: list(programs) for claim in claims}, pairs, random.Random()):
+        with job(f"{claim} {side}"):
+            rows[claim][side][pair] = measure(programs[side], claim)
+    return [of_pairs(claim, sides["old"], sides["new"]) for claim, sides in rows.items()]
+
+
+def of_pairs(claim: str, olds: dict[int, dict], news: dict[int, dict]) -> Comparison:
+    """Of the rows by their pair."""
+    old, new = ({pair: row["measured"] for pair, row in rows.items()} for rows in (olds, news))
+    ratio_of = paired_ratio(new, old) if news[0]["comparison"] == "<=" else paired_ratio(old, new)
+    return Comparison(claim, news[0]["unit"], Interval.of(list(old.values())), Interval.of(list(new.values())), ratio_of)
 
 
 def table(comparisons: list[Comparison], bound: float) -> str:
@@ -88,18 +91,8 @@ def table(comparisons: list[Comparison], bound: float) -> str:
 
 
 def as_json(comparisons: list[Comparison], bound: float) -> list[dict]:
-    def shown(interval: Interval) -> dict:
-        return {"median": interval.median, "low": interval.low, "high": interval.high, "count": interval.count}
-
-    return [{"claim": one.claim, "unit": one.unit, "old": shown(one.old), "new": shown(one.new), "worse_by": shown(one.ratio),
+    return [{"claim": one.claim, "unit": one.unit, "old": one.old.as_json(), "new": one.new.as_json(), "worse_by": one.ratio.as_json(),
              "bound": bound, "holds": one.holds(bound)} for one in comparisons]
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError("must be above 0")
-    return value
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -118,6 +111,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
                         help=f"what the upper end of the interval may be (default: {DEFAULT_BOUND})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result to this file")
     chosen = parser.parse_args(argv)
+    chosen.claims = list(dict.fromkeys(chosen.claims))
     measure_claims.check(parser, chosen.claims, chosen.json, "scripts/claims --list")
     for side in ("old", "new"):
         path = getattr(chosen, side)
@@ -141,17 +135,10 @@ def main(argv: list[str]) -> int:
 
 
 def compare_all(chosen: argparse.Namespace) -> int:
-    progress = Progress(len(chosen.claims) * chosen.pairs, 0)
-    comparisons = []
+    runs = 2 * len(chosen.claims) * chosen.pairs
+    progress = Progress(runs, runs * ESTIMATE_S)
     try:
-        for claim in chosen.claims:
-            def after_each():
-                progress.finish(0, 0)
-                if progress.done < progress.total_jobs:
-                    progress.start(claim)
-
-            progress.start(claim)
-            comparisons.append(compare(chosen.old, chosen.new, claim, chosen.pairs, after_each))
+        comparisons = compare(chosen.old, chosen.new, chosen.claims, chosen.pairs, lambda label: progress.job(label, ESTIMATE_S))
     except (MeasuringFailed, OSError) as error:
         progress.close()
         complain(f"scripts/compare-builds: {error}")

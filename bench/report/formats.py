@@ -28,13 +28,22 @@ def interval(value: Interval | None, unit: str = "") -> str:
     return f"{text} {unit}".strip()
 
 
-def ratio(value: Interval | None) -> str:
+def ratio(value: Interval | None, decimals: int = 2) -> str:
     if value is None:
         return NOT_MEASURED
-    text = f"{value.median:.2f}"
+    text = f"{value.median:.{decimals}f}"
     if value.low is not None and value.high is not None:
-        text += f" ({value.low:.2f} to {value.high:.2f})"
+        text += f" ({value.low:.{decimals}f} to {value.high:.{decimals}f})"
     return text
+
+
+def nanoseconds(value: float) -> str:
+    """In the unit that suits, in letters that every terminal has."""
+    for unit in ("ns", "us", "ms"):
+        if abs(value) < 1000:
+            return f"{significant(value)} {unit}"
+        value /= 1000
+    return f"{significant(value)} s"
 
 
 def size(count: float) -> str:

@@ -38,6 +38,9 @@ class Interval:
         low, high = numpy.percentile(medians, [tail, 100 - tail])
         return Interval(median, float(low), float(high), int(data.size))
 
+    def as_json(self) -> dict:
+        return {"median": self.median, "low": self.low, "high": self.high, "count": self.count}
+
     def scaled(self, factor: float) -> "Interval":
         """REQUIRES: factor > 0."""
         low = None if self.low is None else self.low * factor
@@ -54,6 +57,29 @@ def paired_ratio(numerators: dict[int, float], denominators: dict[int, float]) -
     common = sorted(numerators.keys() & denominators.keys())
     ratios = [numerators[r] / denominators[r] for r in common if denominators[r] > 0]
     return Interval.of(ratios) if ratios else None
+
+
+def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> Interval | None:
+    """The ratio of the medians of two runs that were apart in time; None if a side has no value, or one that is not above 0.
+
+    Both sides are drawn anew, each from its own values. What differed between the two times, other than what was measured, is
+    in the ratio and not in its interval.
+    """
+    import numpy
+
+    above, below = numpy.asarray(numerators, dtype=float), numpy.asarray(denominators, dtype=float)
+    if not above.size or not below.size or (above <= 0).any() or (below <= 0).any():
+        return None
+    ratio, count = float(numpy.median(above) / numpy.median(below)), int(min(above.size, below.size))
+    if count < MINIMUM_FOR_INTERVAL:
+        return Interval(ratio, None, None, count)
+    random = numpy.random.default_rng(SEED)
+
+    def medians(data):
+        return numpy.median(data[random.integers(0, data.size, (RESAMPLES, data.size))], axis=1)
+
+    low, high = numpy.percentile(medians(above) / medians(below), [2.5, 97.5])
+    return Interval(ratio, float(low), float(high), count)
 
 
 def geometric_mean(values: Sequence[float]) -> float:

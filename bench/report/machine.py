@@ -6,9 +6,11 @@ import os
 import platform
 import re
 import subprocess
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+MOST_BUSY_PERCENT = 20.0  # of all processors, by others
 PACKAGES = ("librocksdb7.8", "liblmdb0", "libwiredtiger0", "libtbb12", "libjemalloc2", "libmsgpack-cxx-dev", "libbenchmark1debian", "wordnet-base")
 
 
@@ -58,6 +60,16 @@ def busy_percent(before: dict, after: dict) -> float | None:
     passed = {key: after["cpu_ticks"][key] - before["cpu_ticks"][key] for key in before["cpu_ticks"]}
     total = sum(passed.values())
     return 100 * (total - passed["idle"] - passed["iowait"]) / total if total else None
+
+
+def busy_warning(seconds: float) -> str | None:
+    """Looks at the machine for as long, and says if others use it."""
+    before = moment()
+    time.sleep(seconds)
+    busy = busy_percent(before, moment())
+    if busy is None or busy <= MOST_BUSY_PERCENT:
+        return None
+    return f"The machine was busy before the first run: {busy:.0f}% of its processors' time went to others."
 
 
 def memory_bytes() -> int:

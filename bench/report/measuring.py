@@ -23,7 +23,6 @@ SMOKE_BUDGET_S = 600.0  # from the end of the build to the report
 DRAWING_S = 30.0  # kept back from the budget for figures and the report
 LOOK_S = 3.0  # how long a look at the machine's load takes
 SHORT_LOOK_S = 0.3  # for a smoke run, whose figures are no results
-MOST_BUSY_PERCENT = 20.0  # of all processors, by others
 WORDNET_MB = 200  # its store, and a copy for a run that writes
 
 
@@ -34,7 +33,7 @@ def measure(options: argparse.Namespace, root: Path) -> int:
         owned.raise_on_signals()
         started = datetime.now(timezone.utc)
         folder = run_folder(options, root, started)
-        with Owned(build_folder(root)) as own:
+        with Owned(building.build_folder(root)) as own:
             try:
                 return Measuring(options, root, folder, own, started).run()
             finally:
@@ -61,15 +60,6 @@ def how_to_go_on(folder: RunFolder | None) -> str:
     if folder is None or not folder.is_there:
         return ": nothing was measured"
     return f": {len(folder.done)} jobs are done and kept. To go on: {NAME} --resume {shlex.quote(str(folder.path))}"
-
-
-def build_folder(root: Path) -> Path | None:
-    """None: the checkout is not to be written to."""
-    try:
-        (root / "build").mkdir(exist_ok=True)
-    except OSError:
-        return None
-    return root / "build"
 
 
 def run_folder(options: argparse.Namespace, root: Path, started: datetime) -> RunFolder:
@@ -138,11 +128,8 @@ class Measuring:
     def warnings(self, mixed: bool) -> list[str]:
         """What makes figures doubtful; said at once and again in the report."""
         warnings = []
-        before = machine.moment()
-        time.sleep(SHORT_LOOK_S if self.size.smoke else LOOK_S)
-        busy = machine.busy_percent(before, machine.moment())
-        if busy is not None and busy > MOST_BUSY_PERCENT:
-            warnings.append(f"The machine was busy before the first run: {busy:.0f}% of its processors' time went to others.")
+        if busy := machine.busy_warning(SHORT_LOOK_S if self.size.smoke else LOOK_S):
+            warnings.append(busy)
         free = machine.free_bytes(self.own.work)
         if free < 5 << 30:
             warnings.append(f"Little disk space was left: {free / (1 << 30):.1f} GiB.")

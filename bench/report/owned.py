@@ -22,6 +22,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 GRACE_S = 2.0  # between the request to stop and the order
 PATIENCE_S = 5.0  # for the kernel to carry that out
@@ -223,6 +224,20 @@ class Owned:
             return process.wait()
         finally:
             self.stop(process, grace_s)
+
+    def hear(self, command: list, limit_s: float, errors: int | IO = subprocess.STDOUT) -> tuple[int | None, str]:
+        """As run: exit code, None if it ran past the limit, and what it said. errors: where standard error goes."""
+        with tempfile.TemporaryFile(dir=self.work) as text:
+            process = self.start(command, stdout=text, stderr=errors, stdin=subprocess.DEVNULL)
+            code: int | None = None
+            try:
+                code = process.wait(timeout=limit_s)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                self.stop(process, grace_s=0.0 if code is None else GRACE_S)
+            text.seek(0)
+            return code, text.read().decode(errors="replace")
 
     def stop(self, process: subprocess.Popen | None = None, grace_s: float = GRACE_S) -> None:
         """Every process of the run; `process` is the one to be waited for."""

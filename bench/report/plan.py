@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Iterator
 
 from .model import Experiment, Job, Size
 
@@ -32,3 +33,15 @@ def spread(groups: list[list[Job]], dice: random.Random) -> list[Job]:
         dice.shuffle(shuffled)
         placed += [((k + 0.5 * dice.random()) / len(shuffled), job) for k, job in enumerate(shuffled)]
     return [job for _, job in sorted(placed, key=lambda pair: pair[0])]
+
+
+def in_turn(sides_of: dict[str, list[str]], repetitions: int, dice: random.Random) -> Iterator[tuple[int, str, str]]:
+    """Repetition, name and side of each run, for what is measured on several sides (builds, say): round after round, the names
+    in random order. The sides of a name follow one another at once, because a ratio is of neighbours in time. Which of them
+    goes first is drawn for the first round and takes turns from then on, so neither always has the warmer machine."""
+    order = {name: dice.sample(sides, len(sides)) for name, sides in sides_of.items()}
+    for repetition in range(repetitions):
+        for name in dice.sample(list(order), len(order)):
+            for side in order[name]:
+                yield repetition, name, side
+            order[name].reverse()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from pathlib import Path
 from . import microbenchmarks, plausible
 from .folder import RunFolder
 from .model import Job
-from .owned import GRACE_S, Owned
+from .owned import Owned
 from .progress import Progress
 
 COMMON_LIMIT_S = 120.0
@@ -48,7 +47,7 @@ class Runner:
         path = self.owned.work / "wordnet"
         progress.say("importing WordNet")
         command = [str(self.binaries / "experiment"), "import-wordnet", "--path", str(path)]
-        code, text = self._execute(command, IMPORT_LIMIT_S)
+        code, text = self.owned.hear(command, IMPORT_LIMIT_S)
         if code != 0:
             self._keep_log("import-wordnet.txt", command, text)
             why = f"failed with exit code {code}" if code is not None else f"took more than {IMPORT_LIMIT_S:.0f} s"
@@ -79,7 +78,7 @@ class Runner:
             started = datetime.now(timezone.utc).isoformat(timespec="seconds")
             try:
                 command = [str(self.binaries / job.program), *self._fill(job, Path(folder), output)]
-                code, text = self._execute(command, self._limit(job))
+                code, text = self.owned.hear(command, self._limit(job))
             except OSError as error:
                 return f"could not run: {error}"
             if code is None:
@@ -114,20 +113,6 @@ class Runner:
         if self.deadline is not None:
             limit = min(limit, max(self.deadline - time.monotonic(), 0) + OVERTIME_S)
         return limit
-
-    def _execute(self, command: list[str], limit_s: float) -> tuple[int | None, str]:
-        """Exit code, None if it ran past the limit, and what it said. Nothing that it started is left."""
-        with tempfile.TemporaryFile(dir=self.owned.work) as text:
-            process = self.owned.start(command, stdout=text, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-            code: int | None = None
-            try:
-                code = process.wait(timeout=limit_s)
-            except subprocess.TimeoutExpired:
-                pass
-            finally:
-                self.owned.stop(process, grace_s=0.0 if code is None else GRACE_S)
-            text.seek(0)
-            return code, text.read().decode(errors="replace")
 
     def _log_of(self, job: Job, command: list[str], text: str) -> str:
         name = "-".join([job.experiment, job.system, *(str(value) for _, value in job.point), str(job.repetition)])

@@ -40,14 +40,19 @@ class BuildsTest(unittest.TestCase):
 
     def test_ratio_pair_by_pair(self):
         # The machine gets slower by 10 from pair to pair; within a pair the new one takes 1.1 times as long.
-        one = builds.compare(self.program("old", 10, 100, 1000), self.program("new", 11, 110, 1100), "chase", 3)
+        [one] = builds.compare(self.program("old", 10, 100, 1000), self.program("new", 11, 110, 1100), ["chase"], 3)
         self.assertAlmostEqual(one.ratio.median, 1.1)
         self.assertAlmostEqual(one.ratio.high, 1.1)
         self.assertEqual(one.old.median, 100)
 
     def test_more_is_better_turns_the_ratio_round(self):
-        one = builds.compare(self.program("old", 2, comparison=">="), self.program("new", 1, comparison=">="), "two-threads", 3)
+        [one] = builds.compare(self.program("old", 2, comparison=">="), self.program("new", 1, comparison=">="), ["two-threads"], 3)
         self.assertAlmostEqual(one.ratio.median, 2)
+
+    def test_a_claim_that_is_named_twice_is_measured_once(self):
+        code, text = self.run_main(self.program("old", 10), self.program("new", 10), "chase", "chase", "--pairs", 3)
+        self.assertEqual((code, text.count("chase")), (0, 1))
+        self.assertEqual((self.folder / "old.calls").read_text().strip(), "3")
 
     def test_exit_codes_and_json(self):
         old, same, worse = self.program("old", 10), self.program("same", 10), self.program("worse", 10.5)

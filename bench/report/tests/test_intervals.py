@@ -3,7 +3,7 @@ import random
 import statistics
 import unittest
 
-from report.intervals import Interval, geometric_mean, paired_ratio
+from report.intervals import Interval, geometric_mean, paired_ratio, unpaired_ratio
 
 
 class IntervalTest(unittest.TestCase):
@@ -70,6 +70,24 @@ class RatioTest(unittest.TestCase):
         self.assertEqual(paired_ratio({0: 4.0, 5: 9.0}, {0: 2.0, 1: 1.0}).count, 1)
         self.assertIsNone(paired_ratio({0: 1.0}, {1: 1.0}))
         self.assertIsNone(paired_ratio({0: 1.0}, {0: 0.0}))
+
+    def test_apart_in_time(self):
+        ratio = unpaired_ratio([3.0, 6.0, 9.0], [2.0, 2.0, 2.0, 2.0])
+        self.assertEqual((ratio.median, ratio.low, ratio.high, ratio.count), (3.0, 1.5, 4.5, 3))
+        self.assertEqual(unpaired_ratio([4.0], [2.0, 2.0, 2.0]), Interval(2.0, None, None, 1))
+        for nothing in ([], [0.0], [-1.0]):
+            self.assertIsNone(unpaired_ratio(nothing, [1.0]))
+            self.assertIsNone(unpaired_ratio([1.0], nothing))
+
+    def test_apart_in_time_calls_equals_different_about_as_rarely_as_it_says(self):
+        source = random.Random(5)
+
+        def sample():
+            return [source.lognormvariate(0, 0.1) for _ in range(10)]
+
+        trials = 200
+        wrong = sum(not one.low <= 1 <= one.high for one in (unpaired_ratio(sample(), sample()) for _ in range(trials)))
+        self.assertLess(wrong / trials, 0.12)
 
     def test_geometric_mean(self):
         self.assertAlmostEqual(geometric_mean([1.0, 4.0]), 2.0)

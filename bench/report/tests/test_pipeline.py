@@ -1,5 +1,7 @@
 """From a plan to a page: order of runs, gaps, formats, Google Benchmark's rows, and where a page links to."""
+import io
 import json
+import random
 import re
 import stat
 import tempfile
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import experiments
 from report import claims, compare, findings, microbenchmarks, plan, results, sections
-from report.formats import interval, significant, size
+from report.formats import interval, nanoseconds, significant, size
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
 from report.page_parts import raw_rows, section as render_section
@@ -49,6 +51,36 @@ class PlanTest(unittest.TestCase):
             for experiment in experiments.ALL:
                 labels = [job.label() for job in experiment.jobs(size_)]
                 self.assertEqual(len(labels), len(set(labels)), experiment.name)
+
+
+class InTurnTest(unittest.TestCase):
+    def rounds(self, seed: int, repetitions: int = 6):
+        sides_of = {"both": ["old", "new"], "other": ["old", "new"], "one": ["new"], "none": []}
+        runs = list(plan.in_turn(sides_of, repetitions, random.Random(seed)))
+        return [[run[1:] for run in runs if run[0] == repetition] for repetition in range(repetitions)], runs
+
+    def test_every_round_holds_every_name_on_each_of_its_sides_once(self):
+        rounds, runs = self.rounds(1)
+        for one in rounds:
+            self.assertEqual(sorted(one), [("both", "new"), ("both", "old"), ("one", "new"), ("other", "new"), ("other", "old")])
+        self.assertEqual([run[0] for run in runs], sorted(run[0] for run in runs))
+
+    def test_the_sides_of_a_name_are_neighbours_and_take_turns_at_going_first(self):
+        for seed in range(20):
+            for name in ("both", "other"):
+                first = []
+                for one in self.rounds(seed)[0]:
+                    at = [index for index, (which, _) in enumerate(one) if which == name]
+                    self.assertEqual(at[1] - at[0], 1)
+                    first.append(one[at[0]][1])
+                self.assertEqual(first, [first[0], first[1]] * 3)
+                self.assertNotEqual(first[0], first[1])
+
+    def test_who_goes_first_and_the_order_of_the_names_are_drawn(self):
+        firsts = [self.rounds(seed)[0][0] for seed in range(40)]
+        self.assertEqual({dict(one)["one"] for one in firsts}, {"new"})
+        self.assertEqual({next(side for name, side in one if name == "both") for one in firsts}, {"old", "new"})
+        self.assertEqual({one[0][0] for one in firsts}, {"both", "other", "one"})
 
 
 class RunnerTest(unittest.TestCase):
@@ -166,6 +198,27 @@ class ProgressTest(unittest.TestCase):
             self.assertTrue(label.startswith(line.rstrip()) or line.endswith(times))
         self.assertTrue(fitted(label, times, 120).endswith(times))
 
+    def test_what_is_soon_done_says_nothing(self):
+        said = io.StringIO()
+        progress = Progress(2, 1.0, said, patience_s=1000.0)
+        for label in ("one", "other"):
+            with progress.job(label, 0.5):
+                pass
+        progress.close()
+        self.assertEqual((said.getvalue(), progress.done), ("", 2))
+        patient = Progress(2, 1.0, said)
+        with patient.job("one", 0.5):
+            pass
+        patient.close()
+        self.assertIn("[1/2] one", said.getvalue())
+        self.assertIn("1 runs in", said.getvalue())
+
+    def test_a_job_that_fails_is_not_done(self):
+        progress = Progress(2, 1.0, io.StringIO())
+        with self.assertRaises(ValueError), progress.job("one", 0.5):
+            raise ValueError
+        self.assertEqual(progress.done, 0)
+
 
 class OutcomeTest(unittest.TestCase):
     @staticmethod
@@ -235,6 +288,10 @@ class CompareTest(unittest.TestCase):
 
 
 class FormatTest(unittest.TestCase):
+    def test_nanoseconds_in_the_unit_that_suits(self):
+        self.assertEqual([nanoseconds(one) for one in (0.05, 1.5, 999, 1000, 45_600, 7.8e6, 2e9, 9e12)],
+                         ["0.050 ns", "1.50 ns", "999 ns", "1.00 us", "45.6 us", "7.80 ms", "2.00 s", "9,000 s"])
+
     def test_significant(self):
         for value, expected in ((0, "0"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (1234.5, "1,234"),
                                 (0.1234, "0.123"), (0.00001234, "1.2e-05")):
@@ -259,6 +316,15 @@ class MicrobenchmarkTest(unittest.TestCase):
         self.assertEqual([(r["system"], r["point"]["objects"]) for r in rows], [("shared", 1000), ("raw", 1000)])
         self.assertAlmostEqual(rows[0]["figures"]["ns_per_read"], 4.0)
         self.assertAlmostEqual(rows[1]["figures"]["ns_per_read"], 4.0)
+
+    def test_by_the_clock_where_the_name_says_so(self):
+        def time(name):
+            return microbenchmarks.time_of({"name": name, "real_time": 2.0, "cpu_time": 3.0, "time_unit": "ns"})
+
+        for name in ("a/real_time", "a/real_time/threads:2", "a/1/iterations:9/manual_time", "a/manual_time/threads:2"):
+            self.assertEqual(time(name), 2.0, name)
+        for name in ("a", "a/1", "a/process_time", "real_timer/1"):
+            self.assertEqual(time(name), 3.0, name)
 
     def test_an_error_is_not_a_figure(self):
         with self.assertRaises(ValueError):
