@@ -79,7 +79,8 @@ def aligned(head: tuple, rows: list[tuple]) -> list[str]:
         middle = [f"{cell:>{width}}" for cell, width in zip(cells[1:-1], widths[1:-1])]
         return "  ".join([f"{cells[0]:<{widths[0]}}", *middle, cells[-1]]).rstrip()
 
-    return [line(head), line(["-" * width for width in widths]), *(line(row) for row in rows)]
+    rule = ["-" * width if title else "" for title, width in zip(head, widths)]
+    return [line(head), line(rule), *(line(row) for row in rows)]
 
 
 def stacked(head: tuple, row: tuple, width: int) -> list[str]:

@@ -21,8 +21,8 @@ def build_folder(root: Path) -> Path | None:
 
 
 def set_up(root: Path, *groups: str) -> None:
-    """The packages of these groups, such as --measure, or all. With the terminal, for a password, and without the run's mark: a package manager is not to be stopped half way. Throws
-    RuntimeError."""
+    """The packages of these groups, such as --measure, or all. With the terminal, for a password, and without the run's mark: a package
+    manager is not to be stopped half way. Throws RuntimeError."""
     environment = {key: value for key, value in os.environ.items() if key != "TMPDIR"}
     process = subprocess.Popen([root / "scripts" / "setup", "--quiet", *groups], stdout=sys.stderr, env=environment)
     try:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 def prepare() -> None:
-    """Letters that the locale lacks become question marks. A reader who has seen enough (`| head`) ends the program quietly."""
+    """Letters that the locale lacks become question marks. A reader who has seen enough (`| head`) ends the program quietly. What is
+    closed of the three standard descriptors is opened on nothing: or the next file would get its number, and be taken for it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")

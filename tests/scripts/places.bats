@@ -1,15 +1,6 @@
 # Whose terminal, whose checkout, which user, which letters: a run does not depend on them.
 load support
 
-in_terminal() { # COLUMNS COMMAND...: what it shows goes to $base/shown
-  local columns=$1
-  shift
-  printf '%q ' "$@" >"$base/typed"
-  script -qec "stty cols $columns rows 24; exec bash '$base/typed'" "$base/shown" </dev/null >/dev/null
-}
-
-progress_lines() { tr '\r' '\n' <"$base/shown" | sed 's/\x1b\[K//g' | grep '^\[ *[0-9]'; }
-
 @test "the progress line fits into terminals of 24, 40 and 120 columns" {
   local columns longest
   for columns in 1 10 24 40 120; do
@@ -43,6 +34,19 @@ os.close(reading)
 sys.exit(subprocess.run(sys.argv[1:], stdout=writing, stderr=writing).returncode)
 PYTHON
   [[ $status == 0 && $(rows "$out") == 3 && -s $out/report.html ]] || { echo "$status"; return 1; }
+  nothing_left
+}
+
+@test "with no descriptor open: claims, compare-builds and bench as well" {
+  tiny_project "$checkout"
+  local script
+  for script in "claims --json '$base/new.json' chase" \
+    "compare-builds '$binaries/claims' '$binaries/claims' chase --pairs 1 --json '$base/new.json'" \
+    "bench --repetitions 1 --json '$base/new.json'"; do
+    rm -f "$base/new.json"
+    run bash -c "exec >&- 2>&- <&-; '$checkout'/scripts/$script"
+    [[ $status == 0 && -s $base/new.json ]] || { echo "$script: $status"; return 1; }
+  done
   nothing_left
 }
 
@@ -173,7 +177,7 @@ with_locale() { # ENVIRONMENT...
   run "$base/link to a link" --only claims --binaries "$binaries"
   [[ $status == 0 && $(rows "$checkout"/results/*) == 3 ]] || { echo "$output"; return 1; }
   local script
-  for script in claims compare-builds; do
+  for script in claims compare-builds bench; do
     ln -s "$checkout/scripts/$script" "$base/$script"
     CDPATH=/ run "$base/$script" --help
     [[ $status == 0 ]] || { echo "$output"; return 1; }

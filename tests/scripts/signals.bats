@@ -159,12 +159,13 @@ anew_programs() { unset FAKE_HOOK; rm -f "$base/reached"; }
   nothing_left
 }
 
-@test "claims and compare-builds leave nothing either" {
+@test "claims, compare-builds and bench leave nothing either" {
   tiny_project "$checkout"
   local signal script
   export FAKE_HOOK="$busy"
   for signal in INT TERM HUP KILL; do
-    for script in "claims chase" "compare-builds '$binaries/claims' '$binaries/claims' chase"; do
+    for script in "claims chase" "compare-builds '$binaries/claims' '$binaries/claims' chase" \
+      "bench --program '$binaries/microbenchmarks'"; do
       rm -f "$base/reached"
       eval "start '$checkout'/scripts/$script"
       wait_for "$base/reached"

@@ -44,15 +44,29 @@ fake_programs() { # FOLDER
   done
 }
 
-# A checkout that can be built in seconds, by its real build script: its `claims` measures nothing.
+# A checkout that can be built in seconds, by its real build script: its `claims` and `microbenchmarks` measure nothing.
 tiny_project() { # CHECKOUT
   cp "$source_root/tests/scripts/fake_program" "$1/bench/fake_program"
   printf 'int main() {}\n' >"$1/bench/compiled.cpp"
   printf "option('tests', type: 'boolean', value: true)\n" >"$1/meson_options.txt"
   printf "project('tiny', 'cpp')\nsubdir('bench')\n" >"$1/meson.build"
-  printf "executable('compiled', 'compiled.cpp')\nconfigure_file(input: 'fake_program', output: 'claims', copy: true)\n" \
-    >"$1/bench/meson.build"
+  cat >"$1/bench/meson.build" <<'MESON'
+executable('compiled', 'compiled.cpp')
+configure_file(input: 'fake_program', output: 'claims', copy: true)
+custom_target('microbenchmarks', input: 'fake_program', output: 'microbenchmarks', command: ['cp', '@INPUT@', '@OUTPUT@'],
+  build_by_default: true)
+MESON
 }
+
+in_terminal() { # COLUMNS COMMAND...: what it shows goes to $base/shown
+  local columns=$1
+  shift
+  printf '%q ' "$@" >"$base/typed"
+  script -qec "stty cols $columns rows 24; exec bash '$base/typed'" "$base/shown" </dev/null >/dev/null
+}
+
+shown_lines() { tr '\r' '\n' <"$base/shown" | sed 's/\x1b\[K//g' | grep -v '^Script '; }
+progress_lines() { shown_lines | grep '^\[ *[0-9]'; }
 
 claims_run() { # ARGUMENT...: three jobs, of which each is a row, and no figure to draw
   "$reproduce" --only claims --binaries "$binaries" --out "$out" "$@"

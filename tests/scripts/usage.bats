@@ -99,6 +99,47 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
   refused "no claims program" "$old" "$old"
 }
 
+@test "bench: nonsense" {
+  reproduce="$checkout/scripts/bench"
+  local value
+  refused "unrecognized arguments" one another
+  refused "unrecognized arguments" --lis
+  refused "FILTER is empty" ''
+  for value in 0 -1 nan 1.5 '' 10001; do refused "no whole number" "--repetitions=$value" || return 1; done
+  for value in 0 -1 nan inf; do refused "must be above 0" "--seconds=$value" || return 1; done
+  refused "invalid positive value" --seconds x
+  refused "more than 3600" --seconds 1e300
+  for value in --json=x --compare=x; do refused "--list goes with" --list "$value" || return 1; done
+  refused "is empty" --json ''
+  refused "Is a directory" --json "$base"
+  refused "No such file or directory" --json "$base/nowhere/file"
+  refused "no program at" --program "$base/nowhere"
+  refused "no program at" --program "$base"
+}
+
+@test "bench: nothing to compare with" {
+  reproduce="$checkout/scripts/bench"
+  refused "not a checkout of its own by git" --compare main
+  git -C "$base" init -q # of which the checkout is only a part
+  refused "not a checkout of its own by git" --compare HEAD
+  git -C "$checkout" init -q
+  local what
+  for what in HEAD main '' -x --all "$base" '../nowhere.json'; do
+    refused "there is neither such a file nor such a revision" "--compare=$what" || return 1
+  done
+  git -C "$checkout" -c user.name=a -c user.email=a@b commit -q --allow-empty -m a
+  refused "compare it with a file" --program "$binaries/microbenchmarks" --compare HEAD
+  for what in '' '[]' '{}' '{"context": {}, "benchmarks": [{"name": "a"}]}' '{"context": {}, "benchmarks": {"a": 1}}' \
+    '{"context": {}, "benchmarks": [{"name": "a", "cpu_time": -1, "time_unit": "ns"}]}' \
+    '{"context": [], "benchmarks": [{"name": "a", "cpu_time": 1, "time_unit": "years"}]}'; do
+    echo "$what" >"$base/saved.json"
+    refused "neither from --json nor from Google Benchmark" --compare "$base/saved.json" || return 1
+  done
+  echo '{"context": {}, "benchmarks": []}' >"$base/saved.json"
+  refused "has no figures" --compare "$base/saved.json"
+  ((EUID == 0)) || { chmod 0 "$base/saved.json"; refused "cannot read" --compare "$base/saved.json"; }
+}
+
 @test "the other scripts: an argument too many" {
   cp "$source_root/scripts/setup" "$checkout/scripts/setup"
   local script
@@ -136,7 +177,7 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
 @test "every script has --help and exits with 0" {
   cp "$source_root/scripts/setup" "$checkout/scripts/setup"
   local script
-  for script in reproduce claims compare-builds build-release setup test fuzz count-tests test-targets; do
+  for script in reproduce bench claims compare-builds build-release setup test fuzz count-tests test-targets; do
     run "$checkout/scripts/$script" --help
     [[ $status == 0 && $output == *[Uu]sage* ]] || { echo "$script: $status $output"; return 1; }
   done
