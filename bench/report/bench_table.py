@@ -106,5 +106,5 @@ def summary(figures: list[Figure]) -> str:
     if judged < len(ratios):
         text += f" Fewer than {MINIMUM_FOR_VERDICT} repetitions tell nothing."
     elif judged:
-        text += f" Of {judged} that are equal, one in twenty is called faster or slower by chance."
+        text += f" Of {judged} that are equal, about one in twenty is called faster or slower by chance."
     return text

@@ -48,7 +48,7 @@ class VerdictTest(unittest.TestCase):
     def test_the_summary_counts_and_says_what_is_chance(self):
         figures = [Figure("a", NEW, OLD, ratio(2, 3)), Figure("b", NEW, OLD, ratio(2, 3)), Figure("c", NEW), Figure("d", failed=True)]
         self.assertEqual(bench_table.summary(figures),
-                         "2 slower, 1 only in new, 1 failed. Of 2 that are equal, one in twenty is called faster or slower by chance.")
+                         "2 slower, 1 only in new, 1 failed. Of 2 that are equal, about one in twenty is called faster or slower by chance.")
         self.assertIn("Fewer than 5 repetitions", bench_table.summary([Figure("a", NEW, OLD, ratio(2, 3, 4))]))
         self.assertEqual(bench_table.summary([Figure("a", NEW)]), "1 only in new.")
 
