@@ -22,7 +22,7 @@ load bench_support
 }
 
 @test "FILTER and --seconds are the program's, and a name is matched as a whole, whatever is in it" {
-  export FAKE_HOOK='benchmarks="a/1 a/10 b<int>(x)[3]+{2}.*^\$|?"'
+  export FAKE_BENCHMARKS='a/1 a/10 b<int>(x)[3]+{2}.*^$|?'
   of_program --repetitions 1 --seconds 0.25 'a/'
   succeeded
   [[ $(row a/1) && $(row a/10) && -z $(row b) ]]
