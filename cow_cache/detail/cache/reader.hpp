@@ -180,9 +180,9 @@ class SharedCache::Reader {
     return state == nullptr ? nullptr : &value_of<T>(*state);
   }
 
-  /// A read that is no hit. What goes wrong is left to others, `displaced()` or `otherwise(state)`, in tail calls with the very
-  /// arguments of the caller: so a first read by a right hint needs no stack frame and calls nothing. (The log of a transaction
-  /// that has ended, has written, sleeps or must ask an index takes nothing here.)
+  /// A read that is no hit by the front of the log. What is more than a first read by a right hint is left to others,
+  /// `displaced()` or `otherwise(state)`, in tail calls with the very arguments of the caller: so this needs no stack frame and
+  /// calls nothing. (The log of a transaction that has ended, has written, sleeps or must ask an index takes nothing here.)
   template <class Displaced, class Otherwise>
   [[gnu::always_inline]] StateHeader* read_first(auto& reference, Displaced displaced, Otherwise otherwise) {
     StateHeader& state = *reference.hint();
@@ -192,15 +192,22 @@ class SharedCache::Reader {
       return otherwise(state);
     return &state;
   }
+
+  /// What the log did not take at once. It may have the state, but not where a hit looks; if not, `slowly()`, as above.
+  template <class Slowly>
+  [[gnu::always_inline]] StateHeader* read_displaced(auto& reference, Slowly slowly) {
+    StateHeader& state = *reference.hint();
+    if (log_.has(handle_of(&state)) && log_.front().is_state_of(state, reference.identity())) return &state;
+    return slowly();
+  }
+
   [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
+    auto slowly = [&] { return read_slowly(reference, operations, &writes, {OnMiss::give_up}); };
     return read_first(
-        reference,
-        [&] {
-          return read_displaced(reference,
-                                [&] { return read_slowly(reference, operations, &writes, {OnMiss::give_up}); });
-        },
+        reference, [&] { return read_displaced(reference, slowly); },
         [&](StateHeader& state) { return read_otherwise(reference, operations, &writes, state, OnMiss::give_up); });
   }
+
   /// Of an object that this transaction has not written, whatever else it has. REQUIRES: active.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
     StateHeader& state = *reference.hint();
@@ -211,20 +218,14 @@ class SharedCache::Reader {
     return state;
   }
 
-  /// Whether a state that the log has just taken so is the object's, and visible.
+  /// Whether a state that `try_add` has just logged is the object's, and visible.
   [[gnu::always_inline]] bool is_visible(StateHeader& state, std::uint64_t identity) const noexcept {
     if (validate_quickly(state.key) != (identity | log_.cache_bits()) || interval_of(state) != Visibility::visible)
       return false;
     mark_visited(state);
     return true;
   }
-  /// What the log did not take at once. It may have the state, in another place than its home; otherwise `slowly()`, as above.
-  template <class Slowly>
-  [[gnu::always_inline]] StateHeader* read_displaced(auto& reference, Slowly slowly) {
-    StateHeader& state = *reference.hint();
-    if (log_.has(handle_of(&state)) && log_.front().is_state_of(state, reference.identity())) return &state;
-    return slowly();
-  }
+
   /// The hint was wrong: nothing stays logged of what it pointed at.
   [[gnu::noinline, gnu::cold]] StateHeader* read_otherwise(auto& reference, const TypeOperations& operations,
                                                            WriteSet* writes, const StateHeader& state, OnMiss on_miss) {

@@ -179,9 +179,8 @@ class ReadLog {
     table.is_bitmap() ? BitmapLog::for_each(table, visit) : ListLog::for_each(table, visit);
   }
 
-  LogTable& table() const noexcept {
-    return *participant_->log.load(std::memory_order_relaxed);
-  }  // only its owner changes it
+  // Relaxed: only its owner changes it.
+  LogTable& table() const noexcept { return *participant_->log.load(std::memory_order_relaxed); }
 
   /// Another table for what the log holds, with room for one more. Throws std::bad_alloc; but a bitmap that is too sparse
   /// merely stays then.
@@ -264,9 +263,9 @@ class ReadLog {
 
   /// Shows a table to scanners instead of the old one, and frees that once none reads it.
   void publish(LogTable* table, LogTable& old) noexcept {
-    participant_->log.store(table,
-                            std::memory_order_seq_cst);  // seq_cst: part of "log before look", like the entries in it
-    { std::scoped_lock wait(participant_->log_lock); }   // for a scanner of the old one
+    // Seq_cst: part of "log before look", like the entries in it.
+    participant_->log.store(table, std::memory_order_seq_cst);
+    { std::scoped_lock wait(participant_->log_lock); }  // for a scanner of the old one
     count_bytes(bytes_of(*table) - bytes_of(old));
     destroy_table(&old);
   }

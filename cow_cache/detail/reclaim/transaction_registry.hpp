@@ -353,7 +353,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     ReadLog::for_each(*participant.log.load(std::memory_order_seq_cst),
                       [&](StateHandle state) { logged.push_back(state); });
     std::sort(logged.begin(), logged.end());
-    std::sort(participant.held.begin(), participant.held.end());            // hold_logged has appended to it
+    std::sort(participant.held.begin(), participant.held.end());  // hold_logged has appended to it
     std::vector<StateHandle> fresh;
     std::set_difference(logged.begin(), logged.end(), participant.held.begin(), participant.held.end(),
                         std::back_inserter(fresh));

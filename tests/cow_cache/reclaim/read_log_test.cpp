@@ -32,18 +32,18 @@ StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n +
 class ReadLogTest : public ::testing::Test {
  protected:
   ReadLogTest() {
-    slot_.log.store(ReadLog::make_table());
-    log_.open(slot_);
+    participant_.log.store(ReadLog::make_table());
+    log_.open(participant_);
   }
   ~ReadLogTest() override {
     log_.close();
-    ReadLog::destroy_table(slot_.log.load());
+    ReadLog::destroy_table(participant_.log.load());
   }
 
   /// What a reclaimer would find.
   std::multiset<StateHandle> scan() {
     std::multiset<StateHandle> found;
-    std::scoped_lock lock(slot_.log_lock);
+    std::scoped_lock lock(participant_.log_lock);
     ReadLog::for_each(table(), [&](StateHandle handle) { found.insert(handle); });
     return found;
   }
@@ -70,15 +70,15 @@ class ReadLogTest : public ::testing::Test {
       log_.add(candidate);
       if (!log_.contains(candidate)) found.push_back(candidate);
       log_.close();
-      log_.open(slot_);
+      log_.open(participant_);
     }
     return found;
   }
 
-  LogTable& table() { return *slot_.log.load(std::memory_order_seq_cst); }
+  LogTable& table() { return *participant_.log.load(std::memory_order_seq_cst); }
   bool is_bitmap() { return table().bitmap != nullptr; }
 
-  Participant slot_;
+  Participant participant_;
   ReadLog log_;
 };
 
@@ -124,7 +124,7 @@ TEST_F(ReadLogTest, GrowingToAMillionLosesAndDuplicatesNothing) {
       ASSERT_EQ(log_.add(handle(n, slot_bytes)), Outcome::present);
     }
     log_.close();
-    log_.open(slot_);
+    log_.open(participant_);
   }
 }
 
@@ -147,7 +147,7 @@ TEST_F(ReadLogTest, WhatWasTakenBackIsGoneAndTheRestStays) {
     for (StateHandle state : kept) ASSERT_EQ(log_.add(state), Outcome::present) << "a hole hides what stands behind it";
     EXPECT_EQ(scanned_states(), kept);
     log_.close();
-    log_.open(slot_);
+    log_.open(participant_);
   }
 }
 
@@ -181,7 +181,7 @@ TEST_F(ReadLogTest, TheQuickWayAddsOnceOrLeavesItToTheOther) {
     EXPECT_GT(quick, slow) << "the quick way is not the usual one";
     log_.close();
     EXPECT_FALSE(log_.try_add(handle(1))) << "a closed log has room for nothing";
-    log_.open(slot_);
+    log_.open(participant_);
   }
 }
 
@@ -209,8 +209,8 @@ TEST_F(ReadLogTest, StatesOfOneHomeReadInTurnStandInItOnce) {
     EXPECT_LE(ReadLog::bytes_of(table()), 1024u);
     EXPECT_EQ(scanned_states(), std::set<StateHandle>(states.begin(), states.end()));
     log_.close();
-    ReadLog::destroy_table(slot_.log.exchange(ReadLog::make_table()));
-    log_.open(slot_);
+    ReadLog::destroy_table(participant_.log.exchange(ReadLog::make_table()));
+    log_.open(participant_);
   }
 }
 
@@ -241,7 +241,7 @@ TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
     EXPECT_EQ(scanned.size(), 10'000u);
     for (std::uint32_t n = 0; n < 10'000; ++n) ASSERT_TRUE(scanned.contains(state(n)));
     log_.close();
-    log_.open(slot_);
+    log_.open(participant_);
   }
 }
 
@@ -258,9 +258,9 @@ TEST_F(ReadLogTest, MarkingTwiceOrMarkingAStrangerIsHarmless) {
 TEST_F(ReadLogTest, ReservingMakesTheNextAddInPlace) {
   for (std::uint32_t n = 0; n < 5000; ++n) {
     log_.reserve_one();
-    LogTable* table = slot_.log.load();
+    LogTable* table = participant_.log.load();
     ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
-    ASSERT_EQ(slot_.log.load(), table) << "it grew after all";
+    ASSERT_EQ(participant_.log.load(), table) << "it grew after all";
   }
 }
 
@@ -270,16 +270,16 @@ TEST_F(ReadLogTest, AClosedLogContainsNothing) {
   EXPECT_EQ(log_.size(), 0u);
   for (std::uint32_t n = 0; n < 1000; ++n) ASSERT_FALSE(log_.contains(handle(n)));
   EXPECT_TRUE(scan().empty()) << "it still protects what nobody reads";
-  log_.open(slot_);
+  log_.open(participant_);
   for (std::uint32_t n = 0; n < 100; ++n) ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
 }
 
-TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
+TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleParticipant) {
   for (std::uint32_t slot_bytes : {64u, 128u, 4096u, 32768u}) {  // bitmaps of 1 to 4 MiB of state memory, and lists
     for (std::uint32_t n = 0; n < 60'000; ++n) log_.add(handle(n, slot_bytes));
     log_.close();
     EXPECT_LE(ReadLog::bytes_of(table()), sizeof(LogTable) + ReadLog::kMaxKept);
-    log_.open(slot_);
+    log_.open(participant_);
   }
   for (std::uint32_t n = 0; n < 3'000; ++n) log_.add(handle(n));
   EXPECT_TRUE(is_bitmap());
@@ -287,12 +287,12 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleSlot) {
   EXPECT_TRUE(is_bitmap()) << "this one is small, and likely to be needed again";
   // A table that was far too large for its last transactions shrinks by and by.
   for (std::uint32_t i = 0; i < 20 * ReadLog::kPatience; ++i) {
-    log_.open(slot_);
+    log_.open(participant_);
     log_.add(handle(1));
     log_.close();
   }
   EXPECT_EQ(table().capacity, ListLog::kMinCapacity);
-  log_.open(slot_);
+  log_.open(participant_);
 }
 
 TEST_F(ReadLogTest, ABitmapIsForStatesThatLieCloseTogether) {
@@ -325,7 +325,7 @@ TEST_F(ReadLogTest, ABitmapIsClearedOfWhatEachTransactionHasUsed) {
   const LogTable* bitmap = &table();
   for (int transaction = 0; transaction < 50; ++transaction) {
     log_.close();
-    log_.open(slot_);
+    log_.open(participant_);
     ASSERT_EQ(&table(), bitmap);
     ASSERT_EQ(scan().size(), 0u);
     std::set<StateHandle> added;
@@ -361,14 +361,14 @@ TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
 
 TEST_F(ReadLogTest, ItsBytesAreCountedWhateverBecomesOfIt) {
   std::atomic<std::size_t> bytes = ReadLog::bytes_of(table());
-  slot_.log_bytes = &bytes;
+  participant_.log_bytes = &bytes;
   for (std::uint32_t n = 0; n < 100'000; ++n) {
     log_.add(handle(n % 2 == 0 ? n : n * 500));
     ASSERT_EQ(bytes.load(), ReadLog::bytes_of(table()));
   }
   log_.close();
   EXPECT_EQ(bytes.load(), ReadLog::bytes_of(table()));
-  log_.open(slot_);
+  log_.open(participant_);
 }
 
 TEST_F(ReadLogTest, WithoutAddressesForMoreBitmapsItRemainsAList) {
@@ -410,7 +410,7 @@ TEST_F(ReadLogTest, AScanNeverMissesWhatWasAnnouncedBefore) {
     while (counter.load() < value) std::this_thread::yield();
   };
   for (std::uint64_t generation = 1; generation <= 30; ++generation) {
-    log_.open(slot_);
+    log_.open(participant_);
     announced.store(generation << 32);
     int scan_to_meet = 0;
     for (std::uint32_t n = 0; n < states; ++n) {
@@ -427,7 +427,7 @@ TEST_F(ReadLogTest, AScanNeverMissesWhatWasAnnouncedBefore) {
   scanner.join();
   EXPECT_EQ(misses.load(), 0);
   EXPECT_GE(scans.load(), 15) << "about one in each of the 30 transactions should have been comparable";
-  log_.open(slot_);
+  log_.open(participant_);
 }
 
 }  // namespace
