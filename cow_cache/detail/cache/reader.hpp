@@ -27,7 +27,8 @@
 //     an eighth of it or more has died, it gets an index, and from then on each first read asks that before it logs a further
 //     state of the object. Before that, seven eighths of the log's states are alive, and so of distinct objects: at most
 //     8/7 states an object, 16/7 by the time that it has doubled; and a constant, as a log is first looked through with some
-//     thirty states, and a bitmap may take another MiB of states between (ReadLog::try_add).
+//     thirty states. (Quick first reads do not ask, so a table that an earlier transaction has made large, and a bitmap in pages
+//     that are in use, may take as many more between as they have room for.)
 #pragma once
 
 #include <algorithm>
@@ -197,7 +198,8 @@ class SharedCache::Reader {
   template <class Slowly>
   [[gnu::always_inline]] StateHeader* read_displaced(auto& reference, Slowly slowly) {
     StateHeader& state = *reference.hint();
-    if (log_.has(handle_of(&state)) && log_.front().is_state_of(state, reference.identity())) return &state;
+    if (log_.contains_anywhere(handle_of(&state)) && log_.front().is_state_of(state, reference.identity()))
+      return &state;
     return slowly();
   }
 

@@ -26,11 +26,11 @@ namespace cow::detail {
 
 class ListLog {
  public:
-  static constexpr std::uint32_t kMinCapacity = 16;  // 192 bytes with its set: a transaction that reads a dozen objects
+  static constexpr std::uint32_t kMinCapacity = 16;  // 256 bytes in all: a transaction that reads a dozen objects
 
   /// An empty table. `capacity`, of entries, is a power of two, at least kMinCapacity. Throws std::bad_alloc.
   static LogTable* make(std::uint32_t capacity = kMinCapacity) {
-    std::size_t slots = capacity * kSlotsPerEntry;
+    std::size_t slots = std::size_t{capacity} * kSlotsPerEntry;
     void* memory = ::operator new (bytes_for(capacity), std::align_val_t{64});
     auto* table = ::new (memory) LogTable{.capacity = capacity};
     for (std::uint32_t i = 0; i < capacity; ++i) ::new (words_of(*table) + i) LogWord(0);
@@ -53,7 +53,7 @@ class ListLog {
   }
 
   /// Whether it was logged and is not marked, wherever it stands.
-  [[gnu::always_inline]] bool has(StateHandle handle) const noexcept {
+  [[gnu::always_inline]] bool contains_anywhere(StateHandle handle) const noexcept {
     const std::uint64_t step = step_of(handle);
     for (std::uint64_t offset = home_of(handle);; offset = (offset + step) & mask_) {
       Slot slot = *slot_at(offset);
@@ -94,7 +94,6 @@ class ListLog {
     if (slot == handle) slot = diverted(handle);
   }
 
-  [[gnu::always_inline]] bool empty() const noexcept { return next_ == begin(); }
   std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(next_ - begin()); }
 
   const LogWord* end() const noexcept { return reinterpret_cast<const LogWord*>(slots_); }
@@ -129,7 +128,7 @@ class ListLog {
   static constexpr std::uint32_t kSlotsPerEntry = 2;  // of the capacity
 
   static std::size_t bytes_for(std::uint32_t capacity) noexcept {
-    return sizeof(LogTable) + capacity * (sizeof(LogWord) + kSlotsPerEntry * sizeof(Slot));
+    return sizeof(LogTable) + std::size_t{capacity} * (sizeof(LogWord) + kSlotsPerEntry * sizeof(Slot));
   }
   static LogWord* words_of(LogTable& table) noexcept { return reinterpret_cast<LogWord*>(&table + 1); }
 
@@ -140,15 +139,15 @@ class ListLog {
   std::uint32_t slot_count() const noexcept { return static_cast<std::uint32_t>(mask_ / sizeof(Slot)) + 1; }
 
   /// The home of a handle as an offset in bytes. Multiplicative hashing (Knuth, TAOCP 3, 6.4), but the mask takes bits from
-  /// the middle of the product, where the golden ratio clusters the handles of a slab. This factor came out of a search: nine
-  /// of ten are at home for every size class and fill.
+  /// the middle of the product, where the golden ratio clusters the handles of a slab. This factor came out of a search over
+  /// size classes and fills: neighbours in a slab are at home in 93 of 100 cases on the average; at worst half of them, a third above 512 bytes.
   [[gnu::always_inline]] std::uint64_t home_of(StateHandle handle) const noexcept { return hash(handle) >> 32 & mask_; }
   /// Handles of one home go on from it in steps of their own; these are odd, so each comes to all slots.
   static constexpr std::uint64_t step_of(StateHandle handle) noexcept {
     return (hash(handle) >> 48 | 1) * sizeof(Slot);
   }
   static constexpr std::uint64_t hash(StateHandle handle) noexcept {
-    return handle * std::uint64_t{0xE54E889AEACB7BEF};
+    return handle * std::uint64_t{0x7C6A3C32730724B5};
   }
   [[gnu::always_inline]] Slot* slot_at(std::uint64_t offset) const noexcept {
     return reinterpret_cast<Slot*>(reinterpret_cast<std::byte*>(slots_) + offset);

@@ -16,12 +16,12 @@ namespace cow::detail {
 struct LogFront {
   // Of an open log one has a table. `bits` is asked whether it is that one: a closed log is an empty list.
   BitmapLog bits;
-  ListLog handles;
+  ListLog list;
   std::uint64_t cache_bits = 0;  ///< in the keys of the cache's states
 
   /// See ReadLog::contains.
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
-    return bits ? bits.contains(handle) : handles.contains(handle);
+    return bits ? bits.contains(handle) : list.contains(handle);
   }
 
   /// Whether a state is logged and that object's: `identity` is what a reference says of it. This is where a hit happens: one

@@ -8,7 +8,7 @@
 //     bounded by the distinct states read.
 //  2. An entry is announced (detail::announce) before the header of its state is looked at, in the table that
 //     scanners see. Changing the table publishes a full copy before anything is added to it.
-//  3. An entry is never removed before the transaction ends; clearing (release) happens after the transaction's last use
+//  3. An entry is never removed before the transaction ends, but for one whose state turned out to be of no use; clearing (release) happens after the transaction's last use
 //     of any state, and a scanner reads entries with acquire at least.
 //
 //  4. An index, if there is one, knows for every object in the log a state of it.
@@ -64,9 +64,10 @@ class ReadLog {
 
   /// Empties the log. REQUIRES: no state that it protects is used any more.
   void close() noexcept {
-    if (front_.bits ? front_.bits.size() > 0 : !front_.handles.empty()) clear();
+    if (size() > 0) clear();
     front_ = {};
     allow_try_add(false);
+    participant_ = nullptr;
   }
 
   /// What a hit looks at.
@@ -74,14 +75,14 @@ class ReadLog {
   std::uint64_t cache_bits() const noexcept { return front_.cache_bits; }
 
   /// True if the state was logged, and is not marked as diverted. The one check that a repeated read pays. Now and then
-  /// false although it was: `add` knows.
+  /// false although it was: `contains_anywhere` and `add` know.
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return front_.contains(handle); }
 
   /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
   Outcome add(StateHandle handle) {
-    if (front_.bits ? front_.bits.too_sparse() : front_.handles.full()) [[unlikely]]
+    if (front_.bits ? front_.bits.too_sparse() : front_.list.full()) [[unlikely]]
       change_table();  // first, so that what follows cannot be in the wrong one
-    if (!front_.bits) return front_.handles.add(handle) ? Outcome::inserted : Outcome::present;
+    if (!front_.bits) return front_.list.add(handle) ? Outcome::inserted : Outcome::present;
     std::uint32_t pages = table().pages;
     bool inserted = front_.bits.add(handle);
     if (table().pages != pages) [[unlikely]]
@@ -91,33 +92,33 @@ class ReadLog {
 
   /// `add` where that is quick and allowed, and inserts. False, and nothing is changed, where `add` must decide.
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    if (front_.handles.has_room_below(list_limit_)) return front_.handles.try_add(handle);
+    if (front_.list.has_room_below(list_limit_)) return front_.list.try_add(handle);
     return may_try_add_ && front_.bits && front_.bits.try_add(handle);
   }
   /// The same, whatever is allowed. REQUIRES: may_announce_quickly().
   [[gnu::always_inline]] bool try_add_anyway(StateHandle handle) noexcept {
     if (front_.bits) return front_.bits.try_add(handle);
-    return !front_.handles.full() && front_.handles.try_add(handle);
+    return !front_.list.full() && front_.list.try_add(handle);
   }
 
-  /// Whether it has a state that is not marked; `contains` may say no nevertheless.
-  [[gnu::always_inline]] bool has(StateHandle handle) const noexcept {
-    return front_.bits ? front_.bits.contains(handle) : front_.handles.has(handle);
+  /// As `contains`, and never false although it was.
+  [[gnu::always_inline]] bool contains_anywhere(StateHandle handle) const noexcept {
+    return front_.bits ? front_.bits.contains(handle) : front_.list.contains_anywhere(handle);
   }
 
   /// Takes back the last `add`, which has inserted `handle`: its state turned out to be of no use.
   void undo_add(StateHandle handle) noexcept {
-    front_.bits ? front_.bits.undo_add(handle) : front_.handles.undo_add(handle);
+    front_.bits ? front_.bits.undo_add(handle) : front_.list.undo_add(handle);
   }
 
   /// Makes the next `add` unable to fail. Throws std::bad_alloc.
   void reserve_one() {
-    if (!front_.bits && front_.handles.full()) change_table();
+    if (!front_.bits && front_.list.full()) change_table();
   }
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
-    front_.bits ? front_.bits.mark_diverted(handle) : front_.handles.mark_diverted(handle);
+    front_.bits ? front_.bits.mark_diverted(handle) : front_.list.mark_diverted(handle);
   }
 
   /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
@@ -145,7 +146,7 @@ class ReadLog {
   }
 
   /// Number of distinct states logged.
-  std::uint32_t size() const noexcept { return front_.bits ? front_.bits.size() : front_.handles.size(); }
+  std::uint32_t size() const noexcept { return front_.bits ? front_.bits.size() : front_.list.size(); }
 
   /// Calls `visit(StateHandle)` for every state in this log.
   template <class Visitor>
@@ -197,21 +198,21 @@ class ReadLog {
       return;
     }
     if (LogTable* bitmap = lies_close_together(old) ? BitmapLog::make() : nullptr) {
-      front_.bits = filled<BitmapLog>(*bitmap, front_.handles);
+      front_.bits = filled<BitmapLog>(*bitmap, front_.list);
       use(ListLog());
       publish(bitmap, old);
     } else {
       LogTable* larger = ListLog::make(old.capacity * 2);
-      use(filled<ListLog>(*larger, front_.handles));
+      use(filled<ListLog>(*larger, front_.list));
       publish(larger, old);
     }
   }
 
   void use(const ListLog& list) noexcept {
-    front_.handles = list;
+    front_.list = list;
     limit_list();
   }
-  void limit_list() noexcept { list_limit_ = may_try_add_ ? front_.handles.end() : nullptr; }
+  void limit_list() noexcept { list_limit_ = may_try_add_ ? front_.list.end() : nullptr; }
 
   /// The log of what `old` holds, in an empty table that has room for it.
   template <LogLayout Log>
@@ -273,7 +274,7 @@ class ReadLog {
   // Not inlined, nor what it calls: a transaction that has read nothing needs no register for it.
   [[gnu::noinline]] void clear() noexcept {
     std::uint32_t used = size();
-    front_.bits ? front_.bits.clear() : front_.handles.clear();
+    front_.bits ? front_.bits.clear() : front_.list.clear();
     shrink(used);
     if (index_ != nullptr) [[unlikely]]
       drop_index();
@@ -293,7 +294,7 @@ class ReadLog {
   Participant* participant_ = nullptr;
   const LogWord* list_limit_ = nullptr;  // up to where `try_add` fills the list
   bool may_try_add_ = false;
-  StateIndex* index_ = nullptr;  // owned; not a smart pointer, for every transaction resets its log twice
+  StateIndex* index_ = nullptr;  // owned; not a smart pointer, so that a log is moved like plain data
 };
 
 }  // namespace cow::detail
