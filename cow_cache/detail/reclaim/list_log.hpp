@@ -13,7 +13,6 @@
 //  3. On the way of each handle, from its home to its slot, no slot is free.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -34,7 +33,7 @@ class ListLog {
     void* memory = ::operator new (bytes_for(capacity), std::align_val_t{64});
     auto* table = ::new (memory) LogTable{.capacity = capacity};
     for (std::uint32_t i = 0; i < capacity; ++i) ::new (words_of(*table) + i) LogWord(0);
-    std::fill_n(::new (words_of(*table) + capacity) Slot[slots], slots, 0);
+    ::new (words_of(*table) + capacity) Slot[slots]();  // zeros
     return table;
   }
   static void destroy(LogTable* table) noexcept { ::operator delete (table, std::align_val_t{64}); }
@@ -100,7 +99,7 @@ class ListLog {
 
   void clear() noexcept {
     std::uint32_t count = size();
-    std::fill_n(slots_, slot_count(), 0);
+    for (Slot *slot = slots_, *behind = slot + slot_count(); slot != behind; ++slot) *slot = 0;
     next_ = begin();
     clear_entries(next_, (count + kLogLanes - 1) / kLogLanes * kLogLanes);
   }
@@ -118,9 +117,9 @@ class ListLog {
   /// The same with marks. The owner's.
   template <class Visitor>
   void for_each_marked(Visitor&& visit) const {
-    std::for_each_n(slots_, slot_count(), [&](Slot slot) {
-      if (slot != 0) visit(slot);
-    });
+    for (const Slot *slot = slots_, *behind = slot + slot_count(); slot != behind; ++slot) {
+      if (*slot != 0) visit(*slot);
+    }
   }
 
  private:
