@@ -31,11 +31,10 @@ Measured measure_peers() {
     ScratchDirectory folder;
     const Chain chain(objects, 42);
     auto cache = std::make_shared<CowCachePeer>(chain);
-    auto lmdb = std::make_shared<LmdbPeer>(chain, folder.path());
     std::vector<std::unique_ptr<Contender>> field;
-    field.push_back(contender("by reference", chain, [cache](std::size_t at) { return cache->open_reader(at); }));
+    field.push_back(contender_of("by reference", chain, cache));
     field.push_back(contender("by oid", chain, [cache](std::size_t at) { return cache->open_reader_by_oid(at); }));
-    field.push_back(contender("lmdb", chain, [lmdb](std::size_t at) { return lmdb->open_reader(at); }));
+    field.push_back(contender_of("lmdb", chain, std::make_shared<LmdbPeer>(chain, folder.path())));
     for (const auto& one : field) one->verify();
     for (std::size_t threads : {1, 2}) {
       for (std::size_t reads : {10, 100, 1'000}) {

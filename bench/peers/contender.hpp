@@ -154,4 +154,10 @@ std::unique_ptr<Contender> contender(std::string name, const Chain& chain, Open 
   return std::make_unique<ContenderOf<Reader>>(std::move(name), chain, std::move(open));
 }
 
+/// The contender keeps its peer alive.
+template <class Peer>
+std::unique_ptr<Contender> contender_of(std::string name, const Chain& chain, std::shared_ptr<Peer> peer) {
+  return contender(std::move(name), chain, [peer](std::size_t object) { return peer->open_reader(object); });
+}
+
 }  // namespace cow::bench::peers

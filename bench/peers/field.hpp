@@ -25,12 +25,6 @@ inline const std::vector<std::string> kNames = {"shared",  "shared/by-oid", "lmd
 
 using Field = std::vector<std::unique_ptr<Contender>>;
 
-/// The contender keeps its peer alive.
-template <class Peer>
-std::unique_ptr<Contender> contender_of(std::string name, const Chain& chain, std::shared_ptr<Peer> peer) {
-  return contender(std::move(name), chain, [peer](std::size_t object) { return peer->open_reader(object); });
-}
-
 /// This cache, twice: both ways read the same states.
 inline void add_cow_cache(Field& field, const Chain& chain) {
   auto peer = std::make_shared<CowCachePeer>(chain);

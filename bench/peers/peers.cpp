@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/probes/common_options.hpp"
 #include "bench/probes/probe.hpp"
 #include "bench/support/command_line.hpp"
 #include "bench/support/option_checks.hpp"
@@ -96,11 +97,7 @@ int run_command_line(int argc, char** argv) {
       ->check(within(1e-6, 10))
       ->capture_default_str();
   app.add_option("--path", options.path, "Directory for files, which must not exist [a scratch directory]");
-  app.add_option("--seed", options.seed, "Of the way through the objects and of the order of samples")
-      ->capture_default_str();
-  app.add_option("--repetition", options.repetition, "Number of this repetition, for the rows")->capture_default_str();
-  app.add_option("--experiment", options.experiment, "Name of the experiment, for the rows")->capture_default_str();
-  app.add_option("--output", options.output, "File to append the rows to, as lines of JSON")->check(writable_file());
+  add_common_options(app, options, "Of the way through the objects and of the order of samples");
   return run_program(app, argc, argv, [&] { measure(options); });
 }
 

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <utility>
 #include <vector>
 
 #include "bench/support/paired.hpp"
@@ -28,13 +27,9 @@ class Rounds {
 
   double nanoseconds(std::size_t contender) const { return median(nanoseconds_[contender]); }
 
-  /// The time of a contender as a multiple of that of another one, round by round: what disturbs a round disturbs both.
+  /// The time of a contender as a multiple of that of another one, of the rounds that they share.
   double ratio(std::size_t contender, std::size_t to) const {
-    std::vector<double> ratios;
-    for (std::size_t round = 0; round < nanoseconds_[contender].size(); ++round) {
-      ratios.push_back(nanoseconds_[contender][round] / nanoseconds_[to][round]);
-    }
-    return median(std::move(ratios));
+    return median_ratio(nanoseconds_[contender], nanoseconds_[to]);
   }
 
  private:

@@ -213,11 +213,7 @@ class Probe {
   double ratio_to(std::string_view other, const std::vector<std::vector<double>>& seconds, std::size_t side) const {
     std::size_t reference = side % 2;
     while (variants_[reference / 2].name != other) reference += 2;
-    std::vector<double> ratios;
-    for (std::size_t round = 0; round < seconds[side].size(); ++round) {
-      ratios.push_back(seconds[side][round] / seconds[reference][round]);
-    }
-    return median(ratios);
+    return median_ratio(seconds[side], seconds[reference]);
   }
 
   Transaction holder_;

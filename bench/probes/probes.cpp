@@ -6,22 +6,14 @@
 
 #include "bench/support/command_line.hpp"
 #include "bench/support/option_checks.hpp"
+#include "common_options.hpp"
 #include "probe.hpp"
 
 namespace cow::bench {
 namespace {
 
-void add_common(CLI::App& command, ProbeOptions& options) {
-  command.add_option("--seed", options.seed)->capture_default_str();
-  command.add_option("--repetition", options.repetition, "Number of this repetition, for the rows")
-      ->capture_default_str();
-  command.add_option("--experiment", options.experiment, "Name of the experiment, for the rows")->capture_default_str();
-  command.add_option("--output", options.output, "File to append the rows to, as lines of JSON")
-      ->check(writable_file());
-}
-
 void add_hit_cost(CLI::App& command, HitCostOptions& options) {
-  add_common(command, options);
+  add_common_options(command, options);
   command.add_option("--rounds", options.rounds, "Samples of each variant, interleaved")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
@@ -32,7 +24,7 @@ void add_hit_cost(CLI::App& command, HitCostOptions& options) {
 }
 
 void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
-  add_common(command, options);
+  add_common_options(command, options);
   command.add_option("--store", options.store)
       ->check(CLI::IsMember({"memory", "rocksdb-unsynced", "rocksdb"}))
       ->capture_default_str();
@@ -46,7 +38,7 @@ void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
 }
 
 void add_recovery(CLI::App& command, RecoveryOptions& options) {
-  add_common(command, options);
+  add_common_options(command, options);
   command.add_option("--cache", options.cache)
       ->check(CLI::IsMember({"shared", "private", "two-level", "locked"}))
       ->capture_default_str();

@@ -14,6 +14,13 @@ MINIMUM_FOR_INTERVAL = 3
 SEED = 20120217
 
 
+def resampled_medians(data, random):
+    """Of RESAMPLES samples that are drawn from the values with replacement."""
+    import numpy
+
+    return numpy.median(data[random.integers(0, data.size, (RESAMPLES, data.size))], axis=1)
+
+
 @dataclass(frozen=True)
 class Interval:
     median: float
@@ -32,8 +39,7 @@ class Interval:
         median = float(numpy.median(data))
         if data.size < MINIMUM_FOR_INTERVAL:
             return Interval(median, None, None, int(data.size))
-        random = numpy.random.default_rng(SEED)
-        medians = numpy.median(data[random.integers(0, data.size, (RESAMPLES, data.size))], axis=1)
+        medians = resampled_medians(data, numpy.random.default_rng(SEED))
         tail = (1 - confidence) / 2 * 100
         low, high = numpy.percentile(medians, [tail, 100 - tail])
         return Interval(median, float(low), float(high), int(data.size))
@@ -74,11 +80,7 @@ def unpaired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -
     if count < MINIMUM_FOR_INTERVAL:
         return Interval(ratio, None, None, count)
     random = numpy.random.default_rng(SEED)
-
-    def medians(data):
-        return numpy.median(data[random.integers(0, data.size, (RESAMPLES, data.size))], axis=1)
-
-    low, high = numpy.percentile(medians(above) / medians(below), [2.5, 97.5])
+    low, high = numpy.percentile(resampled_medians(above, random) / resampled_medians(below, random), [2.5, 97.5])
     return Interval(ratio, float(low), float(high), count)
 
 

@@ -38,6 +38,14 @@ inline double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
+/// The ratio of two sides, round by round: what disturbs a round disturbs both. Then the median. REQUIRES: as many of each.
+inline double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
+  std::vector<double> ratios;
+  for (std::size_t round = 0; round < numerators.size(); ++round)
+    ratios.push_back(numerators[round] / denominators[round]);
+  return median(std::move(ratios));
+}
+
 inline double geometric_mean(const std::vector<double>& values) {
   double logarithms = 0;
   for (double value : values) logarithms += std::log(value);
@@ -54,7 +62,7 @@ struct Paired {
 /// does not count. The order alternates, so that neither always has the warmer cache.
 template <class First, class Second>
 Paired measure_paired(int repetitions, First&& first, Second&& second) {
-  std::vector<double> firsts, seconds, ratios;
+  std::vector<double> firsts, seconds;
   for (int i = -1; i < repetitions; ++i) {
     double a = 0, b = 0;
     if (i % 2 == 0) {
@@ -67,9 +75,8 @@ Paired measure_paired(int repetitions, First&& first, Second&& second) {
     if (i < 0) continue;
     firsts.push_back(a);
     seconds.push_back(b);
-    ratios.push_back(a / b);
   }
-  return {median(firsts), median(seconds), median(ratios)};
+  return {median(firsts), median(seconds), median_ratio(firsts, seconds)};
 }
 
 /// The same for any number of sides: calls each of `sides`, functions that return what they measured, once per round, in an
