@@ -53,12 +53,7 @@ class ListLog {
 
   /// Whether it was logged and is not marked, wherever it stands.
   [[gnu::always_inline]] bool contains_anywhere(StateHandle handle) const noexcept {
-    const std::uint64_t step = step_of(handle);
-    for (std::uint64_t offset = home_of(handle);; offset = (offset + step) & mask_) {
-      Slot slot = *slot_at(offset);
-      if (slot == handle) return true;
-      if (slot == 0) return false;
-    }
+    return *search(handle, [handle](Slot slot) { return slot == handle; }) == handle;
   }
 
   bool full() const noexcept { return next_ == end(); }
@@ -154,10 +149,15 @@ class ListLog {
 
   /// The slot of a handle, marked or not; a free one where it belongs, if there is none.
   Slot* find(StateHandle handle) const noexcept {
+    return search(handle, [handle](Slot slot) { return handle_in(slot) == handle; });
+  }
+  /// On the way of a handle: the first slot for whose content `is_it`, or that is free.
+  template <class IsIt>
+  [[gnu::always_inline]] Slot* search(StateHandle handle, IsIt is_it) const noexcept {
     const std::uint64_t step = step_of(handle);
     for (std::uint64_t offset = home_of(handle);; offset = (offset + step) & mask_) {
       Slot* slot = slot_at(offset);
-      if (*slot == 0 || handle_in(*slot) == handle) return slot;
+      if (is_it(*slot) || *slot == 0) return slot;
     }
   }
 
