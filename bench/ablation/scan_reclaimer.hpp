@@ -3,7 +3,7 @@
 // Thread safety: as Reclaimer.
 //
 // Invariants:
-//  1. A list is scanned when it holds twice what its last scan had to keep, and kMin at least: so a scan's cost is
+//  1. A list is scanned when it holds twice what its last scan had to keep, and kMinScanned at least: so a scan's cost is
 //     spread over as much garbage as it may find held (Michael, "Hazard Pointers", 2004).
 //  2. Freed is only what was marked dead before a heavy fence and found in no log after it (HybridReclaimer, invariant 3).
 #pragma once
@@ -63,12 +63,12 @@ class ScanReclaimer final : public Reclaimer {
   std::uint64_t deep_scans() const noexcept override { return scans_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::size_t kMin = 64 << 10;
+  static constexpr std::size_t kMinScanned = 64 << 10;
 
   struct alignas(64) List {
     std::mutex mutex;
     StateChain states;
-    std::size_t scan_above = kMin;
+    std::size_t scan_above = kMinScanned;
   };
 
   /// REQUIRES: the list's mutex.
@@ -88,7 +88,7 @@ class ScanReclaimer final : public Reclaimer {
       }
     }
     limbo_bytes_.fetch_sub(before - list.states.bytes(), std::memory_order_relaxed);
-    list.scan_above = std::max(kMin, 2 * list.states.bytes());
+    list.scan_above = std::max(kMinScanned, 2 * list.states.bytes());
   }
 
   TransactionRegistry& registry_;

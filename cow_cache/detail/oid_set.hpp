@@ -18,7 +18,7 @@ class OidSet {
  public:
   /// Makes room for so many oids altogether. Throws std::bad_alloc, and is then unchanged.
   void reserve(std::size_t oids) {
-    std::size_t needed = std::bit_ceil(oids * 2 + kMin);
+    std::size_t needed = std::bit_ceil(oids * 2 + kMinCells);
     if (needed <= cells_.size()) return;
     OidSet larger;
     larger.cells_.resize(needed);
@@ -51,7 +51,7 @@ class OidSet {
   }
 
  private:
-  static constexpr std::size_t kMin = 8;
+  static constexpr std::size_t kMinCells = 8;
 
   /// The high bits of the product, for the low ones are those of a progression of oids.
   std::size_t home_of(Oid oid) const noexcept { return std::hash<Oid>{}(oid) >> 24 & (cells_.size() - 1); }

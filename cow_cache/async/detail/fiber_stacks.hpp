@@ -45,7 +45,8 @@ class FiberStacks {
       throw std::invalid_argument("stacks of fibers need " + std::to_string(kMinBytes) + " bytes, not " +
                                   std::to_string(bytes));
     }
-    if (bytes > kMax) throw std::invalid_argument("no addresses for stacks of " + std::to_string(bytes) + " bytes");
+    if (bytes > kMaxBytes)
+      throw std::invalid_argument("no addresses for stacks of " + std::to_string(bytes) + " bytes");
     return (bytes + page - 1) / page * page;
   }
 
@@ -76,7 +77,7 @@ class FiberStacks {
   }
 
  private:
-  static constexpr std::size_t kMax = std::size_t{1} << 40;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 40;
 
   void unmap(boost::context::stack_context& stack) const noexcept {
     ::munmap(static_cast<std::byte*>(stack.sp) - bytes_ - kGuardBytes, bytes_ + kGuardBytes);

@@ -45,7 +45,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
 
   /// Null where there are no addresses for it.
   static LogBitmap* make() noexcept {
-    if (count_.fetch_add(1, std::memory_order_relaxed) < kMax) {  // a mere limit
+    if (count_.fetch_add(1, std::memory_order_relaxed) < kMaxBitmaps) {  // a mere limit
       void* memory = ::mmap(nullptr, sizeof(LogBitmap), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (memory != MAP_FAILED) {
@@ -79,7 +79,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   }
 
  private:
-  static constexpr std::uint32_t kMax = 1 << 11;  // a tebibyte of addresses; further logs do with lists
+  static constexpr std::uint32_t kMaxBitmaps = 1 << 11;  // a tebibyte of addresses; further logs do with lists
   static inline constinit std::atomic<std::uint32_t> count_{0};
 };
 
