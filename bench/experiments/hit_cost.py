@@ -19,7 +19,7 @@ VARIANTS = {
     "no-interval": "no interval check: a transaction sees commits after its snapshot",
     "no-hint": "no hints: every read searches the oid table",
     "no-decode": "no decoded values: every read decodes a record, and has no hint",
-    "list-log": "the log is a list only",
+    "hash-log": "the log is a hash set only",
     "bitmap-log": "the log is a bitmap only",
     "key-only": "no log, visited bit and interval: only the key is compared",
     "hint-only": "not even the key: the hint is followed blindly",
@@ -92,7 +92,7 @@ class HitCost:
         parts = []
         for workload in workloads:
             row = next(r for r in rows if point_of(r)["workload"] == workload)
-            layout = "a bitmap" if row["figures"]["log_is_bitmap"] else "a list"
+            layout = "a bitmap" if row["figures"]["log_is_bitmap"] else "a hash set"
             parts.append(f"{WORKLOADS[workload]}: {layout}")
         return "The layout that the log has chosen for itself after one pass: " + "; ".join(parts) + "."
 

@@ -147,7 +147,7 @@ class Probe {
         "shared", [&] { return system.database.begin(); }, shared));
     add<Everything>("everything", passes_on);
     add<WithoutLog>("no-log", passes_on);
-    add<ListOnly>("list-log", passes_on);
+    add<HashOnly>("hash-log", passes_on);
     add<BitmapOnly>("bitmap-log", passes_on);
     add<WithoutVisited>("no-visited", passes_on);
     add<WithoutInterval>("no-interval", passes_on);
@@ -164,7 +164,7 @@ class Probe {
     log_is_bitmap_ = counting.log_is_bitmap();
   }
   ~Probe() {
-    ListLog::forget();
+    HashLog::forget();
     BitmapLog::forget();
   }
 

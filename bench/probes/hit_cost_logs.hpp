@@ -29,33 +29,40 @@ struct NoLog {
   static void forget() noexcept {}
 };
 
-/// A list with a filter however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
+/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
 /// keeps its table for the next transaction.
-class ListLog {
+class HashLog {
  public:
-  ListLog() = default;
-  ListLog(const ListLog&) = delete;
-  ListLog& operator=(const ListLog&) = delete;
+  HashLog() = default;
+  ListLog(const HashLog&) = delete;
+  HashLog& operator=(const HashLog&) = delete;
 
   void open(Participant&) {
-    if (kept_ == nullptr) kept_ = cow::detail::ListLog::make();
-    handles_ = cow::detail::ListLog(*kept_);
+    if (kept_ == nullptr) kept_ = cow::detail::HashLog::make();
+    handles_ = cow::detail::HashLog(*kept_);
   }
   void close() noexcept {
-    if (handles_.size() > 0) handles_.clear();
+    if (std::exchange(size_, 0) > 0) handles_.clear();
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return handles_.contains(handle); }
 
   ReadLog::Outcome add(StateHandle handle) {
-    if (handles_.full()) [[unlikely]]
+    if (size_ == handles_.capacity()) [[unlikely]]
       grow();
-    return handles_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
+    bool inserted = handles_.add(handle);
+    size_ += inserted;
+    return inserted ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    return !handles_.full() && handles_.try_add(handle);
+    if (size_ == handles_.capacity() || !handles_.try_add(handle)) return false;
+    ++size_;
+    return true;
   }
-  void undo_add(StateHandle handle) noexcept { handles_.undo_add(handle); }
-  std::uint32_t size() const noexcept { return handles_.size(); }
+  void undo_add(StateHandle handle) noexcept {
+    handles_.undo_add(handle);
+    --size_;
+  }
+  std::uint32_t size() const noexcept { return size_; }
 
   /// Gives up the table that other objects made so large. REQUIRES: no log is open.
   static void forget() noexcept {
@@ -64,16 +71,17 @@ class ListLog {
 
  private:
   void grow() {
-    LogTable* larger = cow::detail::ListLog::make(kept_->capacity * 2);
-    cow::detail::ListLog handles(*larger);
-    handles_.for_each_marked([&](std::uint32_t entry) { handles.add(entry); });
+    LogTable* larger = cow::detail::HashLog::make(kept_->capacity * 2);
+    cow::detail::HashLog handles(*larger);
+    cow::detail::HashLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
     handles_ = handles;
     ReadLog::destroy_table(kept_);
     kept_ = larger;
   }
 
   static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::ListLog handles_;
+  cow::detail::HashLog handles_;
+  std::uint32_t size_ = 0;
 };
 
 /// A bitmap from the first state on.
@@ -89,17 +97,26 @@ class BitmapLog {
     bits_ = cow::detail::BitmapLog(*kept_);
   }
   void close() noexcept {
-    if (bits_.size() > 0) bits_.clear();
+    if (std::exchange(size_, 0) > 0) bits_.clear();
   }
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return bits_.contains(handle); }
   ReadLog::Outcome add(StateHandle handle) noexcept {
-    return bits_.add(handle) ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
+    bool inserted = bits_.add(handle);
+    size_ += inserted;
+    return inserted ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
-  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return bits_.try_add(handle); }
-  void undo_add(StateHandle handle) noexcept { bits_.undo_add(handle); }
-  std::uint32_t size() const noexcept { return bits_.size(); }
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
+    if (!bits_.try_add(handle)) return false;
+    ++size_;
+    return true;
+  }
+  void undo_add(StateHandle handle) noexcept {
+    bits_.undo_add(handle);
+    --size_;
+  }
+  std::uint32_t size() const noexcept { return size_; }
 
-  /// As ListLog::forget.
+  /// As HashLog::forget.
   static void forget() noexcept {
     if (kept_ != nullptr) ReadLog::destroy_table(std::exchange(kept_, nullptr));
   }
@@ -107,6 +124,7 @@ class BitmapLog {
  private:
   static inline thread_local LogTable* kept_ = nullptr;
   cow::detail::BitmapLog bits_;
+  std::uint32_t size_ = 0;
 };
 
 }  // namespace cow::bench

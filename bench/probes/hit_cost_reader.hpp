@@ -72,8 +72,8 @@ struct WithoutHint : Everything {
 struct WithoutDecode : WithoutHint {  // a record has no place for hints
   static constexpr bool kDecoded = false;
 };
-struct ListOnly : Everything {
-  using Log = ListLog;
+struct HashOnly : Everything {
+  using Log = HashLog;
 };
 struct BitmapOnly : Everything {
   using Log = BitmapLog;

@@ -55,7 +55,7 @@ TYPED_TEST(HitCostVariant, ReadsTheChainAsTheCacheDoes) {
     bool logs = !std::is_same_v<typename TypeParam::Log, NoLog>;
     EXPECT_EQ(probe.states_logged(), logs ? kObjects : 0);
   }
-  ListLog::forget();
+  HashLog::forget();
   BitmapLog::forget();
 }
 

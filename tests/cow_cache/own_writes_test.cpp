@@ -35,7 +35,7 @@ class MeddlingStore final : public testing::ForwardingStore {
 /// How a transaction comes to log several states of one object.
 enum class Copies { one, of_current, of_old, private_ones };
 /// In which layout its log is, when it diverts the object.
-enum class Layout { small_list, large_list, bitmap };
+enum class Layout { small_set, large_set, bitmap };
 enum class Change { write, erase };
 
 class OwnWrites : public ::testing::TestWithParam<std::tuple<Copies, Layout, Change, int>> {
@@ -51,8 +51,8 @@ class OwnWrites : public ::testing::TestWithParam<std::tuple<Copies, Layout, Cha
 
   /// Brings the log into the layout; it changes its table on the way.
   void read_neighbours(Transaction& txn, Layout layout) {
-    // The bitmap takes what lies close together. For a list every sixteenth is far enough from the next.
-    std::size_t step = layout == Layout::bitmap ? 1 : 16, most = layout == Layout::small_list ? 8 : 2000;
+    // The bitmap takes what lies close together. For a hash set every sixteenth is far enough from the next.
+    std::size_t step = layout == Layout::bitmap ? 1 : 16, most = layout == Layout::small_set ? 8 : 2000;
     for (std::size_t i = 0; i < neighbours_.size() && i < most * step; i += step) (void)txn.read(neighbours_[i]);
   }
 
@@ -98,9 +98,9 @@ TEST_P(OwnWrites, WinWhateverTheLogHolds) {
   bool is_old = copies == Copies::of_old || copies == Copies::private_ones;
   Transaction txn = db_.begin();
   if (is_old) db_.transact([&](Transaction& other) { other.write(Ref<Account>(account_)).balance = 500; });
-  if (layout != Layout::small_list) read_neighbours(txn, layout);
+  if (layout != Layout::small_set) read_neighbours(txn, layout);
   std::vector<Ref<Account>> references = read_copies(txn, copies);
-  if (layout == Layout::small_list) read_neighbours(txn, layout);
+  if (layout == Layout::small_set) read_neighbours(txn, layout);
 
   const Ref<Account>& divert_by = references[static_cast<std::size_t>(by)];
   if (change == Change::write) {
@@ -112,7 +112,7 @@ TEST_P(OwnWrites, WinWhateverTheLogHolds) {
   db_.evict_all();
   expect_own(txn, references, change);
   // The log changes its table, and with it the marks go.
-  for (Layout next : {Layout::bitmap, Layout::large_list}) {
+  for (Layout next : {Layout::bitmap, Layout::large_set}) {
     read_neighbours(txn, next);
     expect_own(txn, references, change);
   }
@@ -137,7 +137,7 @@ TEST_P(OwnWrites, WinWhateverTheLogHolds) {
 INSTANTIATE_TEST_SUITE_P(All, OwnWrites,
                          ::testing::Combine(::testing::Values(Copies::one, Copies::of_current, Copies::of_old,
                                                               Copies::private_ones),
-                                            ::testing::Values(Layout::small_list, Layout::large_list, Layout::bitmap),
+                                            ::testing::Values(Layout::small_set, Layout::large_set, Layout::bitmap),
                                             ::testing::Values(Change::write, Change::erase), ::testing::Range(0, 4)));
 
 // What was erased was logged too, and is not taken for the object.

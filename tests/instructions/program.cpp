@@ -169,17 +169,17 @@ std::size_t customers_in(cow::Transaction& txn, cow::Ref<Desk> desk, const std::
 
 /// Articles whose states have one home in a small read log: the worst that a transaction can read in turn.
 std::vector<cow::Ref<Article>> colliding(const std::vector<cow::Ref<Article>>& articles, std::size_t count) {
-  using cow::detail::ListLog;
-  cow::detail::LogTable* table = ListLog::make();
+  using cow::detail::HashLog;
+  cow::detail::LogTable* table = HashLog::make();
   std::vector<cow::Ref<Article>> found;
   for (const cow::Ref<Article>& article : articles) {
-    ListLog log(*table);
+    HashLog log(*table);
     log.add(handle_of(articles.front().hint()));
     log.add(handle_of(article.hint()));
     if (found.size() < count && (found.empty() || !log.contains(handle_of(article.hint())))) found.push_back(article);
     log.clear();
   }
-  ListLog::destroy(table);
+  HashLog::destroy(table);
   return found;
 }
 

@@ -21,7 +21,7 @@ def cells(section, caption):
 
 class HitCostTest(unittest.TestCase):
     TIMES = {"raw": 1.0, "hint-only": 1.2, "key-only": 1.5, "everything": 2.0, "shared": 2.1, "no-log": 1.7, "no-visited": 1.9,
-             "no-interval": 1.8, "no-hint": 8.0, "no-decode": 100.0, "list-log": 2.2, "bitmap-log": 2.0}
+             "no-interval": 1.8, "no-hint": 8.0, "no-decode": 100.0, "hash-log": 2.2, "bitmap-log": 2.0}
 
     def rows(self, **other):
         times = {**self.TIMES, **other}

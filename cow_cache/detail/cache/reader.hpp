@@ -27,8 +27,7 @@
 //     an eighth of it or more has died, it gets an index, and from then on each first read asks that before it logs a further
 //     state of the object. Before that, seven eighths of the log's states are alive, and so of distinct objects: at most
 //     8/7 states an object, 16/7 by the time that it has doubled; and a constant, as a log is first looked through with some
-//     thirty states. (Quick first reads do not ask, so a table that an earlier transaction has made large, and a bitmap in pages
-//     that are in use, may take as many more between as they have room for.)
+//     thirty states.
 #pragma once
 
 #include <algorithm>
@@ -56,7 +55,7 @@ class SharedCache::Reader {
   Reader(SharedCache& cache, Session&) : cache_(&cache), participant_(&cache.own_registry().begin()) {
     snapshot_ = participant_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
     bool is_quick = may_announce_quickly();
-    log_.open(*participant_, cache.chains_.cache_bits(), is_quick);
+    log_.open(*participant_, cache.chains_.cache_bits(), kFirstCheck, is_quick);
     if (!is_quick) [[unlikely]]
       slow_ = kSymmetric;
   }
@@ -68,7 +67,6 @@ class SharedCache::Reader {
     participant_ = std::exchange(other.participant_, nullptr);
     snapshot_ = other.snapshot_;
     slow_ = other.slow_;
-    check_at_ = other.check_at_;
     evictions_seen_ = other.evictions_seen_;
     return *this;
   }
@@ -196,7 +194,7 @@ class SharedCache::Reader {
   template <class Slowly>
   [[gnu::always_inline]] StateHeader* read_displaced(auto& reference, Slowly slowly) {
     StateHeader& state = *reference.hint();
-    if (log_.contains_anywhere(handle_of(&state)) && log_.front().is_state_of(state, reference.identity()))
+    if (log_.contains_displaced(handle_of(&state)) && log_.front().is_state_of(state, reference.identity()))
       return &state;
     return slowly();
   }
@@ -243,7 +241,7 @@ class SharedCache::Reader {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, *writes)) return entry->state;
     }
     wake();
-    if (log_.size() >= check_at_) [[unlikely]]
+    if (log_.size() >= log_.check_at()) [[unlikely]]
       look_through_log();
     if ((slow_ & kIndexed) != 0) [[unlikely]] {
       if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
@@ -348,9 +346,9 @@ class SharedCache::Reader {
   [[gnu::noinline]] void look_through_log() noexcept {
     // Relaxed: a trigger that may be late. Cut to 32 bits: whether it has changed is all that matters.
     auto evictions = static_cast<std::uint32_t>(cache_->evictions_.load(std::memory_order_relaxed));
-    bool may_have_lost = check_at_ > kFirstCheck && evictions != evictions_seen_;
+    bool may_have_lost = log_.check_at() > kFirstCheck && evictions != evictions_seen_;
     std::uint32_t size = log_.size();
-    check_at_ = std::max(2 * size, 2 * kFirstCheck);
+    log_.check_next_at(std::max(2 * size, 2 * kFirstCheck));
     evictions_seen_ = evictions;
     if (!may_have_lost || (slow_ & kIndexed) != 0) return;
     std::uint32_t dead = 0;
@@ -426,11 +424,10 @@ class SharedCache::Reader {
     log_.allow_try_add(slow_ == 0);
   }
 
-  static constexpr std::uint32_t kFirstCheck = 16;
+  static constexpr std::uint32_t kFirstCheck = 16;  ///< the log's size at which it is looked through
 
   std::uint8_t slow_ = 0;
-  std::uint32_t check_at_ = kFirstCheck;  ///< the log's size at which it is looked through
-  std::uint32_t evictions_seen_ = 0;      ///< those of the cache by the last such time
+  std::uint32_t evictions_seen_ = 0;  ///< those of the cache by the last such time
 };
 
 }  // namespace cow::detail

@@ -2,7 +2,7 @@
 //
 // Thread safety, and what an entry means to a scanner: read_log.hpp.
 //
-// A transaction that reads 40,000 states would probe half a megabyte of a list's set at random. But objects that are
+// A transaction that reads 40,000 states would probe half a megabyte of a hash set at random. But objects that are
 // created or loaded together lie together, and are read together: in the bitmap they share a cache line.
 //
 // Invariants:
@@ -79,7 +79,7 @@ struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   }
 
  private:
-  static constexpr std::uint32_t kMaxBitmaps = 1 << 11;  // a tebibyte of addresses; further logs do with lists
+  static constexpr std::uint32_t kMaxBitmaps = 1 << 11;  // a tebibyte of addresses; further logs do with hash sets
   static inline constinit std::atomic<std::uint32_t> count_{0};
 };
 
@@ -109,7 +109,7 @@ class BitmapLog {
     return kHeadBytes + (table.pages + flags) * LogBitmap::kPageBytes;
   }
   BitmapLog() noexcept = default;
-  /// REQUIRES: the table is an empty bitmap.
+  /// REQUIRES: the table is a bitmap's.
   explicit BitmapLog(LogTable& table) noexcept : words_(table.bitmap->words), table_(&table) {}
 
   /// False if it has no table.
@@ -126,7 +126,6 @@ class BitmapLog {
     std::uint32_t bits = word.load(std::memory_order_relaxed);
     if ((bits & both_bits_of(handle)) != 0) return false;
     use(handle >> LogBitmap::kPageShift);
-    ++count_;
     announce(word, bits | bit_of(handle));
     return true;
   }
@@ -138,7 +137,6 @@ class BitmapLog {
     std::uint32_t bits = word.load(std::memory_order_relaxed);
     if ((bits & both_bits_of(handle)) != 0) return false;
     if (bits == 0 && !is_dirty(handle >> LogBitmap::kPageShift)) return false;
-    ++count_;
     announce_quickly(word, bits | bit_of(handle));
     return true;
   }
@@ -147,7 +145,6 @@ class BitmapLog {
     LogWord& word = word_of(handle);
     // Release: as in clear_entries.
     word.store(word.load(std::memory_order_relaxed) & ~bit_of(handle), std::memory_order_release);
-    --count_;
   }
 
   void mark_diverted(StateHandle handle) noexcept {
@@ -157,8 +154,6 @@ class BitmapLog {
     // Relaxed, and in one store: a scanner finds the same state before and after.
     word.store((bits & ~bit_of(handle)) | bit_of(diverted(handle)), std::memory_order_relaxed);
   }
-
-  std::uint32_t size() const noexcept { return count_; }
 
   void clear() noexcept {
     LogBitmap& bitmap = *table_->bitmap;
@@ -172,12 +167,11 @@ class BitmapLog {
       });
       dirty_groups_of(*table_)[i] = 0;
     }
-    count_ = 0;
   }
 
-  /// It takes several times the memory of a list, and more than a participant keeps.
-  bool too_sparse() const noexcept {
-    return table_->pages * LogBitmap::kPageBytes > kMaxSparse && count_ < table_->pages * kMinPerPage / 2;
+  /// With `size` entries it takes several times the memory of a hash set, and more than a participant keeps.
+  bool is_too_sparse_for(std::uint32_t size) const noexcept {
+    return table_->pages * LogBitmap::kPageBytes > kMaxSparse && size < table_->pages * kMinPerPage / 2;
   }
 
   /// Calls `visit(entry)` for every entry.
@@ -193,11 +187,6 @@ class BitmapLog {
         }
       }
     });
-  }
-  /// The same, for the owner.
-  template <class Visitor>
-  void for_each_marked(Visitor&& visit) const {
-    for_each(*table_, visit);
   }
 
  private:
@@ -233,7 +222,6 @@ class BitmapLog {
 
   LogWord* words_ = nullptr;
   LogTable* table_ = nullptr;
-  std::uint32_t count_ = 0;
 };
 
 static_assert(LogLayout<BitmapLog>);

@@ -9,19 +9,19 @@
 #include "bitmap_log.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/state/state_handle.hpp"
-#include "list_log.hpp"
+#include "hash_log.hpp"
 
 namespace cow::detail {
 
 struct LogFront {
-  // Of an open log one has a table. `bits` is asked whether it is that one: a closed log is an empty list.
+  // Of an open log one has a table. `bits` is asked whether it is that one: a closed log is an empty set.
   BitmapLog bits;
-  ListLog list;
+  HashLog set;
   std::uint64_t cache_bits = 0;  ///< in the keys of the cache's states
 
   /// See ReadLog::contains.
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept {
-    return bits ? bits.contains(handle) : list.contains(handle);
+    return bits ? bits.contains(handle) : set.contains(handle);
   }
 
   /// Whether a state is logged and that object's: `identity` is what a reference says of it. This is where a hit happens: one

@@ -23,7 +23,8 @@ using LogWord = std::atomic<std::uint32_t>;
 constexpr std::uint32_t diverted(std::uint32_t handle) noexcept { return handle ^ 1; }
 constexpr std::uint32_t handle_in(std::uint32_t entry) noexcept { return entry | 1; }
 
-/// Four words at once. What this thread alone writes, while scanners only load, cannot tear.
+/// A word as plain memory, and four words at once. What this thread alone writes, while scanners only load, cannot tear.
+using LogLane [[gnu::may_alias]] = std::uint32_t;
 using LogLanes [[gnu::may_alias]] = std::uint32_t __attribute__((vector_size(16)));
 inline constexpr std::uint32_t kLogLanes = 4;
 
@@ -31,7 +32,7 @@ struct LogBitmap;
 
 /// The head of a table; what its layout has of it follows.
 struct alignas(64) LogTable {
-  std::uint32_t capacity = 0;            // of a list log, in entries; 0: it is a bitmap log's
+  std::uint32_t capacity = 0;            // of a hash log, in entries; 0: it is a bitmap log's
   std::uint32_t uses_far_too_large = 0;  // the owner's
   std::uint32_t pages = 0;               // the owner's, of a bitmap log: how many of the bitmap are touched
   LogBitmap* bitmap = nullptr;           // of a bitmap log
@@ -55,15 +56,13 @@ inline void clear_entries(LogWord* words, std::uint32_t count) noexcept {
 }
 
 /// A layout of a log: an object of it is the owner's view of a table, small enough to stay in registers. ReadLog says what the
-/// operations mean, and chooses between the layouts.
+/// operations mean, counts the entries, and chooses between the layouts.
 template <class Layout>
 concept LogLayout = std::constructible_from<Layout, LogTable&> &&
     requires(Layout log, const Layout& unchanged, LogTable& table, StateHandle handle,
              void (*visit)(std::uint32_t entry)) {
   { unchanged.contains(handle) }
   noexcept->std::same_as<bool>;
-  { unchanged.size() }
-  noexcept->std::same_as<std::uint32_t>;
   { log.add(handle) }
   noexcept->std::same_as<bool>;  // false: it was there
   { log.try_add(handle) }
@@ -74,8 +73,7 @@ concept LogLayout = std::constructible_from<Layout, LogTable&> &&
   noexcept;
   { log.clear() }
   noexcept;
-  Layout::for_each(table, visit);    // any thread may, as ReadLog::for_each
-  unchanged.for_each_marked(visit);  // with marks
+  Layout::for_each(table, visit);  // with marks; any thread may, as ReadLog::for_each
   // The owner's:
   { Layout::bytes(table) }
   noexcept->std::same_as<std::size_t>;

@@ -8,12 +8,11 @@
 //     bounded by the distinct states read.
 //  2. An entry is announced (detail::announce) before the header of its state is looked at, in the table that
 //     scanners see. Changing the table publishes a full copy before anything is added to it.
-//  3. An entry is never removed before the transaction ends, but for one whose state turned out to be of no use; clearing (release) happens after the transaction's last use
-//     of any state, and a scanner reads entries with acquire at least.
-//
+//  3. An entry is never removed before the transaction ends, but for one whose state turned out to be of no use; clearing (release)
+//     happens after the transaction's last use of any state, and a scanner reads entries with acquire at least.
 //  4. An index, if there is one, knows for every object in the log a state of it.
 //
-// A log begins as a list of handles with a hash set (list_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
+// A log begins as a hash set of handles (hash_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
 // states lie close together. What both can do is the concept LogLayout (log_table.hpp).
 #pragma once
 
@@ -29,7 +28,7 @@
 #include <utility>
 
 #include "bitmap_log.hpp"
-#include "list_log.hpp"
+#include "hash_log.hpp"
 #include "log_front.hpp"
 #include "participant.hpp"
 #include "state_index.hpp"
@@ -43,30 +42,35 @@ class ReadLog {
   ReadLog() noexcept = default;
 
   /// Takes over the (empty) table of the transaction's participant. `cache_bits`: those in the keys of the states that it will log.
-  /// For `may_try_add` see allow_try_add.
-  void open(Participant& participant, std::uint64_t cache_bits = 0,
+  /// For the others see check_at and allow_try_add.
+  void open(Participant& participant, std::uint64_t cache_bits = 0, std::uint32_t check_at = kNever,
             bool may_try_add = may_announce_quickly()) noexcept {
     participant_ = &participant;
     front_.cache_bits = cache_bits;
+    check_at_ = check_at;
     may_try_add_ = may_try_add;
-    if (table().is_bitmap()) {
-      front_.bits = BitmapLog(table());
-    } else {
-      use(ListLog(table()));
-    }
+    look_into(table());
   }
 
   /// Whether `try_add` may log, and not `add` alone. REQUIRES: true only where may_announce_quickly().
   void allow_try_add(bool does) noexcept {
     may_try_add_ = does;
-    limit_list();
+    limit_quick_ways();
   }
+
+  /// The size from which on only `add` logs, so that the caller can see to something.
+  std::uint32_t check_at() const noexcept { return check_at_; }
+  void check_next_at(std::uint32_t size) noexcept {
+    check_at_ = size;
+    limit_quick_ways();
+  }
+  static constexpr std::uint32_t kNever = ~std::uint32_t{0};
 
   /// Empties the log. REQUIRES: no state that it protects is used any more.
   void close() noexcept {
-    if (size() > 0) clear();
+    if (size_ > 0) clear();
     front_ = {};
-    allow_try_add(false);
+    limit_ = quick_limit_ = 0;
     participant_ = nullptr;
   }
 
@@ -75,50 +79,42 @@ class ReadLog {
   std::uint64_t cache_bits() const noexcept { return front_.cache_bits; }
 
   /// True if the state was logged, and is not marked as diverted. The one check that a repeated read pays. Now and then
-  /// false although it was: `contains_anywhere` and `add` know.
+  /// false although it was: `contains_displaced` and `add` know.
   [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return front_.contains(handle); }
 
   /// Logs a state before it is looked at. Throws std::bad_alloc when the log must grow and cannot.
   Outcome add(StateHandle handle) {
-    if (front_.bits ? front_.bits.too_sparse() : front_.list.full()) [[unlikely]]
+    if (front_.bits ? front_.bits.is_too_sparse_for(size_) : is_full()) [[unlikely]]
       change_table();  // first, so that what follows cannot be in the wrong one
-    if (!front_.bits) return front_.list.add(handle) ? Outcome::inserted : Outcome::present;
-    std::uint32_t pages = table().pages;
-    bool inserted = front_.bits.add(handle);
-    if (table().pages != pages) [[unlikely]]
-      count_bytes(LogBitmap::kPageBytes);
+    bool inserted = front_.bits ? add_to_bitmap(handle) : front_.set.add(handle);
+    size_ += inserted;
     return inserted ? Outcome::inserted : Outcome::present;
   }
 
   /// `add` where that is quick and allowed, and inserts. False, and nothing is changed, where `add` must decide.
-  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    if (front_.list.has_room_below(list_limit_)) return front_.list.try_add(handle);
-    return may_try_add_ && front_.bits && front_.bits.try_add(handle);
-  }
+  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept { return try_add_below(quick_limit_, handle); }
   /// The same, whatever is allowed. REQUIRES: may_announce_quickly().
-  [[gnu::always_inline]] bool try_add_anyway(StateHandle handle) noexcept {
-    if (front_.bits) return front_.bits.try_add(handle);
-    return !front_.list.full() && front_.list.try_add(handle);
-  }
+  [[gnu::always_inline]] bool try_add_anyway(StateHandle handle) noexcept { return try_add_below(limit_, handle); }
 
-  /// As `contains`, and never false although it was.
-  [[gnu::always_inline]] bool contains_anywhere(StateHandle handle) const noexcept {
-    return front_.bits ? front_.bits.contains(handle) : front_.list.contains_anywhere(handle);
+  /// Whether a state was logged for which `contains` is false, and is not marked.
+  [[gnu::always_inline]] bool contains_displaced(StateHandle handle) const noexcept {
+    return !front_.bits && front_.set.contains_displaced(handle);
   }
 
   /// Takes back the last `add`, which has inserted `handle`: its state turned out to be of no use.
   void undo_add(StateHandle handle) noexcept {
-    front_.bits ? front_.bits.undo_add(handle) : front_.list.undo_add(handle);
+    front_.bits ? front_.bits.undo_add(handle) : front_.set.undo_add(handle);
+    --size_;
   }
 
   /// Makes the next `add` unable to fail. Throws std::bad_alloc.
   void reserve_one() {
-    if (!front_.bits && front_.list.full()) change_table();
+    if (!front_.bits && is_full()) change_table();
   }
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
-    front_.bits ? front_.bits.mark_diverted(handle) : front_.list.mark_diverted(handle);
+    front_.bits ? front_.bits.mark_diverted(handle) : front_.set.mark_diverted(handle);
   }
 
   /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
@@ -146,7 +142,7 @@ class ReadLog {
   }
 
   /// Number of distinct states logged.
-  std::uint32_t size() const noexcept { return front_.bits ? front_.bits.size() : front_.list.size(); }
+  std::uint32_t size() const noexcept { return size_; }
 
   /// Calls `visit(StateHandle)` for every state in this log.
   template <class Visitor>
@@ -161,13 +157,13 @@ class ReadLog {
   }
 
   /// The memory of a log, for a participant that has none yet. Throws std::bad_alloc.
-  static LogTable* make_table() { return ListLog::make(); }
+  static LogTable* make_table() { return HashLog::make(); }
   static void destroy_table(LogTable* table) noexcept {
-    table->is_bitmap() ? BitmapLog::destroy(table) : ListLog::destroy(table);
+    table->is_bitmap() ? BitmapLog::destroy(table) : HashLog::destroy(table);
   }
   /// REQUIRES: the caller owns the log.
   static std::size_t bytes_of(const LogTable& table) noexcept {
-    return table.is_bitmap() ? BitmapLog::bytes(table) : ListLog::bytes(table);
+    return table.is_bitmap() ? BitmapLog::bytes(table) : HashLog::bytes(table);
   }
 
   static constexpr std::size_t kMaxKept = 64 << 10;  // bytes that a participant keeps for its next transaction
@@ -177,61 +173,77 @@ class ReadLog {
  private:
   template <class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
-    table.is_bitmap() ? BitmapLog::for_each(table, visit) : ListLog::for_each(table, visit);
+    table.is_bitmap() ? BitmapLog::for_each(table, visit) : HashLog::for_each(table, visit);
   }
 
   // Relaxed: only its owner changes it.
   LogTable& table() const noexcept { return *participant_->log.load(std::memory_order_relaxed); }
 
+  bool is_full() const noexcept { return size_ == front_.set.capacity(); }
+
+  [[gnu::always_inline]] bool try_add_below(std::uint32_t limit, StateHandle handle) noexcept {
+    if (size_ >= limit) [[unlikely]]
+      return false;
+    if (!(front_.bits ? front_.bits.try_add(handle) : front_.set.try_add(handle))) return false;
+    ++size_;
+    return true;
+  }
+
+  bool add_to_bitmap(StateHandle handle) noexcept {
+    std::uint32_t pages = table().pages;
+    bool inserted = front_.bits.add(handle);
+    if (table().pages != pages) [[unlikely]]
+      count_bytes(LogBitmap::kPageBytes);
+    return inserted;
+  }
+
+  void look_into(LogTable& table) noexcept {
+    bool is_bitmap = table.is_bitmap();
+    front_.bits = is_bitmap ? BitmapLog(table) : BitmapLog();
+    front_.set = is_bitmap ? HashLog() : HashLog(table);
+    limit_quick_ways();
+  }
+
+  void limit_quick_ways() noexcept {
+    limit_ = front_.bits || check_at_ < front_.set.capacity() ? check_at_ : front_.set.capacity();
+    quick_limit_ = may_try_add_ ? limit_ : 0;
+  }
+
   /// Another table for what the log holds, with room for one more. Throws std::bad_alloc; but a bitmap that is too sparse
   /// merely stays then.
   void change_table() {
-    LogTable& old = table();
     if (front_.bits) {
       try {
-        LogTable* list = ListLog::make(std::bit_ceil(std::max(size() + 1, ListLog::kMinCapacity)));
-        use(filled<ListLog>(*list, front_.bits));
-        front_.bits = {};
-        publish(list, old);
+        change_to<HashLog>(*HashLog::make(std::bit_ceil(std::max(size_ + 1, HashLog::kMinCapacity))));
       } catch (const std::bad_alloc&) {
       }
-      return;
-    }
-    if (LogTable* bitmap = lies_close_together(old) ? BitmapLog::make() : nullptr) {
-      front_.bits = filled<BitmapLog>(*bitmap, front_.list);
-      use(ListLog());
-      publish(bitmap, old);
+    } else if (LogTable* bitmap = lies_close_together(table()) ? BitmapLog::make() : nullptr) {
+      change_to<BitmapLog>(*bitmap);
     } else {
-      LogTable* larger = ListLog::make(old.capacity * 2);
-      use(filled<ListLog>(*larger, front_.list));
-      publish(larger, old);
+      change_to<HashLog>(*HashLog::make(table().capacity * 2));
     }
   }
 
-  void use(const ListLog& list) noexcept {
-    front_.list = list;
-    limit_list();
-  }
-  void limit_list() noexcept { list_limit_ = may_try_add_ ? front_.list.end() : nullptr; }
-
-  /// The log of what `old` holds, in an empty table that has room for it.
+  /// To an empty table that has room for all.
   template <LogLayout Log>
-  static Log filled(LogTable& table, const LogLayout auto& old) noexcept {
-    Log log(table);
-    old.for_each_marked([&](std::uint32_t entry) {
+  void change_to(LogTable& empty) noexcept {
+    LogTable& old = table();
+    Log log(empty);
+    for_each_entry(old, [&](std::uint32_t entry) {
       log.add(handle_in(entry));
       if (entry != handle_in(entry)) log.mark_diverted(handle_in(entry));
     });
-    return log;
+    publish(&empty, old);
+    look_into(empty);
   }
 
-  /// A list's entries would make a bitmap worth while.
-  static bool lies_close_together(LogTable& list) noexcept {
-    if (list.capacity < kMinCapacityForBitmap) return false;
+  /// The entries of a hash set would make a bitmap worth while.
+  static bool lies_close_together(LogTable& set) noexcept {
+    if (set.capacity < kMinCapacityForBitmap) return false;
     std::unique_ptr<std::bitset<LogBitmap::kPages>> seen(new (std::nothrow) std::bitset<LogBitmap::kPages>);
     if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
-    for_each_entry(list, [&](std::uint32_t entry) {
+    for_each_entry(set, [&](std::uint32_t entry) {
       auto page = (*seen)[entry >> LogBitmap::kPageShift];
       ++entries;
       pages += !page;
@@ -250,13 +262,13 @@ class ReadLog {
     old.uses_far_too_large = used < few ? old.uses_far_too_large + 1 : 0;
     std::uint32_t capacity = old.capacity;
     if (bytes_of(old) > kMaxKept + sizeof(LogTable)) {
-      capacity = ListLog::kMinCapacity;
-    } else if (capacity != ListLog::kMinCapacity && old.uses_far_too_large >= kPatience) {
-      capacity = std::max(capacity / 2, ListLog::kMinCapacity);
+      capacity = HashLog::kMinCapacity;
+    } else if (capacity != HashLog::kMinCapacity && old.uses_far_too_large >= kPatience) {
+      capacity = std::max(capacity / 2, HashLog::kMinCapacity);
     }
     if (capacity == old.capacity) return;
     try {
-      publish(ListLog::make(capacity), old);
+      publish(HashLog::make(capacity), old);
     } catch (const std::bad_alloc&) {
       // Then the next transaction has the large one.
     }
@@ -273,9 +285,8 @@ class ReadLog {
 
   // Not inlined, nor what it calls: a transaction that has read nothing needs no register for it.
   [[gnu::noinline]] void clear() noexcept {
-    std::uint32_t used = size();
-    front_.bits ? front_.bits.clear() : front_.list.clear();
-    shrink(used);
+    front_.bits ? front_.bits.clear() : front_.set.clear();
+    shrink(std::exchange(size_, 0));
     if (index_ != nullptr) [[unlikely]]
       drop_index();
   }
@@ -292,7 +303,10 @@ class ReadLog {
 
   LogFront front_;  // first: a transaction that knows no more of its reader looks into it (detail/apart/held.hpp)
   Participant* participant_ = nullptr;
-  const LogWord* list_limit_ = nullptr;  // up to where `try_add` fills the list
+  std::uint32_t size_ = 0;
+  std::uint32_t quick_limit_ = 0;  // up to which size `try_add` may log
+  std::uint32_t limit_ = 0;        // the same, whatever is allowed
+  std::uint32_t check_at_ = kNever;
   bool may_try_add_ = false;
   StateIndex* index_ = nullptr;  // owned; not a smart pointer, so that a log is moved like plain data
 };

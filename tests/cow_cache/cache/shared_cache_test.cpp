@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <latch>
@@ -352,6 +353,43 @@ TEST(CacheBudget, ATransactionThatReadsTheSameObjectsAgainAndAgainDoesNotPileUpC
     std::size_t held = db.statistics().limbo_bytes + db.statistics().cache_bytes;
     if (round == 0) after_first_round = held;
     EXPECT_LE(held, 3 * after_first_round) << "round " << round;
+  }
+}
+
+struct Spacious {  // few of these lie on a page of a bitmap log
+  std::int64_t balance = 0;
+  std::array<char, 16'000> unused = {};
+  MSGPACK_DEFINE_MAP(balance);
+};
+
+/// One object is evicted and read again, 2,000 times. How many states of it are held, at the most?
+template <class T>
+std::size_t states_held_of_one(int others_read_before) {
+  MemoryStore store;
+  Database db(store, {.cache_bytes = 64 << 20});
+  std::vector<Ref<T>> objects = db.transact([&](Transaction& txn) {
+    std::vector<Ref<T>> created;
+    for (int i = 0; i <= others_read_before; ++i) created.push_back(txn.create(T{}));
+    return created;
+  });
+  db.transact([&](Transaction& txn) {
+    for (const Ref<T>& object : objects) EXPECT_EQ(txn.read(object).balance, 0);
+  });
+  std::size_t bytes_of_one = db.statistics().cache_bytes / objects.size();
+  Transaction txn = db.begin();
+  for (int i = 0; i < 2000; ++i) {
+    EXPECT_EQ(txn.read(objects[0]).balance, 0);
+    db.evict_all();
+    EXPECT_EQ(db.begin().read(objects[0]).balance, 0);  // this loads it
+  }
+  return db.statistics().limbo_bytes / bytes_of_one;
+}
+
+// However large the log's table, which the transaction before has left, and whatever its layout.
+TEST(CacheBudget, AnObjectThatIsEvictedAndReadAgainAndAgainIsHeldAFewTimes) {
+  for (int others : {0, 10, 1000}) {
+    EXPECT_LE(states_held_of_one<Account>(others), 40u) << others << ", in a bitmap if they are many";
+    EXPECT_LE(states_held_of_one<Spacious>(others), 40u) << others << ", in a hash set";
   }
 }
 
