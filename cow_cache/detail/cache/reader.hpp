@@ -206,10 +206,11 @@ class SharedCache::Reader {
         [&](StateHeader& state) { return read_otherwise(reference, operations, &writes, state, OnMiss::give_up); });
   }
 
-  /// Of an object that this transaction has not written, whatever else it has. These are the steps of `read_first` once more: in one
-  /// function for both, GCC 12 makes two instructions more of each first read. REQUIRES: active.
+  /// Of an object that this transaction has not written, whatever else it has. It has read it, as a rule. (The steps of `read_first`
+  /// once more: in one function for both, GCC 12 makes two instructions more of each first read.) REQUIRES: active.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
     StateHeader& state = *reference.hint();
+    if (log_.front().is_hit(state, reference.identity())) return state;
     if ((slow_ & ~kHasWritten) != 0 || !log_.try_add_anyway(handle_of(&state))) [[unlikely]]
       return *read_slowly(reference, operations, nullptr, {OnMiss::load});
     if (!is_visible(state, reference.identity())) [[unlikely]]
@@ -232,31 +233,70 @@ class SharedCache::Reader {
     return read_slowly(reference, operations, writes, {on_miss});
   }
 
-  /// Slow path of all reads: own writes, the hint, the log's index, table and chain, the store. Null: see OnMiss. `writes`: null,
+  /// Slow path of all reads: own writes, the log's index, the hint, table and chain, the store. Null: see OnMiss. `writes`: null,
   /// if the transaction itself has not written the object.
   [[gnu::noinline]] StateHeader* read_slowly(auto& reference, const TypeOperations& operations, WriteSet* writes,
                                              Miss miss) {
+    const bool may_log = log_.may_try_add() && reference;  // nothing need be asked before
+    if (!may_log) [[unlikely]] {
+      if (StateHeader* known = ask_before_logging(reference, operations, writes)) return known;
+    }
     StateHeader* state = reference.hint();
-    if (writes != nullptr && (!writes->empty() || state == &null_state.header || !active())) {
+    if (state != &null_state.header) {
+      if (log_and_validate<kWholeKey>(*state, reference.identity()) == Visibility::visible) {
+        note_logged(*state);
+        return state;
+      }
+    }
+    if (may_log) [[likely]] {
+      if (StateHeader* newest = find_newest(reference)) return newest;
+    }
+    return find_and_hint(reference, operations, miss);
+  }
+
+  /// What a transaction must do about an object before it may log a state of it. Returns the own write of it, or the state that an
+  /// index knows; null: neither. Also the place where every misuse ends up.
+  [[gnu::noinline]] StateHeader* ask_before_logging(auto& reference, const TypeOperations& operations,
+                                                    WriteSet* writes) {
+    if (writes != nullptr) {
       if (WriteSetEntry* entry = own_write(reference.oid(), operations, *writes)) return entry->state;
     }
     wake();
-    if (log_.size() >= log_.check_at()) [[unlikely]]
-      look_through_log();
-    if ((slow_ & kIndexed) != 0) [[unlikely]] {
+    if (log_.size() >= log_.check_at()) look_through_log();
+    if ((slow_ & kIndexed) != 0) {
       if (StateHeader* logged = log_.find(reference.oid())) return &checked(*logged, reference.oid(), operations);
     }
-    if (state != &null_state.header &&
-        log_and_validate<kWholeKey>(*state, reference.identity()) == Visibility::visible) {
-      note_logged(*state);
-      return state;
+    return nullptr;
+  }
+
+  /// By oid, where the newest state is the answer, as usual. Null: look further. REQUIRES: nothing need be asked before logging.
+  [[gnu::always_inline]] StateHeader* find_newest(auto& reference) {
+    cache_->require_one_memory();
+    StateHeader* newest = cache_->chains_.newest(reference.oid());
+    if (newest == nullptr) [[unlikely]]
+      return nullptr;
+    if (!log_.front().is_hit(*newest, reference.identity())) {
+      if (!log_.try_add(handle_of(newest))) [[unlikely]]
+        return nullptr;
+      if (!is_visible(*newest, reference.identity())) [[unlikely]] {
+        log_.undo_add(handle_of(newest));
+        return nullptr;
+      }
     }
+    repair_hint(reference, *newest);
+    return newest;
+  }
+
+  [[gnu::noinline]] StateHeader* find_and_hint(auto& reference, const TypeOperations& operations, Miss miss) {
     StateHeader* found = find(reference.oid(), operations, miss);
-    if (found == nullptr) return nullptr;
-    // Only the newest state is worth a hint: an old reader must not send the others astray. Unchanged hints are not
-    // written, for they share their line with everybody.
-    if (!found->is_superseded() && reference.hint() != found) reference.set_hint(*found);
+    // Only the newest state is worth a hint: an old reader must not send the others astray.
+    if (found != nullptr && !found->is_superseded()) repair_hint(reference, *found);
     return found;
+  }
+
+  /// Unchanged hints are not written, for they share their line with everybody.
+  static void repair_hint(auto& reference, StateHeader& state) noexcept {
+    if (reference.hint() != &state) reference.set_hint(state);
   }
 
   /// After a park, before anything new is logged. What was logged before may be read meanwhile.
@@ -399,7 +439,7 @@ class SharedCache::Reader {
     return entry;
   }
 
-  /// What this transaction itself has made of an object. Also the place where every misuse ends up.
+  /// What this transaction itself has made of an object.
   WriteSetEntry* own_write(Oid oid, const TypeOperations& operations, WriteSet& writes) const {
     require_active();
     return find_own_write(writes, oid, operations, Tid{snapshot_});

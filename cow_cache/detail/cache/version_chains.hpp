@@ -89,6 +89,8 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     return sees_it ? state : nullptr;
   }
 
+  /// The newest state of an object, or null, as OidTable::find: to be logged and looked at. Throws OidRangeError.
+  StateHeader* newest(Oid oid) const { return table_.find(oid); }
   bool is_resident(Oid oid) const { return table_.find(oid) != nullptr; }
 
   // ---- loads (load_ticket.hpp)

@@ -58,6 +58,9 @@ class ReadLog {
     limit_quick_ways();
   }
 
+  /// Whether it may for now.
+  bool may_try_add() const noexcept { return size_ < quick_limit_; }
+
   /// The size from which on only `add` logs, so that the caller can see to something.
   std::uint32_t check_at() const noexcept { return check_at_; }
   void check_next_at(std::uint32_t size) noexcept {
