@@ -1,18 +1,31 @@
-// Memory: memory-64 and cold-loads, what sharing saves, on WordNet in RocksDB; statistics, whether the figures are true.
+// Memory: memory-64 and cold-loads, what sharing saves, on WordNet in RocksDB; statistics, whether the figures are true;
+// object-bytes, what an object costs.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <barrier>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/baselines/private_cache.hpp"
 #include "bench/support/accounting.hpp"
+#include "bench/support/generated_store.hpp"
+#include "bench/support/paired.hpp"
 #include "bench/support/process_memory.hpp"
 #include "bench/support/scratch_directory.hpp"
 #include "bench/workloads/wordnet/wordnet.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
+#include "own_process.hpp"
 #include "persistence/rocksdb_store.hpp"
 
 namespace cow::bench {
@@ -110,6 +123,63 @@ Measured measure_statistics() {
   return {worst->deviation(), detail + " (said / used)"};
 }
 
+// ---- object-bytes
+
+template <std::size_t kBytes>
+struct Bytes {
+  static constexpr std::string_view cow_type_name = "claims.Bytes";
+  std::array<char, kBytes> bytes{};
+  MSGPACK_DEFINE(bytes);
+};
+
+/// What the process grows by for each of a million objects of so many bytes, read in transactions that have ended.
+template <std::size_t kBytes>
+Measured measure_bytes_of_object() {
+  constexpr std::uint64_t kObjects = 1'000'000, kBatch = 50;
+  std::string record;
+  cow::detail::encode_record(Bytes<kBytes>{}, record);
+  GeneratedStore store([&](Oid) { return record; });
+  const Uses empty;
+  Database database(store, kAmple);
+  for (std::uint64_t from = 0; from < kObjects; from += kBatch) {
+    Transaction txn = database.begin();
+    for (std::uint64_t i = from; i < from + kBatch; ++i)
+      keep(txn.read(Ref<Bytes<kBytes>>(Oid{kRootOid.value + 1 + i})));
+  }
+  const Uses full;
+  const Statistics statistics = database.statistics();
+  auto each = [](auto bytes) { return static_cast<double>(bytes) / static_cast<double>(kObjects); };
+  const double used = each(full.process - empty.process), said = each(statistics.total_bytes());
+  std::string detail =
+      fmt::format("{} B: {:.1f} B, of which slot {:.1f}, oid table {:.1f}, eviction queue {:.1f}", kBytes, used,
+                  each(statistics.slot_bytes()), each(statistics.table_bytes), each(statistics.replacement_bytes));
+  if (std::abs(said - used) > 0.03 * used) {
+    throw std::runtime_error(fmt::format("the database says that it takes {:.1f} B an object, but {}", said, detail));
+  }
+  return {used, std::move(detail)};
+}
+
+/// What an object of one size took, and what it may take.
+struct BytesOfObject {
+  Measured (*measure)();
+  double before;   ///< with headers of 48 bytes and slots in steps of 64
+  double at_most;  ///< for the smallest and the largest a step of 16 bytes less
+};
+
+Measured measure_object_bytes() {
+  Measured worst{.value = -std::numeric_limits<double>::infinity(), .detail = {}};
+  for (const auto& [measure, before, at_most] :
+       {BytesOfObject{measure_bytes_of_object<16>, 91, 75}, BytesOfObject{measure_bytes_of_object<64>, 156, 156},
+        BytesOfObject{measure_bytes_of_object<200>, 284, 268}}) {
+    // In a process of its own: the next size would take free slots of this one's for nothing.
+    const Measured one = measure_alone(measure);
+    worst.value = std::max(worst.value, one.value - at_most);
+    worst.detail +=
+        fmt::format("{}{} (may be {:g}, was {:g})", worst.detail.empty() ? "" : "; ", one.detail, at_most, before);
+  }
+  return worst;
+}
+
 }  // namespace
 
 std::vector<Claim> memory_claims() {
@@ -122,6 +192,10 @@ std::vector<Claim> memory_claims() {
       {"statistics",
        "what a database says that it takes against the process's growth: objects loaded, changed, evicted", at_most, 10,
        "%", measure_statistics},
+      {"object-bytes",
+       "memory of a warm object of 16, 64 and 200 B, oid table and eviction queue included, beyond what it may be: as "
+       "before for 64 B, and a step of size classes less for the others; the worst of the three",
+       at_most, 0, "B", measure_object_bytes},
   };
 }
 

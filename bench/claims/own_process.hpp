@@ -23,12 +23,13 @@ namespace cow::bench {
 namespace detail {
 
 /// In the child: measures, and writes what came of it.
-[[noreturn]] inline void measure_and_exit(const Claim& claim, int to_parent) {
+[[noreturn]] inline void measure_and_exit(Measured (*measure)(), int to_parent) {
   nlohmann::json answer;
   try {
     start_a_thread_once();
-    Measured measured = claim.measure();
+    Measured measured = measure();
     answer = {{"value", measured.value}, {"detail", measured.detail}};
+    if (measured.upper_end) answer["upper end"] = *measured.upper_end;
   } catch (const NotMeasurable& reason) {
     answer = {{"not measurable", reason.what()}};
   } catch (const std::exception& error) {
@@ -55,9 +56,9 @@ inline std::string read_to_end(int descriptor) {
 
 }  // namespace detail
 
-/// Measures a claim in a child process. Throws NotMeasurable as the claim does, std::system_error if there can be no
+/// Measures in a child process. Throws NotMeasurable as `measure` does, std::system_error if there can be no
 /// child, std::runtime_error if the measurement failed or the child died.
-inline Measured measure_alone(const Claim& claim) {
+inline Measured measure_alone(Measured (*measure)()) {
   int ends[2];
   if (::pipe(ends) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
   pid_t child = ::fork();
@@ -69,7 +70,7 @@ inline Measured measure_alone(const Claim& claim) {
   }
   if (child == 0) {
     ::close(ends[0]);
-    detail::measure_and_exit(claim, ends[1]);
+    detail::measure_and_exit(measure, ends[1]);
   }
   ::close(ends[1]);
   std::string text = detail::read_to_end(ends[0]);
@@ -82,7 +83,9 @@ inline Measured measure_alone(const Claim& claim) {
   if (answer.is_discarded()) throw std::runtime_error("ended without an answer");
   if (answer.contains("not measurable")) throw NotMeasurable(answer["not measurable"].get<std::string>());
   if (answer.contains("error")) throw std::runtime_error(answer["error"].get<std::string>());
-  return {answer["value"].get<double>(), answer["detail"].get<std::string>()};
+  Measured measured{answer["value"].get<double>(), answer["detail"].get<std::string>()};
+  if (answer.contains("upper end")) measured.upper_end = answer["upper end"].get<double>();
+  return measured;
 }
 
 }  // namespace cow::bench

@@ -160,7 +160,8 @@ Measured measure_commit_raw() {
   double microseconds = 1e6 / kCommits;
   return {paired.ratio,
           fmt::format("{:.1f} / {:.1f} us for {} objects with records of {} bytes", paired.first * microseconds,
-                      paired.second * microseconds, kObjects, record.size())};
+                      paired.second * microseconds, kObjects, record.size()),
+          upper_end_of_median(paired.ratios)};
 }
 
 /// A store whose loads take as long as those of a fast device.
@@ -227,10 +228,12 @@ Measured measure_commit_behind_old() {
 std::vector<Claim> write_claims() {
   using enum Claim::Comparison;
   return {
-      {"first-write", "first write of a 256 B object, beyond allocating and copying it", at_most, 50, "ns",
+      {"first-write", "first write of a 256 B object, beyond allocating and copying it", at_most, 35, "ns",
        measure_first_write},
-      {"commit-raw", "unsynced commit of 100 x 256 B objects against the same records in a bare RocksDB WriteBatch",
-       at_most, 1.3, "x", measure_commit_raw},
+      {"commit-raw",
+       "unsynced commit of 100 x 256 B objects against the same records in a bare RocksDB WriteBatch; the bound is for "
+       "the upper end of the interval",
+       at_most, 1.15, "x", measure_commit_raw},
       {"commit-behind-old",
        "longest wait of a commit of one object beside a transaction of 5,000 objects that is older than the recent "
        "writes / beside an equally large young one",

@@ -38,12 +38,33 @@ inline double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-/// The ratio of two sides, round by round: what disturbs a round disturbs both. Then the median. REQUIRES: as many of each.
-inline double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
+/// The ratios of two sides, round by round: what disturbs a round disturbs both. REQUIRES: as many of each.
+inline std::vector<double> ratios_of(const std::vector<double>& numerators, const std::vector<double>& denominators) {
   std::vector<double> ratios;
   for (std::size_t round = 0; round < numerators.size(); ++round)
     ratios.push_back(numerators[round] / denominators[round]);
-  return median(std::move(ratios));
+  return ratios;
+}
+
+/// Their median.
+inline double median_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
+  return median(ratios_of(numerators, denominators));
+}
+
+/// The upper end of the 95% interval of a median: percentile bootstrap, as reports have it (bench/report/intervals.py).
+inline double upper_end_of_median(const std::vector<double>& values) {
+  constexpr std::size_t kResamples = 4000, kAbove = kResamples / 40;  // 2.5% of the medians
+  std::mt19937_64 random(20120217);                                   // the same end for the same values
+  std::uniform_int_distribution<std::size_t> any(0, values.size() - 1);
+  std::vector<double> medians(kResamples);
+  std::vector<double> drawn(values.size());
+  for (double& one : medians) {
+    for (double& value : drawn) value = values[any(random)];
+    one = median(drawn);
+  }
+  auto end = medians.end() - static_cast<std::ptrdiff_t>(kAbove) - 1;
+  std::nth_element(medians.begin(), end, medians.end());
+  return *end;
 }
 
 inline double geometric_mean(const std::vector<double>& values) {
@@ -52,10 +73,11 @@ inline double geometric_mean(const std::vector<double>& values) {
   return std::exp(logarithms / static_cast<double>(values.size()));
 }
 
-/// Medians over the repetitions.
+/// Of a measurement in pairs: medians over the repetitions, and what each gave.
 struct Paired {
   double first = 0, second = 0;  ///< what the two sides returned
   double ratio = 0;              ///< first / second, pair by pair
+  std::vector<double> ratios{};  ///< of all pairs
 };
 
 /// Calls `first()` and `second()`, each returning what it measured, `repetitions` times in turn after one round that
@@ -76,7 +98,8 @@ Paired measure_paired(int repetitions, First&& first, Second&& second) {
     firsts.push_back(a);
     seconds.push_back(b);
   }
-  return {median(firsts), median(seconds), median_ratio(firsts, seconds)};
+  std::vector<double> ratios = ratios_of(firsts, seconds);
+  return {median(firsts), median(seconds), median(ratios), ratios};
 }
 
 /// The same for any number of sides: calls each of `sides`, functions that return what they measured, once per round, in an

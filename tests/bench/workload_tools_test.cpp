@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bench/support/latency_histogram.hpp"
+#include "bench/support/paired.hpp"
 #include "bench/support/process_memory.hpp"
 #include "bench/workloads/random.hpp"
 
@@ -55,6 +56,36 @@ TEST(LatencyHistogram, IsWithinOnePercent) {
   EXPECT_EQ(extremes.quantile(1), 0u);
   extremes.record(std::numeric_limits<std::uint64_t>::max());
   EXPECT_EQ(extremes.quantile(1), std::numeric_limits<std::uint64_t>::max());
+}
+
+TEST(PairedTest, KeepsThePairsTogether) {
+  // Each round is ten times as slow as the one before, for both sides.
+  int calls = 0;
+  double seconds = 1;
+  auto one = [&](double factor) {
+    if (++calls % 2 == 1) seconds *= 10;
+    return factor * seconds;
+  };
+  Paired paired = measure_paired(
+      5, [&] { return one(3); }, [&] { return one(2); });
+  EXPECT_EQ(calls, 12);  // a round before that does not count
+  ASSERT_EQ(paired.ratios.size(), 5u);
+  for (double ratio : paired.ratios) EXPECT_DOUBLE_EQ(ratio, 1.5);
+  EXPECT_DOUBLE_EQ(paired.ratio, 1.5);
+}
+
+TEST(UpperEndOfMedian, IsThatOfTheBootstrap) {
+  EXPECT_EQ(upper_end_of_median(std::vector<double>(41, 1.5)), 1.5);
+  std::vector<double> values;
+  for (int i = 0; i < 41; ++i) values.push_back(1 + i / 100.0);
+  // Of 41 values the 27th to 29th from below (binomial, p = 1/2, 97.5%).
+  double end = upper_end_of_median(values);
+  EXPECT_GE(end, 1.26);
+  EXPECT_LE(end, 1.28);
+  // One value that is far off moves the end of an interval of three, and not that of 41.
+  values.back() = 100;
+  EXPECT_EQ(upper_end_of_median(values), end);
+  EXPECT_EQ(upper_end_of_median({1, 2, 100}), 100);
 }
 
 TEST(ProcessMemoryTest, SeesWhatIsTouched) {

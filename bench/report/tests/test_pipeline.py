@@ -147,6 +147,12 @@ class OutcomeTest(unittest.TestCase):
         one, = claims.outcomes([self.row("a", 3.0)])
         self.assertEqual((one.verdict, one.required), ("fails", True))
 
+    def test_an_upper_end_is_judged_where_there_is_one(self):
+        one, = claims.outcomes([self.row("a", 1.9, upper_end=2.1), self.row("a", 1.8, upper_end=2.2), self.row("a", 1.0, upper_end=1.1)])
+        self.assertEqual((one.verdict, one.measured.median), ("fails", 1.8))
+        one, = claims.outcomes([self.row("a", 1.9, upper_end=2.0)])
+        self.assertEqual(one.verdict, "holds")
+
     def test_what_cannot_be_tested_is_neither(self):
         one, = claims.outcomes([self.row("a", None)])
         self.assertEqual(one.verdict, "not testable here")
