@@ -76,11 +76,24 @@ class TransactionEndedError : public Error {
   TransactionEndedError() : Error("the transaction has ended") {}
 };
 
-/// A codec has tried to change, or to end, the transaction whose changes it is encoding. It may read.
-class TransactionCommittingError : public Error {
+/// An operation of a transaction has called user code (a codec, an upgrade, a constructor, a destructor), which has tried to do
+/// to this very transaction what the operation could not go on after. Nothing was done, and the transaction can be used.
+class TransactionBusyError : public Error {
  public:
-  TransactionCommittingError()
-      : Error("the transaction is committing: its codecs may read, but neither write nor end it") {}
+  /// `doing`: "loading"; `refused`: "write".
+  TransactionBusyError(Oid object, std::string_view doing, std::string_view refused)
+      : Error("the transaction is " + std::string(doing) + " oid " + std::to_string(object.value) +
+              ": user code that it calls for that may read by it, but not " + std::string(refused)),
+        oid(object) {}
+  Oid oid;
+};
+
+/// A codec has tried to change, to commit, or to put to sleep the transaction whose changes it is encoding. It may read.
+class TransactionCommittingError : public TransactionBusyError {
+ public:
+  /// `object`: whose record is being made.
+  explicit TransactionCommittingError(Oid object)
+      : TransactionBusyError(object, "committing: it is encoding", "change, commit or put it to sleep") {}
 };
 
 /// Code of a shared library used a database that was opened outside of it, and has a state memory of its own: nothing was

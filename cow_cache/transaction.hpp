@@ -112,7 +112,7 @@ class BasicTransaction {
   }
 
   /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`, and
-  /// TransactionCommittingError in a codec that encodes this transaction's changes.
+  /// TransactionBusyError in user code that this transaction has called, and that may only read: a codec, say.
   template <class T>
   T& write(const cow::Ref<T>& reference) {
     if constexpr (detail::kHasDefinedAccess<Cache>) {
@@ -123,7 +123,7 @@ class BasicTransaction {
   }
 
   /// A new object. It exists for this transaction at once, for later ones after the commit. Throws TransactionEndedError,
-  /// TransactionCommittingError, LimitError, SeparateMemoryError, and what the store throws when it has no oids to give.
+  /// TransactionBusyError, LimitError, SeparateMemoryError, and what the store throws when it has no oids to give.
   template <class T, bool = detail::require_copyable<T>()>
   cow::Ref<T> create(T value) {
     if constexpr (detail::kHasDefinedAccess<Cache>) {
@@ -150,21 +150,21 @@ class BasicTransaction {
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
   /// read), NestedTransactionError, UncommittedReferenceError, UnstorableValueError, what the codecs and the store throw
-  /// otherwise. A transaction that wrote nothing always succeeds, and costs nothing but its end. A codec that calls this for
-  /// the transaction that it encodes gets a TransactionCommittingError.
+  /// otherwise. A transaction that wrote nothing always succeeds, and costs nothing but its end. User code that the transaction
+  /// has called gets a TransactionBusyError, and may not commit it.
   void commit() {
     if (!active()) throw TransactionEndedError();
-    if (!changes().empty()) {
-      changes().require_open();
-      commit_writes();
-    }
-    reader().end();
-    // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
-    if (!changes().empty()) after_commit();
+    if (is_busy()) [[unlikely]]
+      refuse_commit();
+    if (changes().empty()) return reader().end();
+    commit_writes();
   }
 
-  /// Ends the transaction without its changes. Harmless when it has ended.
+  /// Ends the transaction without its changes. Harmless when it has ended. The read, write, creation or commit in which a codec, a
+  /// constructor or a destructor calls this throws TransactionEndedError.
   void abort() noexcept {
+    if (is_busy()) [[unlikely]]
+      return abort_writes();
     if (!active()) return;
     if (changes().empty()) return reader().end();
     abort_writes();
@@ -172,9 +172,11 @@ class BasicTransaction {
 
   /// Tells the cache that this transaction is about to sleep, in a call to somebody else, say. While thousands sleep, giving
   /// memory back then costs the cache no more than if nobody did. It holds what it has read and nothing else, as always.
-  /// Costs some ten nanoseconds; there is nothing to do afterwards. Throws TransactionEndedError.
+  /// Costs some ten nanoseconds; there is nothing to do afterwards. Throws TransactionEndedError, and
+  /// TransactionBusyError in user code that this transaction has called.
   void will_sleep() {
     if (!active()) throw TransactionEndedError();
+    changes().require_open();
     if constexpr (requires { reader().will_sleep(); })
       reader().will_sleep();  // other caches give back nothing that others read
   }
@@ -221,11 +223,21 @@ class BasicTransaction {
   auto& changes() noexcept { return writes_.get(); }
   const auto& changes() const noexcept { return writes_.get(); }
 
+  /// True in user code that this transaction has called.
+  bool is_busy() const noexcept {
+    if constexpr (requires { reader().is_busy(); }) {
+      return reader().is_busy();
+    } else {
+      return changes().frozen();
+    }
+  }
+
   // Defined in transaction_definitions.hpp.
   template <class T>
   cow::Ref<T> create_here(T&& value);
   [[gnu::noinline]] void commit_writes();
-  [[gnu::noinline]] void after_commit() noexcept;
+  [[gnu::always_inline]] void write_and_publish(auto& frozen);
+  [[noreturn, gnu::noinline, gnu::cold]] void refuse_commit() const;
   [[gnu::noinline]] void abort_writes() noexcept;
   detail::ReadSet reads_to_validate() const noexcept;
   /// See TransactFrame::Meets.

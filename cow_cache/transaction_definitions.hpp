@@ -30,45 +30,80 @@ Ref<T> BasicTransaction<Cache>::create_here(T&& value) {
   return reader().create(database_->oids_.next(), std::forward<T>(value), changes());
 }
 
+namespace detail {
+
+/// Of a cache to compare with: user code that ends the transaction there ends the program, if it ends it in time.
+struct CommittingWithout {
+  explicit CommittingWithout(auto& /*reader*/) noexcept {}
+  static bool leave() noexcept { return true; }
+};
+template <class Reader>
+struct CommittingOf {
+  using Type = CommittingWithout;
+};
+template <class Reader>
+requires requires { typename Reader::Committing; }
+struct CommittingOf<Reader> {
+  using Type = typename Reader::Committing;
+};
+
+}  // namespace detail
+
 template <class Cache>
 void BasicTransaction<Cache>::commit_writes() {
   // Not within `try`: to abort means to give states back, to the memory that they are from.
   if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
-  detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
+  typename detail::CommittingOf<typename Cache::Reader>::Type operation(reader());
+  detail::WriteSet::Frozen frozen(changes());
   try {
-    if (outer != nullptr) [[unlikely]]
-      outer->require_apart(database_, this, changes());
-    detail::OidPool& oids = database_->oids_;
-    detail::CommitRequest request(changes(), reader().snapshot(), reads_to_validate(), oids.first_unsure());
-    if (!request.unsure_references().empty()) [[unlikely]]
-      oids.require_committed(request.unsure_references());
-    if constexpr (requires { database_->cache_.prepare(changes()); }) database_->cache_.prepare(changes());
-    Tid tid = database_->committer_.commit(request, database_->cache_);
-    oids.mark_committed(request.objects());
-    if (outer != nullptr) [[unlikely]]
-      outer->note_commit(database_, this, tid);
+    write_and_publish(frozen);
   } catch (...) {
-    abort();
+    frozen.end();
+    if (operation.leave()) abort();
     throw;
   }
+  // Destructors of values run now, which may assign to this transaction, or move or destroy it.
+  Cache& cache = database_->cache_;
+  reader().end();
+  // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
+  cache.after_commit(frozen.end());
 }
 
 template <class Cache>
-void BasicTransaction<Cache>::after_commit() noexcept {
-  database_->cache_.after_commit(changes());
+inline void BasicTransaction<Cache>::write_and_publish(auto& frozen) {
+  detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
+  if (outer != nullptr) [[unlikely]]
+    outer->require_apart(database_, this, changes());
+  detail::OidPool& oids = database_->oids_;
+  detail::CommitRequest request(frozen, reader().snapshot(), oids.first_unsure());
+  request.validate(reads_to_validate());  // those of the codecs, too
+  if (!request.unsure_references().empty()) [[unlikely]]
+    oids.require_committed(request.unsure_references());
+  if constexpr (requires { database_->cache_.prepare(changes()); }) database_->cache_.prepare(changes());
+  Tid tid = database_->committer_.commit(request, database_->cache_);
+  oids.mark_committed(request.objects());
+  if (outer != nullptr) [[unlikely]]
+    outer->note_commit(database_, this, tid);
+}
+
+template <class Cache>
+void BasicTransaction<Cache>::refuse_commit() const {
+  changes().require_open();  // says which object is being encoded
+  if constexpr (requires { reader().refuse_commit(); }) reader().refuse_commit();
+  std::terminate();  // it was busy
 }
 
 /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
 /// to them. Baselines change shared states, which they must restore before they end.
 template <class Cache>
 void BasicTransaction<Cache>::abort_writes() noexcept {
-  if (changes().frozen()) {
-    std::fputs("cow::Transaction aborted or destroyed by a codec that encodes its changes\n", stderr);
-    std::terminate();
-  }
   if constexpr (requires { reader().end_and_discard(changes()); }) {
     reader().end_and_discard(changes());
   } else {
+    if (changes().frozen()) {
+      std::fputs("cow: a transaction was aborted or destroyed by a codec that encodes its changes\n", stderr);
+      std::terminate();
+    }
     reader().discard(changes());
     reader().end();
   }

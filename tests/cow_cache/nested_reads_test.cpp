@@ -366,19 +366,5 @@ TEST_F(NestedReads, DestructorsReadFromAnotherDatabaseWithinItsBudget) {
   EXPECT_LE(most, kBudget);
 }
 
-using NestedReadsDeath = NestedReads;
-
-TEST_F(NestedReadsDeath, AnEncoderThatAbortsItsTransactionEndsTheProgram) {
-  Ref<Node> a = make("a");
-  EXPECT_DEATH(
-      {
-        Transaction txn = db_.begin();
-        txn.write(a).name = "A";
-        Node::on_encode = [&](const Node&) { txn.abort(); };
-        txn.commit();
-      },
-      "aborted or destroyed by a codec");
-}
-
 }  // namespace
 }  // namespace cow

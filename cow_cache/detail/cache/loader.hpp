@@ -9,7 +9,8 @@
 //     A thread whose wait has ended with somebody else's failure loads for itself as well (must_load_alone).
 //  2. The ticket is finished however the load ends (TicketHolder), before anything else is loaded or destroyed: user code that
 //     runs then may ask for the same object.
-//  3. No user code runs under a lock: neither a codec nor a destructor.
+//  3. No user code runs under a lock: neither a codec nor a destructor. It may read by the transaction that loads, but neither
+//     write by it nor put it to sleep; and where it has ended it, the load touches it no more (operation.hpp).
 //  4. A private state is born dead: only the transaction that has it in its log knows it again (log_and_validate), and it is freed
 //     when that log goes.
 #pragma once
@@ -20,6 +21,7 @@
 
 #include "build_scope.hpp"
 #include "cow_cache/detail/state/heap_meter.hpp"
+#include "operation.hpp"
 #include "reader.hpp"
 
 namespace cow::detail {
@@ -56,6 +58,7 @@ class SharedCache::Loader {
   using OwnedState = std::unique_ptr<StateHeader, DestroyState>;
 
   StateHeader* wait_for(LoadTicket& others);
+  StateHeader* load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place, const Operation& operation);
   OwnedState load_newest(TicketHolder& holder, Tid& begin);
   OwnedState state_of(const std::optional<Revision>& revision);
   OwnedState newest_state_of(const std::optional<Revision>& revision);
@@ -89,10 +92,20 @@ inline StateHeader* SharedCache::Loader::load_current() {
     }
     tickets.add(ticket);
   }
+  Operation operation(reader_.operation_, Operation::Doing::loading, oid_);
+  StateHeader* state = load_by(ticket, place, operation);
+  operation.require_here();  // destructors have run
+  return state;
+}
+
+inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place,
+                                                 const Operation& operation) {
+  VersionChains& chains = cache_.chains_;
+  std::mutex& mutex = chains.mutex_of(oid_);
   OwnedState owned;
   bool visible = false, is_linked = false;
   {
-    TicketHolder holder(ticket, tickets, mutex);
+    TicketHolder holder(ticket, chains.tickets_of(oid_), mutex);
     Tid begin{};
     owned = load_newest(holder, begin);
     if (owned != nullptr) {
@@ -108,6 +121,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
     StateHeader* state = owned.release();
     place.admit(oid_);
     cache_.make_room();
+    operation.require_here();
     // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
     return visible ? state : &load_old();
   }
@@ -156,6 +170,7 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHo
 
 inline StateHeader& SharedCache::Loader::load_old() {
   HeapPause not_of_an_outer_value;
+  Operation operation(reader_.operation_, Operation::Doing::loading, oid_);
   std::optional<Revision> revision = cache_.store_.load(oid_, reader_.snapshot());
   cache_.old_loads_.fetch_add(1, std::memory_order_relaxed);
   if (revision && revision->erased) revision.reset();
@@ -163,10 +178,13 @@ inline StateHeader& SharedCache::Loader::load_old() {
   reader_.log_.reserve_one();
   reader_.log_.add(handle_of(owned.get()));  // before anybody else can reach it
   // The chain may have gone by now, or have the revision already.
-  if (!cache_.chains_.insert_old(*owned, oid_, revision->begin, revision->end)) return keep_private(std::move(owned));
-  StateHeader& state = *owned.release();
-  cache_.note_old_revision(oid_);
-  cache_.make_room();
+  bool is_linked = cache_.chains_.insert_old(*owned, oid_, revision->begin, revision->end);
+  StateHeader& state = is_linked ? *owned.release() : keep_private(std::move(owned));
+  if (is_linked) {
+    cache_.note_old_revision(oid_);
+    cache_.make_room();
+  }
+  operation.require_here();  // destructors have run
   return state;
 }
 
@@ -174,14 +192,14 @@ inline StateHeader& SharedCache::Loader::load_old() {
 /// state (absent, of another type, corrupt), the transaction has learned something about the object that no log entry stands
 /// for: that is noted, for the validation of its reads.
 inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision) {
+  Operation operation(reader_.operation_, Operation::Doing::loading, oid_);
   try {
     if (!revision) throw DanglingReferenceError(oid_, reader_.snapshot());
     BuildScope scope(BuildScope::What::decoding, reader_.log_.cache_bits(), oid_);
-    OwnedState state(&reader_.with_room([&]() -> StateHeader& { return decode_state(*revision, oid_, operations_); }));
-    reader_.require_active();
-    return state;
+    auto decode = [&]() -> StateHeader& { return decode_state(*revision, oid_, operations_); };
+    return OwnedState(&reader_.with_room(oid_, [&]() -> StateHeader& { return operation.build(decode); }));
   } catch (...) {
-    if (reader_.active()) note_absent();
+    if (operation.is_here()) note_absent();
     throw;
   }
 }

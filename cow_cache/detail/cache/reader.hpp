@@ -45,6 +45,7 @@
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/record/decode.hpp"
 #include "cow_cache/detail/state/lifecycle.hpp"
+#include "operation.hpp"
 #include "shared_cache.hpp"
 
 namespace cow::detail {
@@ -66,13 +67,15 @@ class SharedCache::Reader {
     cache_ = other.cache_;
     participant_ = std::exchange(other.participant_, nullptr);
     snapshot_ = other.snapshot_;
+    Operation::move(other.operation_, operation_);
     slow_ = other.slow_;
     evictions_seen_ = other.evictions_seen_;
     return *this;
   }
 
   /// See BasicTransaction::will_sleep. REQUIRES: active.
-  void will_sleep() noexcept {
+  void will_sleep() {
+    if (operation_ != nullptr) operation_->refuse("put it to sleep");
     if ((slow_ & kAsleep) != 0) return;
     cache_->registry_.will_sleep(*participant_);
     goes_slowly(kAsleep, true);
@@ -85,16 +88,29 @@ class SharedCache::Reader {
   /// Objects that it has asked for without getting a state to log. Null: none. REQUIRES: active.
   const OidSet* absent() const noexcept { return participant_->absent.get(); }
 
-  /// Gives up everything read. Writes must have been published or discarded.
+  /// True in user code that the transaction has called (operation.hpp).
+  bool is_busy() const noexcept { return operation_ != nullptr; }
+  [[noreturn]] void refuse_commit() const { operation_->refuse("commit it"); }
+
+  /// While the transaction commits.
+  struct Committing : Operation {
+    explicit Committing(Reader& reader) noexcept : Operation(reader.operation_, Doing::committing, {}) {}
+  };
+
+  /// Gives up everything read. Writes must have been published or discarded. REQUIRES: active, and not busy.
   void end() noexcept {
     log_.close();
     cache_->registry_.end(*std::exchange(participant_, nullptr));
   }
 
-  /// Ends without committing, and frees the private states.
+  /// Ends without committing, and frees the private states; once user code has returned, if that has called this. REQUIRES: active,
+  /// or in an operation.
   void end_and_discard(WriteSet& writes) noexcept {
-    end();
-    cache_->discard(writes);
+    Participant* participant = std::exchange(participant_, nullptr);
+    if (operation_ != nullptr) [[unlikely]]
+      return Operation::end_later(operation_, *cache_, log_, participant, writes);
+    WriteSet discarded = std::move(writes);  // this reader may be gone before the last value is
+    Operation::end(*cache_, log_, *participant, discarded);
   }
 
   /// The visible value of an object, if that takes no question to the store; null where it would.
@@ -119,12 +135,12 @@ class SharedCache::Reader {
   /// The private state of an object, cloned from the visible one at the first call.
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
-    writes.require_open();
+    require_may_write(writes);
     if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
       return value_of<T>(*entry->state);
     cache_->require_one_memory();
     StateHeader& base = read_unwritten(reference, type_operations<T>);
-    StateHeader& clone = with_room([&]() -> StateHeader& { return clone_of<T>(base, reference.oid()); });
+    StateHeader& clone = clone_of<T>(base, reference.oid());
     WriteSetEntry& entry = add_own_write(writes, reference.oid(), clone);
     entry.base = Tid{base.begin.load(std::memory_order_relaxed)};
     entry.cloned = handle_of(&base);
@@ -138,9 +154,9 @@ class SharedCache::Reader {
   template <class T>
   Ref<T> create(Oid oid, T&& value, WriteSet& writes) {
     require_active();
-    writes.require_open();
+    require_may_write(writes);
     cache_->require_one_memory();
-    StateHeader& state = with_room([&]() -> StateHeader& { return new_state(std::forward<T>(value)); });
+    StateHeader& state = state_of_new(oid, std::forward<T>(value));
     add_own_write(writes, oid, state).created = true;
     return Ref<T>(oid, state);
   }
@@ -151,7 +167,7 @@ class SharedCache::Reader {
     divert(reference, writes);
     wake();
     log_.reserve_one();
-    StateHeader& tombstone = with_room(new_tombstone);
+    StateHeader& tombstone = with_room(reference.oid(), new_tombstone);
     WriteSetEntry& entry = *writes.find(reference.oid());
     StateHeader& clone = *std::exchange(entry.state, &tombstone);
     entry.erased = true;
@@ -352,15 +368,25 @@ class SharedCache::Reader {
   /// The copy constructor may be the user's, and use this transaction.
   template <class T>
   StateHeader& clone_of(const StateHeader& base, Oid oid) {
+    auto clone = [&]() -> StateHeader& { return clone_state(base); };
     if constexpr (std::is_trivially_copy_constructible_v<T>) {
-      return clone_state(base);
+      return with_room(oid, clone);
     } else {
       BuildScope scope(BuildScope::What::copying, log_.cache_bits(), oid);
-      StateHeader& clone = clone_state(base);
-      if (active()) [[likely]]
-        return clone;
-      destroy_state(clone);
-      throw TransactionEndedError();
+      Operation operation(operation_, Operation::Doing::copying, oid);
+      return with_room(oid, [&]() -> StateHeader& { return operation.build(clone); });
+    }
+  }
+
+  /// So may the move constructor.
+  template <class T>
+  StateHeader& state_of_new(Oid oid, T&& value) {
+    auto state = [&]() -> StateHeader& { return new_state(std::forward<T>(value)); };
+    if constexpr (std::is_trivially_move_constructible_v<T>) {
+      return with_room(oid, state);
+    } else {
+      Operation operation(operation_, Operation::Doing::creating, oid);
+      return with_room(oid, [&]() -> StateHeader& { return operation.build(state); });
     }
   }
 
@@ -407,17 +433,23 @@ class SharedCache::Reader {
     if ((slow_ & kIndexed) != 0 && !log_.index(handle_of(&state))) goes_slowly(kIndexed, false);
   }
 
-  /// The state that `build` makes. Where there are no addresses for it (detail/state/range.hpp) the cache's states of
+  /// The state of an object that `build` makes. Where there are no addresses for it (detail/state/range.hpp) the cache's states of
   /// that size make room; LimitError then says that transactions hold them all, or other caches.
   template <class Build>
-  [[gnu::always_inline]] StateHeader& with_room(Build&& build) {
+  [[gnu::always_inline]] StateHeader& with_room(Oid oid, Build&& build) {
     try {
       return build();
     } catch (const LimitError&) {  // thrown before anything was built
     }
-    cache_->evict_all();
-    shrink_quarantine(0);
+    evict_for(oid);
     return build();
+  }
+
+  [[gnu::noinline, gnu::cold]] void evict_for(Oid oid) {
+    Operation operation(operation_, Operation::Doing::making_room, oid);
+    cache_->evict_all();  // destroys values
+    shrink_quarantine(0);
+    operation.require_here();
   }
 
   /// How often a thread looks again without waiting, some microseconds in all. Then it waits for the lock: the thread that
@@ -449,10 +481,22 @@ class SharedCache::Reader {
     if (!active()) throw TransactionEndedError();
   }
 
+  /// Throws TransactionBusyError or TransactionCommittingError in user code that may only read.
+  [[gnu::always_inline]] void require_may_write(const WriteSet& writes) const {
+    if (operation_ != nullptr) [[unlikely]]
+      require_may_write_meanwhile(writes);
+  }
+  [[gnu::noinline]] void require_may_write_meanwhile(const WriteSet& writes) const {
+    require_active();
+    writes.require_open();  // says which object is being encoded
+    operation_->require_may_write();
+  }
+
   ReadLog log_;
   SharedCache* cache_ = nullptr;
   Participant* participant_ = nullptr;
   std::uint64_t snapshot_ = 0;
+  Operation* operation_ = nullptr;  // the innermost one that it is in
 
   // Why first reads take the slow path; none is the normal case, and the log knows (ReadLog::allow_try_add).
   static constexpr std::uint8_t kAsleep = 1;      ///< it has said that it sleeps

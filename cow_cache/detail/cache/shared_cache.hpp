@@ -55,6 +55,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   };
   class Reader;
   class Loader;
+  class Operation;
   static constexpr bool kReadsWithoutWaiting = true;  ///< Reader::try_read, read_or_subscribe
 
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
@@ -134,8 +135,8 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     evictor_.admit({admitted.data(), count});
     if (unused > 0) evictor_.give_back(unused);
     prune(writes, retired);
+    writes.clear();  // first: values' destructors may destroy the transaction that it belongs to
     reclaimer_->retire(std::move(retired));
-    writes.clear();
     make_room();
   }
 

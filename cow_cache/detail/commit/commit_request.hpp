@@ -43,18 +43,21 @@ struct ReadSet {
 class CommitRequest {
  public:
   /// Encodes the private states into records, outside of any lock. References from `first_unsure` on are noted, unless they
-  /// lead to what the transaction itself has created or changed. Throws UnstorableValueError and what the codecs throw.
-  CommitRequest(WriteSet& writes, Tid snapshot, ReadSet reads = {}, Oid first_unsure = kMaxOid)
-      : writes_(writes), snapshot_(snapshot), reads_(reads), checked_(snapshot), reads_checked_(snapshot) {
-    WriteSet::Frozen frozen(writes);
+  /// lead to what the transaction itself has created or changed. Throws UnstorableValueError, what the codecs throw, and
+  /// TransactionEndedError if one of them has ended or moved the transaction.
+  CommitRequest(WriteSet::Frozen& frozen, Tid snapshot, Oid first_unsure = kMaxOid)
+      : writes_(frozen.writes()), snapshot_(snapshot), checked_(snapshot), reads_checked_(snapshot) {
+    const WriteSet& writes = writes_;
     std::vector<std::size_t> ends;
     ends.reserve(writes.size());
     ReferenceWatch watch(first_unsure, unsure_references_);
     for (const WriteSetEntry& entry : writes) {
       watch.encode(entry.oid);
+      frozen.encode(entry.oid);
       entry.state->operations->encode(*entry.state, entry.oid, records_);
       ends.push_back(records_.size());
     }
+    frozen.require_here();
     if (!unsure_references_.empty()) [[unlikely]]
       forget_own_references();
     objects_.reserve(writes.size());
@@ -65,7 +68,11 @@ class CommitRequest {
       weigh(*entry.state, end - start);
       start = end;
     }
+    frozen.require_here();
   }
+
+  /// What its transaction has read is validated too: by the codecs as well, so this comes after they have run.
+  void validate(ReadSet reads) noexcept { reads_ = reads; }
 
   const std::vector<StoredReference>& unsure_references() const noexcept { return unsure_references_; }
   const std::vector<ObjectWrite>& objects() const noexcept { return objects_; }
@@ -175,7 +182,7 @@ class CommitRequest {
 
   WriteSet& writes_;
   const Tid snapshot_;
-  const ReadSet reads_;
+  ReadSet reads_;
   std::string records_;
   std::vector<ObjectWrite> objects_;
   std::vector<StoredReference> unsure_references_;

@@ -44,6 +44,24 @@ static_assert(sizeof(WriteSetEntry) == 32, "two to a cache line");
 /// In the order of first writes. Lookups are linear while there are few entries, by hash above that.
 class WriteSet {
  public:
+  WriteSet() noexcept = default;
+  WriteSet(WriteSet&& other) noexcept
+      : entries_(std::move(other.entries_)),
+        index_(std::move(other.index_)),
+        frozen_(std::exchange(other.frozen_, nullptr)) {
+    if (frozen_ != nullptr) [[unlikely]]
+      frozen_->writes_ = this;
+  }
+  /// REQUIRES: not frozen, and empty.
+  WriteSet& operator=(WriteSet&& other) noexcept {
+    entries_.swap(other.entries_);  // of a set that was used before, the other one gets the memory
+    index_.swap(other.index_);
+    frozen_ = std::exchange(other.frozen_, nullptr);
+    if (frozen_ != nullptr) [[unlikely]]
+      frozen_->writes_ = this;
+    return *this;
+  }
+
   WriteSetEntry* find(Oid oid) noexcept {
     if (index_ == nullptr) {
       for (WriteSetEntry& entry : entries_) {
@@ -55,23 +73,44 @@ class WriteSet {
     return found == index_->end() ? nullptr : &entries_[found->second];
   }
 
-  /// While it lives, the set may not be changed: it is being encoded, and codecs are user code.
+  /// A set that is committed: it may not be changed, for codecs are user code. It may be moved away, with its transaction.
   class Frozen {
    public:
-    explicit Frozen(WriteSet& writes) noexcept : writes_(writes) { writes_.frozen_ = true; }
+    explicit Frozen(WriteSet& writes) noexcept : began_in_(&writes), writes_(&writes) { writes.frozen_ = this; }
     Frozen(const Frozen&) = delete;
     Frozen& operator=(const Frozen&) = delete;
-    ~Frozen() { writes_.frozen_ = false; }
+    ~Frozen() {
+      if (writes_ != nullptr) end();
+    }
+
+    /// The set, wherever it is.
+    WriteSet& writes() const noexcept { return *writes_; }
+    /// The same, which may be changed from now on. REQUIRES: called once.
+    WriteSet& end() noexcept {
+      writes_->frozen_ = nullptr;
+      return *std::exchange(writes_, nullptr);
+    }
+
+    /// Whose codec is called next.
+    void encode(Oid oid) noexcept { oid_ = oid; }
+    /// After codecs. Throws TransactionEndedError: the set has been moved away.
+    void require_here() const {
+      if (writes_ != began_in_) [[unlikely]]
+        throw TransactionEndedError();
+    }
 
    private:
-    WriteSet& writes_;
+    friend WriteSet;
+    const WriteSet* const began_in_;
+    WriteSet* writes_;
+    Oid oid_{};
   };
-  bool frozen() const noexcept { return frozen_; }
+  bool frozen() const noexcept { return frozen_ != nullptr; }
 
   /// Throws TransactionCommittingError where what was encoded, or will be, might become another value.
   void require_open() const {
-    if (frozen_) [[unlikely]]
-      throw TransactionCommittingError();
+    if (frozen_ != nullptr) [[unlikely]]
+      throw TransactionCommittingError(frozen_->oid_);
   }
 
   /// Adds an entry; the caller fills in what it knows besides, in place: an entry that was put together elsewhere and copied
@@ -97,6 +136,8 @@ class WriteSet {
   std::size_t size() const noexcept { return entries_.size(); }
   auto begin() noexcept { return entries_.begin(); }
   auto end() noexcept { return entries_.end(); }
+  auto begin() const noexcept { return entries_.begin(); }
+  auto end() const noexcept { return entries_.end(); }
 
   void clear() noexcept {
     entries_.clear();
@@ -117,7 +158,7 @@ class WriteSet {
   std::vector<WriteSetEntry> entries_;
   std::unique_ptr<Index>
       index_;  // none for few entries: most transactions write nothing, and begin and end all the time
-  bool frozen_ = false;
+  Frozen* frozen_ = nullptr;
 };
 
 /// Adds an entry to a write set, or destroys its state and throws std::bad_alloc.
