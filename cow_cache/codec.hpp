@@ -14,6 +14,11 @@
 //
 // Specialise Codec<T> for another encoding; it must still write exactly one MessagePack value (`bin` holds anything). Only
 // references that are packed as Ref<T> are checked when they are committed (UncommittedReferenceError).
+//
+// Codecs, upgrades and HeapBytes may read other objects, by the transaction that has called them or by another one. By the former they
+// may not write, create, erase, commit or say that it will sleep: TransactionBusyError. They are called when an object is not in
+// the cache, so what they would do would be done now and then. One that needs its own object gets a BuildCycleError. None may
+// suspend the fiber that it runs on.
 #pragma once
 
 #include "version.hpp"
