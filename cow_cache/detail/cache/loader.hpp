@@ -58,10 +58,10 @@ class SharedCache::Loader {
   using OwnedState = std::unique_ptr<StateHeader, DestroyState>;
 
   StateHeader* wait_for(LoadTicket& others);
-  StateHeader* load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place, const Operation& operation);
-  OwnedState load_newest(TicketHolder& holder, Tid& begin);
-  OwnedState state_of(const std::optional<Revision>& revision);
-  OwnedState newest_state_of(const std::optional<Revision>& revision);
+  StateHeader* load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place, Operation& operation);
+  OwnedState load_newest(TicketHolder& holder, Operation& operation, Tid& begin);
+  OwnedState state_of(const std::optional<Revision>& revision, Operation& operation);
+  OwnedState newest_state_of(const std::optional<Revision>& revision, Operation& operation);
   bool sees(Tid begin) const noexcept { return begin.value <= reader_.snapshot_; }
   void note_absent();
   StateHeader& keep_private(OwnedState owned) noexcept;
@@ -99,7 +99,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
 }
 
 inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place,
-                                                 const Operation& operation) {
+                                                 Operation& operation) {
   VersionChains& chains = cache_.chains_;
   std::mutex& mutex = chains.mutex_of(oid_);
   OwnedState owned;
@@ -107,7 +107,7 @@ inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicke
   {
     TicketHolder holder(ticket, chains.tickets_of(oid_), mutex);
     Tid begin{};
-    owned = load_newest(holder, begin);
+    owned = load_newest(holder, operation, begin);
     if (owned != nullptr) {
       visible = sees(begin);
       std::scoped_lock lock(mutex);
@@ -146,7 +146,8 @@ inline StateHeader* SharedCache::Loader::wait_for(LoadTicket& others) {
 
 /// Asks the store for the newest revision, and decodes it. Tells the waiters what has failed. A log that has to grow for it
 /// does so here: what follows cannot fail. Null: see newest_state_of.
-inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHolder& holder, Tid& begin) {
+inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHolder& holder, Operation& operation,
+                                                                        Tid& begin) {
   std::optional<Revision> revision;
   try {
     revision = cache_.store_.load(oid_, kInfinity);
@@ -156,7 +157,7 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::load_newest(TicketHo
   }
   cache_.loads_.fetch_add(1, std::memory_order_relaxed);
   try {
-    OwnedState owned = newest_state_of(revision);
+    OwnedState owned = newest_state_of(revision, operation);
     if (owned != nullptr) {
       begin = revision->begin;
       reader_.log_.reserve_one();
@@ -174,7 +175,7 @@ inline StateHeader& SharedCache::Loader::load_old() {
   std::optional<Revision> revision = cache_.store_.load(oid_, reader_.snapshot());
   cache_.old_loads_.fetch_add(1, std::memory_order_relaxed);
   if (revision && revision->erased) revision.reset();
-  OwnedState owned = state_of(revision);
+  OwnedState owned = state_of(revision, operation);
   reader_.log_.reserve_one();
   reader_.log_.add(handle_of(owned.get()));  // before anybody else can reach it
   // The chain may have gone by now, or have the revision already.
@@ -191,8 +192,8 @@ inline StateHeader& SharedCache::Loader::load_old() {
 /// What the store has answered, as a state. The user's codec decodes, and may use this very transaction. Where there is no
 /// state (absent, of another type, corrupt), the transaction has learned something about the object that no log entry stands
 /// for: that is noted, for the validation of its reads.
-inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision) {
-  Operation operation(reader_.operation_, Operation::Doing::loading, oid_);
+inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision,
+                                                                     Operation& operation) {
   try {
     if (!revision) throw DanglingReferenceError(oid_, reader_.snapshot());
     BuildScope scope(BuildScope::What::decoding, reader_.log_.cache_bits(), oid_);
@@ -206,10 +207,11 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::
 
 /// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
 /// it says nothing about what this transaction sees.
-inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(const std::optional<Revision>& revision) {
+inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(const std::optional<Revision>& revision,
+                                                                            Operation& operation) {
   bool visible = !revision || sees(revision->begin);
   try {
-    return state_of(revision);
+    return state_of(revision, operation);
   } catch (const TypeMismatchError&) {
     if (visible) throw;
   } catch (const CorruptRecordError&) {
