@@ -19,13 +19,14 @@
 #include "model_objects.hpp"
 #include "model_operations.hpp"
 #include "model_plan.hpp"
+#include "model_user_code.hpp"
 
 namespace cow::testing {
 
-class ModelRun : private ModelOperations {
+class ModelRun : private ModelUserCode {
  public:
   /// `log`, unless null, gets a line for each operation.
-  ModelRun(const Plan& plan, StoreSource& source, std::vector<std::string>* log) : ModelOperations(plan, source, log) {}
+  ModelRun(const Plan& plan, StoreSource& source, std::vector<std::string>* log) : ModelUserCode(plan, source, log) {}
 
   /// Throws Mismatch, or what the library throws where it should not.
   void run() {
@@ -108,6 +109,8 @@ class ModelRun : private ModelOperations {
         return failed_load(live, reference(what, how));
       case Action::use_after_end:
         return use_after_end(index, what);
+      case Action::use_while_made:
+        return use_while_made(live, what, how);
       default:
         return;
     }

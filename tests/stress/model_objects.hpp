@@ -7,9 +7,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,14 +34,22 @@ struct Image {
   std::map<std::string, Oid> names;  ///< of the root
 };
 
-/// Counts the values that exist, wherever the library keeps them.
+/// Counts the values that exist, wherever the library keeps them; and lets user code do something once, where the library makes a
+/// value: while it decodes one (`copies` is false), or copies one.
 struct Counted {
-  Counted() noexcept { ++alive; }
-  Counted(const Counted&) noexcept { ++alive; }
+  Counted() { made(false); }
+  Counted(const Counted&) { made(true); }
   Counted& operator=(const Counted&) = default;
   ~Counted() { --alive; }
 
   static inline std::atomic<std::int64_t> alive{0};
+  static inline std::function<void(bool copies)> when_made;  ///< does not throw
+
+ private:
+  static void made(bool copies) {
+    ++alive;
+    if (when_made) std::exchange(when_made, nullptr)(copies);
+  }
 };
 
 struct Small : Counted {

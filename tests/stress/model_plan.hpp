@@ -43,6 +43,7 @@ enum class Action : std::uint8_t {
   refused_commit,
   failed_load,
   use_after_end,
+  use_while_made,
   statistics,
   flood,
   count
@@ -101,6 +102,7 @@ inline Plan make_plan(std::uint64_t seed, bool reopens_are_dear) {
   weigh(Action::refused_commit, 30);
   weigh(Action::failed_load, 60);
   weigh(Action::use_after_end, 20);
+  weigh(Action::use_while_made, 200);
   weigh(Action::statistics, 60);
   weigh(Action::flood, random() % 32 == 0 ? 2 : 0);
 
