@@ -51,6 +51,7 @@
 
 #include "async.hpp"
 #include "async/detail/fiber_stacks.hpp"
+#include "detail/cache/build_scope.hpp"
 
 namespace cow {
 
@@ -140,6 +141,7 @@ class boost::asio::async_result<cow::UseFiber, void(std::exception_ptr, Results.
  public:
   template <class Initiation, class... Arguments>
   static auto initiate(Initiation&& initiation, cow::UseFiber, Arguments&&... arguments) {
+    cow::detail::BuildScope::refuse_suspension();
     using Result = typename std::tuple_element<0, std::tuple<std::decay_t<Results>..., void>>::type;
     boost::fibers::promise<Result> promise;
     auto future = promise.get_future();

@@ -49,6 +49,13 @@ class COW_CACHE_ONE_PER_PROCESS BuildScope {
     }
   }
 
+  /// Throws TransactionBusyError in user code that this thread has called: another fiber would find itself in it.
+  static void refuse_suspension() {
+    if (innermost_ != nullptr) [[unlikely]]
+      throw TransactionBusyError(innermost_->oid_, innermost_->what_ == What::decoding ? "loading" : "copying",
+                                 "suspend its fiber");
+  }
+
   static constexpr unsigned kDeepest = 64;
 
  private:

@@ -15,6 +15,33 @@
 namespace cow::testing {
 namespace {
 
+struct Curious {
+  static constexpr std::string_view cow_type_name = "test.Curious";
+  std::int64_t value = 0;
+  MSGPACK_DEFINE(value);
+  static inline std::function<void()> on_decode;
+};
+
+}  // namespace
+}  // namespace cow::testing
+
+template <>
+struct cow::Codec<cow::testing::Curious> {
+  static void encode(const testing::Curious& value, std::string& out) {
+    detail::StringSink sink{out};
+    msgpack::pack(sink, value);
+  }
+  static testing::Curious decode(const msgpack::object& object, std::uint32_t) {
+    testing::Curious value;
+    object.convert(value);
+    if (testing::Curious::on_decode) testing::Curious::on_decode();
+    return value;
+  }
+};
+
+namespace cow::testing {
+namespace {
+
 class Fibers : public AsyncTest {
  public:
   Fibers() : thread_([this] { loop.run(); }) {}
@@ -213,6 +240,26 @@ TEST(FiberStacks, WhatCouldNeverRunIsRefused) {
     }
   }
   std::exit(ran == 101 ? 0 : 2);
+}
+
+TEST_F(Fibers, ACodecMayNotSuspendItsFiber) {
+  Ref<Curious> curious = database.transact([](Transaction& txn) { return txn.create(Curious{7}); });
+  database.evict_all();
+  bool told = false;
+  {
+    FiberThreads fibers(1);
+    fibers.spawn([&] {
+      Curious::on_decode = [&] { spawn(executor(), sleep_for(executor(), 1ms), use_fiber); };
+      try {
+        (void)database.begin().read(Ref<Curious>(curious.oid()));
+      } catch (const TransactionBusyError& error) {
+        told = error.oid == curious.oid();
+      }
+      Curious::on_decode = nullptr;
+      EXPECT_EQ(database.begin().read(Ref<Curious>(curious.oid())).value, 7);
+    });
+  }
+  EXPECT_TRUE(told);
 }
 
 TEST(FiberStacks, ThatAreNotThereAreWaitedFor) {
