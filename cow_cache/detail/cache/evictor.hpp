@@ -51,6 +51,7 @@ class Evictor {
 
   /// Objects have become resident that were not before. REQUIRES: as many places, which are used up.
   void admit(std::span<const Oid> oids) noexcept {
+    if (oids.empty()) return;
     std::size_t waiting;
     {
       std::scoped_lock lock(admitted_mutex_);

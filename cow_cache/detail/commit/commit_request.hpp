@@ -14,16 +14,20 @@
 //     or if there are many such objects, the store is asked.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "cow_cache/detail/few.hpp"
 #include "cow_cache/detail/oid_set.hpp"
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/record/decode.hpp"
@@ -46,27 +50,30 @@ class CommitRequest {
   /// lead to what the transaction itself has created or changed. Throws UnstorableValueError, what the codecs throw, and
   /// TransactionEndedError if one of them has ended or moved the transaction.
   CommitRequest(WriteSet::Frozen& frozen, Tid snapshot, Oid first_unsure = kMaxOid)
-      : writes_(frozen.writes()), snapshot_(snapshot), checked_(snapshot), reads_checked_(snapshot) {
+      : writes_(frozen.writes()),
+        snapshot_(snapshot),
+        objects_(frozen.writes().size()),
+        checked_(snapshot),
+        reads_checked_(snapshot) {
     const WriteSet& writes = writes_;
-    std::vector<std::size_t> ends;
-    ends.reserve(writes.size());
+    records_.reserve(likely_bytes(writes));
     ReferenceWatch watch(first_unsure, unsure_references_);
     for (const WriteSetEntry& entry : writes) {
+      std::size_t start = records_.size();
       watch.encode(entry.oid);
       frozen.encode(entry.oid);
       entry.state->operations->encode(*entry.state, entry.oid, records_);
-      ends.push_back(records_.size());
+      objects_.push_back({entry.oid, entry.erased, std::string_view(records_).substr(start)});
     }
     frozen.require_here();
     if (!unsure_references_.empty()) [[unlikely]]
       forget_own_references();
-    objects_.reserve(writes.size());
-    std::size_t start = 0;
-    for (std::size_t i = 0; const WriteSetEntry& entry : writes) {
-      std::size_t end = ends[i++];
-      objects_.push_back({entry.oid, entry.erased, std::string_view(records_).substr(start, end - start)});
-      weigh(*entry.state, end - start);
-      start = end;
+    const char* record = records_.data();  // they may have moved while they grew
+    for (auto object = objects_.begin(); const WriteSetEntry& entry : writes) {
+      object->record = {record, object->record.size()};
+      record += object->record.size();
+      weigh(*entry.state, object->record.size());
+      ++object;
     }
     frozen.require_here();
   }
@@ -75,7 +82,7 @@ class CommitRequest {
   void validate(ReadSet reads) noexcept { reads_ = reads; }
 
   const std::vector<StoredReference>& unsure_references() const noexcept { return unsure_references_; }
-  const std::vector<ObjectWrite>& objects() const noexcept { return objects_; }
+  std::span<const ObjectWrite> objects() const noexcept { return objects_.all(); }
 
  private:
   friend class Committer;
@@ -85,6 +92,14 @@ class CommitRequest {
   [[gnu::noinline]] void forget_own_references() {
     std::erase_if(unsure_references_,
                   [&](const StoredReference& reference) { return writes_.find(reference.to) != nullptr; });
+  }
+
+  /// What the records of small values take: the type's name, the value as large as in memory, less than is kept for nothing.
+  static std::size_t likely_bytes(const WriteSet& writes) noexcept {
+    std::size_t bytes = 0;
+    for (const WriteSetEntry& entry : writes)
+      bytes += entry.state->charge.load(std::memory_order_relaxed) + kLikelyName;
+    return std::min(bytes, kMaxLikelyBytes);
   }
 
   bool serializable() const noexcept { return reads_.log != nullptr; }
@@ -178,13 +193,14 @@ class CommitRequest {
     return revision;
   }
 
+  static constexpr std::size_t kLikelyName = 64, kMaxLikelyBytes = std::size_t{64} << 10;
   static constexpr std::size_t kMaxUnsure = 1024;  // some ten microseconds of the leader's time
 
   WriteSet& writes_;
   const Tid snapshot_;
   ReadSet reads_;
   std::string records_;
-  std::vector<ObjectWrite> objects_;
+  Few<ObjectWrite, 4> objects_;
   std::vector<StoredReference> unsure_references_;
 
   Tid checked_, reads_checked_;  // invariant 1: F of the writes and the unsure reads, F of the other reads
@@ -197,8 +213,13 @@ class CommitRequest {
   bool overtaken_ = false;  // given back: the leader does not know all that was written since the check
   std::vector<ConflictError::Conflict> conflicts_;
   Tid tid_{};
+  bool accepted_ = false;  // validated, and written with its group unless that fails
   std::exception_ptr error_;
   std::atomic<int> progress_{waiting};
+
+  // The queue's (committer.hpp).
+  CommitRequest* next_ = nullptr;
+  std::chrono::steady_clock::time_point queued_at_;  // of one that waits
 };
 
 }  // namespace cow::detail

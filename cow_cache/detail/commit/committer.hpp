@@ -15,6 +15,8 @@
 //     unchanged, and its thread checks again and queues anew.
 //  5. A request is given back once at most: the second time its thread holds a pin, so the recent writes reach back to
 //     its second frontier ([pin], recent_writes.hpp). One thread at a time does so; the others wait for their turn.
+//  6. The queue is null when nobody leads. Otherwise a thread leads, and it is the last request that waits, which points at the
+//     one before it, and so on; or `nobody_waits()`. Who finds it null leads; only the leader takes requests out, all at once.
 //
 // Group commit: DeWitt et al., SIGMOD 1984; the hand-off of leadership follows LevelDB's writer queue.
 #pragma once
@@ -24,6 +26,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -55,7 +58,7 @@ class Committer {
         // Acquire: pairs with the release after publishing ([alive-is-newest], commit_request.hpp).
         request.check(store_, Tid{frontier_.load(std::memory_order_acquire)}, recent_.since_for_all());
       }
-      if (lead_or_wait(request)) lead(request, cache);
+      lead_or_wait(request, cache);
       while (request.overtaken_) [[unlikely]] commit_again(request, cache);  // once: invariant 5
       if (!request.conflicts_.empty()) [[unlikely]]
         request.throw_conflicts();
@@ -85,69 +88,115 @@ class Committer {
 
   /// Invariant 5.
   template <class Cache>
-  void commit_again(CommitRequest& request, Cache& cache) {
+  [[gnu::noinline]] void commit_again(CommitRequest& request, Cache& cache) {
     std::scoped_lock turn(pin_mutex_);
     RecentWrites::Pin pin(recent_, frontier_);
     request.check(store_, pin.frontier(), kInfinity);
     request.overtaken_ = false;
     request.progress_.store(CommitRequest::waiting, std::memory_order_relaxed);  // nobody else knows the request now
     request.pinned_ = true;
-    if (lead_or_wait(request)) lead(request, cache);
+    lead_or_wait(request, cache);
   }
 
-  /// True: this thread leads the next group, which holds its request. False: the request is done.
-  bool lead_or_wait(CommitRequest& request) {
-    {
-      std::scoped_lock lock(queue_mutex_);
-      queue_.push_back(&request);
-      if (!led_) {
-        led_ = true;
-        return true;
+  // ---- the queue
+
+  /// What the queue holds while a thread leads and nobody waits. An address that no request has; never followed.
+  CommitRequest* nobody_waits() noexcept { return reinterpret_cast<CommitRequest*>(this); }
+
+  /// Commits the request, and perhaps others, or has it committed by another leader.
+  template <class Cache>
+  void lead_or_wait(CommitRequest& request, Cache& cache) {
+    request.next_ = nullptr;
+    CommitRequest *newest = nullptr, *group = &request;
+    // Acquire: pairs with the release in `retire_from_lead`.
+    if (!queue_.compare_exchange_strong(newest, nobody_waits(), std::memory_order_acquire, std::memory_order_relaxed))
+        [[unlikely]]
+      group = queue_up(request, newest);
+    if (group != nullptr) lead(request, group, cache);
+  }
+
+  /// The group that this thread is to lead, which holds the request; null: the request is done. `newest`: the last in the queue.
+  [[gnu::noinline]] CommitRequest* queue_up(CommitRequest& request, CommitRequest* newest) noexcept {
+    request.queued_at_ = std::chrono::steady_clock::now();
+    for (bool queued = false; !queued;) {
+      if (newest == nullptr) {  // the leader has gone meanwhile
+        request.next_ = nullptr;
+        // Acquire: as in lead_or_wait.
+        if (queue_.compare_exchange_weak(newest, nobody_waits(), std::memory_order_acquire, std::memory_order_relaxed))
+          return &request;
+      } else {
+        request.next_ = newest == nobody_waits() ? nullptr : newest;
+        // Release: pairs with the acquires of the leader that finds the request.
+        queued = queue_.compare_exchange_weak(newest, &request, std::memory_order_release, std::memory_order_relaxed);
       }
     }
     // Acquire: pairs with the release in `signal`, of the leader that has finished the request or hands over to it.
-    for (int spin = 0; spin < kSpins; ++spin) {
-      if (int progress = request.progress_.load(std::memory_order_acquire); progress != CommitRequest::waiting) {
-        return progress == CommitRequest::leading;
-      }
+    int progress = CommitRequest::waiting;
+    for (int spin = 0; spin < kSpins && progress == CommitRequest::waiting; ++spin) {
       pause();
+      progress = request.progress_.load(std::memory_order_acquire);
     }
-    request.progress_.wait(CommitRequest::waiting, std::memory_order_acquire);
-    return request.progress_.load(std::memory_order_acquire) == CommitRequest::leading;
+    if (progress == CommitRequest::waiting) {
+      request.progress_.wait(CommitRequest::waiting, std::memory_order_acquire);
+      progress = request.progress_.load(std::memory_order_acquire);
+    }
+    return progress == CommitRequest::leading ? take_group() : nullptr;
   }
 
-  /// Commits groups, first the one that holds its own request, until the queue is empty. A waiting thread may be asleep, and
-  /// waking it to lead would cost more than a short group: with more threads than cores every commit would then wait for
-  /// the scheduler. After kLongestLead, though, the next one leads: with a slow store a leader would never come back.
+  /// All that wait, the first one first. REQUIRES: this thread leads; somebody waits.
+  CommitRequest* take_group() noexcept {
+    // Acquire: pairs with the release of those that have queued up, each of which adds to what it found.
+    CommitRequest *newest = queue_.exchange(nobody_waits(), std::memory_order_acquire), *oldest = nullptr;
+    while (newest != nullptr) {
+      CommitRequest* next = std::exchange(newest->next_, oldest);
+      oldest = std::exchange(newest, next);
+    }
+    return oldest;
+  }
+
+  /// The one that has waited longest; null: nobody waits, and nobody leads any more. REQUIRES: this thread leads.
+  CommitRequest* retire_from_lead() noexcept {
+    CommitRequest* newest = nobody_waits();
+    // Release: pairs with the acquire of the next leader. Acquire where that fails: pairs with the release in queue_up.
+    if (queue_.compare_exchange_strong(newest, nullptr, std::memory_order_acq_rel, std::memory_order_acquire))
+      return nullptr;
+    while (newest->next_ != nullptr) newest = newest->next_;
+    return newest;
+  }
+
+  /// Commits groups, this one first, until nobody waits. A waiting thread may be asleep, and waking it to lead would cost more
+  /// than a short group: with more threads than cores every commit would then wait for the scheduler. After kLongestLead,
+  /// though, the next one leads: with a slow store a leader would never come back. That is counted from when the first one has
+  /// queued up, so that a thread that nobody waits for need not look at the clock.
   template <class Cache>
-  void lead(CommitRequest& own, Cache& cache) {
-    auto start = std::chrono::steady_clock::now();
-    for (bool leading = true; leading;) {
-      std::vector<CommitRequest*> group = take_group();
+  void lead(const CommitRequest& own, CommitRequest* group, Cache& cache) {
+    std::optional<std::chrono::steady_clock::time_point> since;
+    for (bool leads = true; leads;) {
       run(group, cache);
-      CommitRequest* next = nullptr;
-      {
-        std::scoped_lock lock(queue_mutex_);
-        if (queue_.empty()) {
-          leading = led_ = false;
-        } else if (std::chrono::steady_clock::now() - start > kLongestLead) {
-          leading = false;
-          next = queue_.front();
+      CommitRequest* next = retire_from_lead();
+      leads = next != nullptr;
+      if (leads) [[unlikely]] {
+        if (!since) since = next->queued_at_;
+        if (std::chrono::steady_clock::now() - *since > kLongestLead) {
+          signal(*next, CommitRequest::leading);
+          leads = false;
         }
       }
-      if (next != nullptr) signal(*next, CommitRequest::leading);
-      for (CommitRequest* request : group) {
-        if (request != &own) signal(*request, CommitRequest::done);  // and is gone from then on
-      }
+      finish(group, own);
+      if (leads) group = take_group();
     }
   }
 
-  std::vector<CommitRequest*> take_group() {
-    std::scoped_lock lock(queue_mutex_);
-    return std::exchange(queue_, {});
+  /// Lets the threads of a group go on.
+  static void finish(CommitRequest* group, const CommitRequest& own) noexcept {
+    while (group != nullptr) {
+      CommitRequest& request = *group;
+      group = request.next_;  // read before the request is gone
+      if (&request != &own) signal(request, CommitRequest::done);
+    }
   }
 
-  static void signal(CommitRequest& request, CommitRequest::Progress progress) {
+  static void signal(CommitRequest& request, CommitRequest::Progress progress) noexcept {
     std::atomic<int>& target = request.progress_;
     target.store(progress, std::memory_order_release);
     // The request may be gone by now; notifying needs its address only (the wake-up goes by address).
@@ -157,32 +206,35 @@ class Committer {
   /// What fails (for memory, too) fails a request, or all of the group, before the store is asked. Once the store has them
   /// nothing can fail any more.
   template <class Cache>
-  void run(const std::vector<CommitRequest*>& group, Cache& cache) noexcept {
-    std::vector<CommitRequest*> valid;
-    std::vector<TransactionWrite> writes;
+  void run(CommitRequest* group, Cache& cache) noexcept {
     Tid tid = last_tid_;
     try {
-      valid.reserve(group.size());
-      writes.reserve(group.size());
+      std::size_t count = 0;
+      for (CommitRequest* request = group; request != nullptr; request = request->next_) ++count;
+      writes_.clear();
+      writes_.reserve(count);
       recent_.begin_group();
-      for (CommitRequest* request : group) {
+      for (CommitRequest* request = group; request != nullptr; request = request->next_) {
         if (!accept(*request, Tid{tid.value + 1})) continue;
         tid = request->tid_;
-        valid.push_back(request);
-        writes.push_back({tid, request->objects_});
+        writes_.push_back({tid, request->objects()});
       }
-      if (valid.empty()) return;
-      store_.commit(writes);
+      if (writes_.empty()) return;
+      store_.commit(writes_);
     } catch (...) {
       recent_.roll_back();
-      for (CommitRequest* request : valid.empty() ? group : valid) request->error_ = failure_for_one_of_group();
+      for (CommitRequest* request = group; request != nullptr; request = request->next_) {
+        if (request->accepted_ || writes_.empty()) request->error_ = failure_for_one_of_group();
+      }
       return;
     }
     last_tid_ = tid;
-    for (CommitRequest* request : valid) cache.publish(request->writes_, request->tid_);
+    for (CommitRequest* request = group; request != nullptr; request = request->next_) {
+      if (request->accepted_) cache.publish(request->writes_, request->tid_);
+    }
     // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SnapshotsInUse::refresh.
     frontier_.store(tid.value, std::memory_order_seq_cst);
-    commits_.fetch_add(valid.size(), std::memory_order_relaxed);
+    commits_.fetch_add(writes_.size(), std::memory_order_relaxed);
     recent_.rotate(tid);
   }
 
@@ -191,13 +243,14 @@ class Committer {
     std::size_t noted = recent_.noted_by_group();
     try {
       if (!validate(request)) return false;
-      for (const ObjectWrite& object : request.objects_) recent_.note(object.oid, tid);
+      for (const ObjectWrite& object : request.objects()) recent_.note(object.oid, tid);
     } catch (...) {
       recent_.roll_back(noted);
       request.error_ = std::current_exception();
       return false;
     }
     request.tid_ = tid;
+    request.accepted_ = true;
     return true;
   }
 
@@ -237,15 +290,14 @@ class Committer {
 
   Store& store_;
 
-  // The leader's alone; leadership changes hands under queue_mutex_ or by a request's release and acquire.
+  // The leader's alone; leadership changes hands by the queue's release and acquire, or a request's.
   Tid last_tid_;
+  std::vector<TransactionWrite> writes_;  // the group's that is being written
   RecentWrites recent_;
 
-  alignas(64) std::atomic<std::uint64_t> frontier_;  // read by every begin: a line of its own
-  alignas(64) std::mutex queue_mutex_;
-  std::vector<CommitRequest*> queue_;
-  bool led_ = false;
-  std::mutex pin_mutex_;  // whose turn it is to pin: invariant 5
+  alignas(64) std::atomic<std::uint64_t> frontier_;         // read by every begin: a line of its own
+  alignas(64) std::atomic<CommitRequest*> queue_{nullptr};  // invariant 6
+  alignas(64) std::mutex pin_mutex_;                        // whose turn it is to pin: invariant 5
   std::atomic<std::uint64_t> commits_{0}, conflicts_{0};
 };
 
