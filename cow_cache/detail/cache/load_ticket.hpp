@@ -109,6 +109,8 @@ class LoadTickets {
     return found == tickets_.end() ? nullptr : *found;
   }
 
+  bool any() const noexcept { return !tickets_.empty(); }
+
   /// REQUIRES: the object has none. Throws std::bad_alloc.
   void add(std::shared_ptr<LoadTicket> ticket) { tickets_.push_back(std::move(ticket)); }
 

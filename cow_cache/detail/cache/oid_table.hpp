@@ -53,20 +53,39 @@ class OidTable {
   std::mutex& mutex_of_stripe(std::size_t stripe) noexcept { return stripes_[stripe].mutex; }
 
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
-  StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state; }
+  StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state_; }
+
+  /// Where an object stands, as long as the stripe is locked and nothing else is set or removed.
+  class Place {
+   public:
+    /// The newest state, or null: not resident.
+    StateHeader* state() const noexcept { return state_; }
+
+   private:
+    friend OidTable;
+    std::atomic<std::uint64_t>* cell_ = nullptr;
+    StateHeader* state_ = nullptr;
+  };
+  /// REQUIRES: the stripe's lock. Throws OidRangeError.
+  Place place_of_object(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid); }
+
+  /// Makes `state` the newest of an object that is resident. REQUIRES: the stripe's lock; the state's key names the object.
+  void replace(const Place& place, Oid oid, StateHeader& state) noexcept {
+    place.cell_->store(content_of(oid, state), std::memory_order_release);
+  }
 
   /// Whether `set` of this object can succeed. REQUIRES: the stripe's lock. Throws OidRangeError.
   bool has_room_for(Oid oid) const {
     const Stripe& stripe = stripes_[checked_stripe_of(oid)];
-    return stripe.count < kMaxObjects || search(stripe, oid).cell != nullptr;
+    return stripe.count < kMaxObjects || search(stripe, oid).cell_ != nullptr;
   }
 
   /// Makes `state` the newest of its object. False, and nothing is changed: the stripe has kMaxObjects others. REQUIRES: the
   /// stripe's lock; the state's key names the object. Throws OidRangeError.
   bool set(Oid oid, StateHeader& state) {
     Stripe& stripe = stripes_[checked_stripe_of(oid)];
-    std::uint64_t content = reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
-    if (Cell* cell = search(stripe, oid).cell) {
+    std::uint64_t content = content_of(oid, state);
+    if (Cell* cell = search(stripe, oid).cell_) {
       cell->store(content, std::memory_order_release);
       return true;
     }
@@ -81,7 +100,7 @@ class OidTable {
   /// Forgets an object, if it is there. REQUIRES: the stripe's lock.
   void remove(Oid oid) {
     Stripe& stripe = stripes_[checked_stripe_of(oid)];
-    Cell* found = search(stripe, oid).cell;
+    Cell* found = search(stripe, oid).cell_;
     if (found == nullptr) return;
     close_gap(stripe, static_cast<std::uint32_t>(found - stripe.cells));
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_relaxed);
@@ -152,6 +171,9 @@ class OidTable {
     std::uint64_t place = place_of(oid, kTagBits);
     return place >> kAlignmentBits << kAddressBits | (place & ((1u << kAlignmentBits) - 1));
   }
+  static std::uint64_t content_of(Oid oid, StateHeader& state) noexcept {
+    return reinterpret_cast<std::uintptr_t>(&state) | tag_of(oid);
+  }
   static StateHeader* state_in(std::uint64_t cell) noexcept {
     return reinterpret_cast<StateHeader*>(cell & kAddressMask);
   }
@@ -168,25 +190,23 @@ class OidTable {
     return stripe_of(oid);
   }
 
-  /// Where an object's entry is, and the state in it; nulls: not found.
-  struct Entry {
-    Cell* cell = nullptr;
-    StateHeader* state = nullptr;
-  };
-
   /// Exact under the lock; without it, see invariant 3. Bounded, for a table that is being moved may show no empty cell.
-  [[gnu::always_inline]] static Entry search(const Stripe& stripe, Oid oid) noexcept {
+  [[gnu::always_inline]] static Place search(const Stripe& stripe, Oid oid) noexcept {
     // Acquire: pairs with the release in `resize`. An older capacity only makes the search miss.
     std::uint32_t bits = stripe.capacity_bits.load(std::memory_order_acquire), capacity = 1u << bits;
     std::uint64_t tag = tag_of(oid);
+    Place place;
     for (std::uint32_t i = home_of(oid, bits), probes = 0; probes < capacity; i = (i + 1) & (capacity - 1), ++probes) {
       std::uint64_t content = stripe.cells[i].load(std::memory_order_acquire);  // pairs with invariant 4
       if (content == 0) break;
       if ((content & kTagMask) != tag) continue;
       StateHeader* state = state_in(content);
-      if (state->oid() == oid) return {&stripe.cells[i], state};
+      if (state->oid() != oid) continue;
+      place.cell_ = &stripe.cells[i];
+      place.state_ = state;
+      break;
     }
-    return {};
+    return place;
   }
 
   // Under the lock nobody else writes cells, so what follows reads them relaxed.

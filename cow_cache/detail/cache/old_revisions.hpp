@@ -1,6 +1,6 @@
 // Old revisions: which objects have some, and which snapshots may still see them.
 //
-// Thread safety: everything REQUIRES `mutex`, `bytes` apart.
+// Thread safety: everything REQUIRES `mutex`, `bytes`, `any_waiting` and FewSnapshots apart.
 //
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
@@ -78,6 +78,31 @@ class SnapshotsInUse {
   std::uint64_t frontier_ = 0;
 };
 
+/// The same of few transactions, as of when it was made, for one commit: it needs neither memory nor the mutex.
+class FewSnapshots {
+ public:
+  static constexpr std::uint32_t kMax = 16;
+
+  FewSnapshots(const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier) noexcept
+      : frontier_(frontier.load(std::memory_order_seq_cst)) {  // before the scan: registry, active_snapshots
+    registry.for_each_snapshot([&](std::uint64_t snapshot) {
+      if (count_ < kMax) snapshots_[count_] = snapshot;
+      ++count_;
+    });
+  }
+
+  /// Whether a snapshot sees what is valid in [begin, end).
+  bool sees(std::uint64_t begin, std::uint64_t end) const noexcept {
+    if (end > frontier_ || count_ > kMax) return true;  // some are missing, for further ones have begun meanwhile
+    return std::any_of(snapshots_, snapshots_ + count_, [&](std::uint64_t at) { return begin <= at && at < end; });
+  }
+
+ private:
+  const std::uint64_t frontier_;
+  std::uint32_t count_ = 0;
+  std::uint64_t snapshots_[kMax];
+};
+
 class OldRevisions {
  public:
   OldRevisions() { queued_.min_load_factor(0.1F); }  // gives memory back when the queue has become short
@@ -114,6 +139,7 @@ class OldRevisions {
     try {
       if (!queued_.insert(oid).second) return;
       queue_.push_back(oid);
+      note_waiting();
     } catch (const std::bad_alloc&) {
       queued_.erase(oid);
     }
@@ -125,15 +151,24 @@ class OldRevisions {
     Oid oid = queue_.front();
     queue_.pop_front();
     queued_.erase(oid);
+    note_waiting();
     return oid;
   }
 
   std::size_t waiting() const noexcept { return queue_.size(); }
+  /// Without the mutex. Relaxed: a thread that does not see what another one has just left may look next time.
+  bool any_waiting() const noexcept { return any_waiting_.load(std::memory_order_relaxed); }
 
   /// Without the mutex.
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
  private:
+  /// Written where it changes only: every commit reads it. Relaxed: see any_waiting.
+  void note_waiting() noexcept {
+    if (any_waiting_.load(std::memory_order_relaxed) == queue_.empty())
+      any_waiting_.store(!queue_.empty(), std::memory_order_relaxed);
+  }
+
   /// Relaxed: a statistic.
   void note_bytes() noexcept {
     bytes_.store(queue_.size() * sizeof(Oid) + queued_.bucket_count() * sizeof(Queued::value_type) + snapshots_.bytes(),
@@ -148,6 +183,7 @@ class OldRevisions {
   bool is_fresh_ = false;
   std::size_t rounds_ = 0;  // since the list was made
   std::atomic<std::size_t> bytes_{0};
+  alignas(64) std::atomic<bool> any_waiting_{false};
 };
 
 }  // namespace cow::detail

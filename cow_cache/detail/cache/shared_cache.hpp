@@ -22,6 +22,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "cow_cache/detail/commit/write_set.hpp"
@@ -110,6 +111,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
   /// later is left to `after_commit`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
+    VersionChains::Bytes bytes;
+    for (const WriteSetEntry& entry : writes) bytes += VersionChains::Bytes(*entry.state);
+    chains_.count(bytes);
     for (WriteSetEntry& entry : writes) {
       VersionChains::Published published = chains_.publish(*entry.state, entry.oid, tid, entry.has_place);
       entry.state = published.unlinked;
@@ -158,11 +162,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   }
 
   void add_statistics(Statistics& statistics) {
-    // The slots first: heap members that come or go meanwhile may not make their share negative.
-    std::uint64_t slots = chains_.slot_bytes();
     std::uint64_t resident = chains_.resident_bytes();
     statistics.cache_bytes += resident;
-    statistics.heap_bytes += resident - std::min(resident, slots);
+    statistics.heap_bytes += std::min<std::uint64_t>(resident, chains_.heap_bytes());
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
     statistics.table_bytes += chains_.table_bytes() + old_revisions_.bytes();
     statistics.replacement_bytes += evictor_.bytes();
@@ -202,31 +204,64 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   /// Works off the objects that a commit has changed, and some of those that wait in the queue.
   void prune(WriteSet& writes, StateChain& retired) noexcept {
+    if (registry_.participant_count() > FewSnapshots::kMax) return prune_among_many(writes, retired);
+    std::optional<FewSnapshots> list;
+    auto in_use = [&]() -> const FewSnapshots& { return list ? *list : list.emplace(registry_, frontier_); };
+    bool some_stay = false;
+    for (WriteSetEntry& entry : writes) {  // without the lock of the queue
+      if (!entry.prunes) continue;
+      entry.prunes = chains_.prune(entry.oid, OldRevisions::Source::commit, in_use, retired).comes_again;
+      some_stay = some_stay || entry.prunes;
+    }
+    if (!some_stay && !old_revisions_.any_waiting()) return;
+    Turns turns{kFurtherPerChange * writes.size()};
     auto entry = writes.begin();
-    std::size_t further = kFurtherPerChange * writes.size(), productive = 0;
-    while (entry != writes.end() || further > 0) {
+    do {
+      std::scoped_lock lock(old_revisions_.mutex);
+      std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
+      prune_waiting(writes, turns, steps, in_use, retired);
+      for (; entry != writes.end() && steps > 0; ++entry, --steps) {
+        if (entry->prunes) old_revisions_.push(entry->oid);
+      }
+    } while (entry != writes.end() || turns.left > 0);
+  }
+
+  [[gnu::noinline]] void prune_among_many(WriteSet& writes, StateChain& retired) noexcept {
+    auto in_use = [&] { return old_revisions_.snapshots(registry_, frontier_); };
+    Turns turns{kFurtherPerChange * writes.size()};
+    auto entry = writes.begin();
+    while (entry != writes.end() || turns.left > 0) {
       std::scoped_lock lock(old_revisions_.mutex);
       old_revisions_.begin_round(registry_);
       std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
       for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes) prune(entry->oid, OldRevisions::Source::commit, retired);
+        if (entry->prunes) prune(entry->oid, OldRevisions::Source::commit, in_use, retired);
       }
-      if (steps == 0) continue;
-      further = std::min(further, old_revisions_.waiting());
-      for (; steps > 0 && further > 0; --steps) {
-        Oid oid = *old_revisions_.pop();
-        bool changed = writes.find(oid) != nullptr;  // then it had its turn above, or needs none yet
-        auto source = changed ? OldRevisions::Source::queue_and_commit : OldRevisions::Source::queue;
-        bool dropped = prune(oid, source, retired);
-        if (!dropped || ++productive > kMaxProductive) --further;
-        further = std::min(further, old_revisions_.waiting());
-      }
+      if (steps > 0) prune_waiting(writes, turns, steps, in_use, retired);
+    }
+  }
+
+  /// What a commit still looks at of the queue, and how many objects it has dropped something of.
+  struct Turns {
+    std::size_t left, productive = 0;
+  };
+  /// REQUIRES: old_revisions_.mutex.
+  template <class InUse>
+  void prune_waiting(WriteSet& writes, Turns& turns, std::size_t& steps, InUse& in_use, StateChain& retired) noexcept {
+    turns.left = std::min(turns.left, old_revisions_.waiting());
+    for (; steps > 0 && turns.left > 0; --steps) {
+      Oid oid = *old_revisions_.pop();
+      bool changed = writes.find(oid) != nullptr;  // then it has its turn with those, or needs none yet
+      auto source = changed ? OldRevisions::Source::queue_and_commit : OldRevisions::Source::queue;
+      bool dropped = prune(oid, source, in_use, retired);
+      if (!dropped || ++turns.productive > kMaxProductive) --turns.left;
+      turns.left = std::min(turns.left, old_revisions_.waiting());
     }
   }
 
   /// The same of one object. True if there were any that no snapshot sees. REQUIRES: old_revisions_.mutex.
-  bool prune(Oid oid, OldRevisions::Source source, StateChain& retired) noexcept {
-    auto in_use = [&] { return old_revisions_.snapshots(registry_, frontier_); };
+  template <class InUse>
+  bool prune(Oid oid, OldRevisions::Source source, InUse& in_use, StateChain& retired) noexcept {
     VersionChains::Pruned pruned = chains_.prune(oid, source, in_use, retired);
     if (pruned.comes_again) old_revisions_.push(oid);
     return pruned.dropped > 0;

@@ -23,6 +23,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 
 #include "cow_cache/detail/reclaim/reclaimer.hpp"
 #include "cow_cache/detail/replacement/policy.hpp"
@@ -102,6 +103,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   /// stripe's lock; the object is not resident; its ticket stands.
   bool insert_newest(StateHeader& state, Oid oid, Tid begin) {
     if (!table_.has_room_for(oid)) return false;
+    count(Bytes(state));
     bring_to_life(state, oid, begin, kInfinity);
     table_.set(oid, state);
     return true;
@@ -121,12 +123,31 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader* older = older_of(newer);
     if (older != nullptr && begin_of(older) == begin.value) return false;
     state.older.store(older, std::memory_order_relaxed);
+    count(Bytes(state));
     bring_to_life(state, oid, begin, end);
     newer->older.store(&state, std::memory_order_release);  // pairs with the acquire in find
     return true;
   }
 
   // ---- commits
+
+  /// What states are charged with.
+  struct Bytes {
+    Bytes() noexcept = default;
+    explicit Bytes(const StateHeader& state) noexcept
+        : all(state.charge.load(std::memory_order_relaxed)), heap(all - size_classes::bytes_of(state.size_class)) {}
+    Bytes& operator+=(const Bytes& other) noexcept {
+      all += other.all;
+      heap += other.heap;
+      return *this;
+    }
+    std::size_t all = 0, heap = 0;
+  };
+  /// Of states that are about to come to life: before they do, so that others, which may evict them at once, take away what is there.
+  void count(const Bytes& bytes) noexcept {
+    resident_bytes_.fetch_add(bytes.all, std::memory_order_relaxed);
+    if (bytes.heap != 0) heap_bytes_.fetch_add(bytes.heap, std::memory_order_relaxed);
+  }
 
   /// What publishing has left to do.
   struct Published {
@@ -135,18 +156,19 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     bool may_be_pruned = false;       ///< old revisions of it may be of no use any more
   };
 
-  /// Makes a private state the newest one of its object. `has_place`: if the object is not resident, it may become so.
+  /// Makes a private state, which was counted, the newest one of its object. `has_place`: if the object is not resident, it may become so.
   Published publish(StateHeader& fresh, Oid oid, Tid tid, bool has_place) noexcept {
     Published published;
     unsigned prune_after = 0;
     std::scoped_lock lock(mutex_of(oid));
-    StateHeader* head = table_.find(oid);
+    OidTable::Place place = table_.place_of_object(oid);
+    StateHeader* head = place.state();
     if (head != nullptr) {
       fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
       if (head->begin.load(std::memory_order_relaxed) == tid.value) {
         // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
         fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        unpublish(*head);
+        uncount(unpublish(*head));
         published.unlinked = head;
       } else {
         fresh.older.store(head, std::memory_order_relaxed);
@@ -157,13 +179,16 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     } else {
       published.is_new = has_place && table_.has_room_for(oid);
     }
-    tickets_of(oid).withdraw(oid);  // its loader will find that it lost ([withdrawn-by-commit], load_ticket.hpp)
+    if (tickets_of(oid).any())
+      tickets_of(oid).withdraw(oid);  // its loader will find that it lost ([withdrawn-by-commit], load_ticket.hpp)
     bring_to_life(fresh, oid, tid, kInfinity);
     fresh.prune_after = static_cast<std::uint16_t>(prune_after);
-    if (head != nullptr || published.is_new) {
+    if (head != nullptr) {
+      table_.replace(place, oid, fresh);
+    } else if (published.is_new) {
       table_.set(oid, fresh);
     } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
-      unpublish(fresh);
+      uncount(unpublish(fresh));
       published.unlinked = &fresh;
     }
     return published;
@@ -183,7 +208,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   /// `snapshots()` is asked for the snapshots in use once that is to be known.
   template <class Snapshots>
   Pruned prune(Oid oid, OldRevisions::Source source, Snapshots&& snapshots, StateChain& retired) noexcept {
-    Walk walk;
+    Walk<std::decay_t<decltype(snapshots())>> walk;
     do {
       std::scoped_lock lock(mutex_of(oid));  // for a part of a long chain at a time
       StateHeader* head = table_.find(oid);
@@ -197,6 +222,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       walk_on(walk, retired);
       if (walk.at == nullptr) head->prune_after = static_cast<std::uint16_t>(std::min(walk.kept / 2, kMaxPruneAfter));
     } while (walk.at != nullptr);
+    uncount(walk.bytes);
     return {.dropped = walk.dropped, .comes_again = walk.kept > 0};
   }
 
@@ -214,7 +240,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
         read = true;
         newer = older;
       } else {
-        drop_older(*newer, retired);
+        uncount(drop_older(*newer, retired));
       }
     }
     return read ? Residency::read : Residency::unread;
@@ -241,19 +267,21 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
 
   /// The charge of all that is alive.
   std::size_t resident_bytes() const noexcept { return resident_bytes_.load(std::memory_order_relaxed); }
-  /// Of these, without heap members. May be ahead of them for an instant.
-  std::size_t slot_bytes() const noexcept { return slot_bytes_.load(std::memory_order_relaxed); }
+  /// Of these, heap members. May be ahead of them for an instant.
+  std::size_t heap_bytes() const noexcept { return heap_bytes_.load(std::memory_order_relaxed); }
   std::size_t table_bytes() const noexcept { return table_.bytes(); }
 
  private:
   static constexpr std::size_t kMaxPruneAfter = (1 << 16) - 1;
 
   /// A walk down the chain of an object, which gives up the stripe's lock on its way.
+  template <class InUse>
   struct Walk {
-    std::optional<SnapshotsInUse::Descent> in_use;
+    std::optional<InUse> in_use;
     StateHeader* at = nullptr;         ///< the last state that stays; null: the walk has ended
     std::uint64_t key = 0, begin = 0;  ///< of that
     std::size_t kept = 0, dropped = 0;
+    Bytes bytes;  ///< of those dropped
 
     void stay_at(StateHeader& state) noexcept {
       at = &state;
@@ -268,7 +296,8 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   };
 
   /// REQUIRES: the stripe's lock; the walk has not ended.
-  void walk_on(Walk& walk, StateChain& retired) noexcept {
+  template <class InUse>
+  static void walk_on(Walk<InUse>& walk, StateChain& retired) noexcept {
     StateHeader* newer = walk.is_there() ? walk.at : nullptr;
     walk.at = nullptr;
     if (newer == nullptr) {
@@ -282,11 +311,18 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
         newer = state;
         ++walk.kept;
       } else {
-        drop_older(*newer, retired);
+        walk.bytes += drop_older(*newer, retired);
         ++walk.dropped;
       }
     }
     walk.stay_at(*newer);
+  }
+
+  /// Of states that have died.
+  void uncount(const Bytes& bytes) noexcept {
+    if (bytes.all == 0) return;
+    resident_bytes_.fetch_sub(bytes.all, std::memory_order_relaxed);
+    if (bytes.heap != 0) heap_bytes_.fetch_sub(bytes.heap, std::memory_order_relaxed);
   }
 
   /// Publishes a complete private state's key. REQUIRES: the stripe's lock; the caller then links it.
@@ -294,36 +330,37 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
     state.prune_after = 0;
-    resident_bytes_.fetch_add(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    slot_bytes_.fetch_add(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
     // Release: pairs with every look, so the whole state is seen.
     state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
   }
 
-  /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock.
-  void unpublish(StateHeader& state) noexcept {
+  /// Returns what the caller then takes out of the count. REQUIRES: the stripe's lock; the caller has unlinked the state, or does
+  /// so before it lets go of the lock.
+  static Bytes unpublish(StateHeader& state) noexcept {
     Reclaimer::mark_dead(state);
-    resident_bytes_.fetch_sub(state.charge.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    slot_bytes_.fetch_sub(size_classes::bytes_of(state.size_class), std::memory_order_relaxed);
+    return Bytes(state);
   }
 
   /// REQUIRES: the stripe's lock; the head is unlinked.
   void unpublish_chain(StateHeader& head, StateChain& retired) noexcept {
+    Bytes dropped;
     for (StateHeader* state = &head; state != nullptr;) {
       StateHeader* older = state->older.load(std::memory_order_relaxed);
-      unpublish(*state);
+      dropped += unpublish(*state);
       retired.add(*state);
       state = older;
     }
+    uncount(dropped);
   }
 
-  /// Takes the state behind `newer`, which there is, out of the chain. REQUIRES: the stripe's lock.
-  void drop_older(StateHeader& newer, StateChain& retired) noexcept {
+  /// Takes the state behind `newer`, which there is, out of the chain. What it returns: as of `unpublish`. REQUIRES: the stripe's lock.
+  static Bytes drop_older(StateHeader& newer, StateChain& retired) noexcept {
     StateHeader& state = *newer.older.load(std::memory_order_relaxed);
     // Release: pairs with the acquire in find, which goes on to what this store names.
     newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
-    unpublish(state);
+    Bytes dropped = unpublish(state);
     retired.add(state);
+    return dropped;
   }
 
   /// Whether a state was read since the mark was last taken. Relaxed: a guess; losing a mark costs a miss at most.
@@ -339,7 +376,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
 
   // Statistics, on which the budget is kept: relaxed everywhere.
   alignas(64) std::atomic<std::size_t> resident_bytes_{0};
-  std::atomic<std::size_t> slot_bytes_{0};
+  std::atomic<std::size_t> heap_bytes_{0};
 };
 
 }  // namespace cow::detail

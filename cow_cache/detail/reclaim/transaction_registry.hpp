@@ -192,16 +192,22 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   /// The states of parked transactions, and those that `hold_logged` has found.
   HeldStates& held() noexcept { return held_; }
 
-  /// The snapshots in use, ascending, without repetition, in a list that has room from the last time. One that begins
-  /// meanwhile may be missing. Its snapshot may even lie below the frontier, if its thread was preempted in the middle of
-  /// `begin`; pruning what it would have seen costs it a load from the store, no more. Throws std::bad_alloc, and may have
+  /// Calls `visit(std::uint64_t)` for each snapshot in use. One that begins meanwhile may be missing. Its snapshot may even lie
+  /// below the frontier, if its thread was preempted in the middle of `begin`; pruning what it would have seen costs it a load
+  /// from the store, no more.
+  template <class Visitor>
+  void for_each_snapshot(Visitor&& visit) const {
+    for_each_participant([&](const Participant& participant, std::uint64_t announced) {
+      // Relaxed: written before `announced`, which was read with seq_cst (participant.hpp, invariant 2).
+      if (is_active(announced)) visit(participant.snapshot.load(std::memory_order_relaxed));
+    });
+  }
+
+  /// The same, ascending, without repetition, in a list that has room from the last time. Throws std::bad_alloc, and may have
   /// lost some then.
   void active_snapshots(std::vector<std::uint64_t>& snapshots) const {
     snapshots.clear();
-    for_each_participant([&](const Participant& participant, std::uint64_t announced) {
-      // Relaxed: written before `announced`, which was read with seq_cst (participant.hpp, invariant 2).
-      if (is_active(announced)) snapshots.push_back(participant.snapshot.load(std::memory_order_relaxed));
-    });
+    for_each_snapshot([&](std::uint64_t snapshot) { snapshots.push_back(snapshot); });
     if (snapshots.size() < 2) return;
     std::sort(snapshots.begin(), snapshots.end());
     snapshots.erase(std::unique(snapshots.begin(), snapshots.end()), snapshots.end());
