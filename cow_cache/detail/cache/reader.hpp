@@ -136,10 +136,14 @@ class SharedCache::Reader {
   template <class T>
   T& divert(const Ref<T>& reference, WriteSet& writes) {
     require_may_write(writes);
-    if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
-      return value_of<T>(*entry->state);
+    // A hit is of an object that was read and not written yet (invariant 3).
+    const bool was_read = log_.front().is_hit(*reference.hint(), reference.identity());
+    if (!was_read) {
+      if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
+        return value_of<T>(*entry->state);
+    }
     cache_->require_one_memory();
-    StateHeader& base = read_unwritten(reference, type_operations<T>);
+    StateHeader& base = was_read ? *reference.hint() : read_unwritten(reference, type_operations<T>);
     StateHeader& clone = clone_of<T>(base, reference.oid());
     WriteSetEntry& entry = add_own_write(writes, reference.oid(), clone);
     entry.base = Tid{base.begin.load(std::memory_order_relaxed)};
@@ -222,11 +226,10 @@ class SharedCache::Reader {
         [&](StateHeader& state) { return read_otherwise(reference, operations, &writes, state, OnMiss::give_up); });
   }
 
-  /// Of an object that this transaction has not written, whatever else it has. It has read it, as a rule. (The steps of `read_first`
-  /// once more: in one function for both, GCC 12 makes two instructions more of each first read.) REQUIRES: active.
+  /// Of an object that this transaction has neither written nor read, as a rule. (The steps of `read_first` once more: in one function
+  /// for both, GCC 12 makes two instructions more of each first read.) REQUIRES: active, not written.
   [[gnu::noinline]] StateHeader& read_unwritten(auto& reference, const TypeOperations& operations) {
     StateHeader& state = *reference.hint();
-    if (log_.front().is_hit(state, reference.identity())) return state;
     if ((slow_ & ~kHasWritten) != 0 || !log_.try_add_anyway(handle_of(&state))) [[unlikely]]
       return *read_slowly(reference, operations, nullptr, {OnMiss::load});
     if (!is_visible(state, reference.identity())) [[unlikely]]

@@ -3,9 +3,11 @@
 // Thread safety: one thread at a time, like the transaction that owns it.
 #pragma once
 
-#include <tsl/robin_map.h>
-
+#include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -47,7 +49,8 @@ class WriteSet {
   WriteSet() noexcept = default;
   WriteSet(WriteSet&& other) noexcept
       : entries_(std::move(other.entries_)),
-        index_(std::move(other.index_)),
+        cells_(std::move(other.cells_)),
+        mask_(other.mask_),
         frozen_(std::exchange(other.frozen_, nullptr)) {
     if (frozen_ != nullptr) [[unlikely]]
       frozen_->writes_ = this;
@@ -55,7 +58,8 @@ class WriteSet {
   /// REQUIRES: not frozen, and empty.
   WriteSet& operator=(WriteSet&& other) noexcept {
     entries_.swap(other.entries_);  // of a set that was used before, the other one gets the memory
-    index_.swap(other.index_);
+    cells_.swap(other.cells_);
+    std::swap(mask_, other.mask_);
     frozen_ = std::exchange(other.frozen_, nullptr);
     if (frozen_ != nullptr) [[unlikely]]
       frozen_->writes_ = this;
@@ -63,14 +67,17 @@ class WriteSet {
   }
 
   WriteSetEntry* find(Oid oid) noexcept {
-    if (index_ == nullptr) {
+    if (cells_ == nullptr) {
       for (WriteSetEntry& entry : entries_) {
         if (entry.oid == oid) return &entry;
       }
       return nullptr;
     }
-    auto found = index_->find(oid);
-    return found == index_->end() ? nullptr : &entries_[found->second];
+    for (std::size_t cell = home_of(oid); cells_[cell] != 0; cell = (cell + 1) & mask_) {
+      WriteSetEntry& entry = entries_[cells_[cell] - 1];
+      if (entry.oid == oid) return &entry;
+    }
+    return nullptr;
   }
 
   /// A set that is committed: it may not be changed, for codecs are user code. It may be moved away, with its transaction.
@@ -118,18 +125,13 @@ class WriteSet {
   /// `require_open` throws, and is then unchanged.
   WriteSetEntry& add(Oid oid, StateHeader& state) {
     require_open();
-    auto position = static_cast<std::uint32_t>(entries_.size());
-    if (position == kLinear && index_ == nullptr) make_index();
-    entries_.emplace_back(oid, state);
-    if (index_ != nullptr) {
-      try {
-        index_->emplace(oid, position);
-      } catch (...) {
-        entries_.pop_back();
-        throw;
-      }
-    }
-    return entries_.back();
+    std::size_t size = entries_.size();
+    if (size == entries_.capacity()) entries_.reserve(std::max(kFew, 2 * size));
+    if (size >= kLinear && (cells_ == nullptr || 2 * size > mask_)) [[unlikely]]
+      make_cells();
+    WriteSetEntry& entry = entries_.emplace_back(oid, state);  // there is room
+    if (cells_ != nullptr) enter(size);
+    return entry;
   }
 
   bool empty() const noexcept { return entries_.empty(); }
@@ -141,23 +143,34 @@ class WriteSet {
 
   void clear() noexcept {
     entries_.clear();
-    index_.reset();
+    cells_.reset();
   }
 
  private:
-  using Index = tsl::robin_map<Oid, std::uint32_t>;
+  static constexpr std::size_t kFew = 4, kLinear = 8, kMinCells = 64;
 
-  static constexpr std::size_t kLinear = 8;
+  /// The high bits of the product, for the low ones are those of a progression of oids.
+  std::size_t home_of(Oid oid) const noexcept { return std::hash<Oid>{}(oid) >> 24 & mask_; }
 
-  void make_index() {
-    auto index = std::make_unique<Index>();
-    for (std::uint32_t i = 0; const WriteSetEntry& entry : entries_) index->emplace(entry.oid, i++);
-    index_ = std::move(index);
+  /// Cells for four times as many entries as there are. Throws std::bad_alloc, and has changed nothing then.
+  [[gnu::noinline]] void make_cells() {
+    std::size_t count = std::bit_ceil(std::max(kMinCells, 4 * entries_.size()));
+    cells_ = std::make_unique<std::uint32_t[]>(count);  // zeros
+    mask_ = static_cast<std::uint32_t>(count - 1);
+    for (std::size_t i = 0; i < entries_.size(); ++i) enter(i);
+  }
+
+  void enter(std::size_t position) noexcept {
+    std::size_t cell = home_of(entries_[position].oid);
+    while (cells_[cell] != 0) cell = (cell + 1) & mask_;
+    cells_[cell] = static_cast<std::uint32_t>(position + 1);
   }
 
   std::vector<WriteSetEntry> entries_;
-  std::unique_ptr<Index>
-      index_;  // none for few entries: most transactions write nothing, and begin and end all the time
+  // Open addressing: positions of entries, from 1, and 0 for an empty cell; at most half are in use. None for few entries: most
+  // transactions write nothing, and begin and end all the time.
+  std::unique_ptr<std::uint32_t[]> cells_;
+  std::uint32_t mask_ = 0;
   Frozen* frozen_ = nullptr;
 };
 
