@@ -53,8 +53,12 @@ namespace cow::detail {
 class SharedCache::Reader {
  public:
   Reader() noexcept = default;
-  Reader(SharedCache& cache, Session&) : cache_(&cache), participant_(&cache.own_registry().begin()) {
-    snapshot_ = participant_->snapshot.load(std::memory_order_relaxed);  // written by this thread, just now
+  // The transaction is announced before anything of the reader is made, so that what `open` sets is set once.
+  Reader(SharedCache& cache, Session&) : Reader(cache, cache.own_registry().begin()) {}
+  Reader(SharedCache& cache, Participant& participant) noexcept
+      : cache_(&cache),
+        participant_(&participant),
+        snapshot_(participant.snapshot.load(std::memory_order_relaxed)) {  // written by this thread, just now
     bool is_quick = may_announce_quickly();
     log_.open(*participant_, cache.chains_.cache_bits(), kFirstCheck, is_quick);
     if (!is_quick) [[unlikely]]

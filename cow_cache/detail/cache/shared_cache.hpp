@@ -180,9 +180,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   }
 
   /// Throws SeparateMemoryError where the caller is code of a shared library that has a state memory of its own.
-  void require_one_memory() const {
+  [[gnu::always_inline]] void require_one_memory() const {
     if (!StateMemory::is_ours(memory_)) [[unlikely]]
-      throw SeparateMemoryError();
+      refuse_memory();
   }
 
   std::size_t active_transactions() const noexcept { return registry_.active_count(); }
@@ -323,6 +323,8 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     retire_evicted(evicted);
     return dropped;
   }
+
+  [[noreturn, gnu::cold, gnu::noinline]] static void refuse_memory() { throw SeparateMemoryError(); }
 
   [[noreturn]] static void end_program(const char* why) noexcept {
     std::fprintf(stderr, "cow::Database destroyed: %s\n", why);

@@ -162,17 +162,10 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   }
 
   /// REQUIRES: the participant's log is closed and none of its states is used any more.
-  void end(Participant& participant) noexcept {
-    bool owned_by_thread = participant.owned_by_thread;  // read before the participant can be another transaction's
-    if (participant.leaves_more) [[unlikely]]
-      tidy_up(participant);
-    announce_with_release(participant.announced, Participant::kEnding);  // release: pairs with the scans' acquire
-    if (validate(participant.waited_for)) [[unlikely]]
-      let_go(participant);
-    participant.announced.store(Participant::kIdle,
-                                std::memory_order_release);  // pairs with the acquire in `idle_participant`
-    if (!owned_by_thread) [[unlikely]]
-      free(participant);
+  [[gnu::always_inline]] void end(Participant& participant) noexcept {
+    if (participant.leaves_more || !participant.owned_by_thread) [[unlikely]]
+      return end_elsewhere(participant);
+    end_here(participant);
   }
 
   /// The stamp for states that are dead and unlinked by now (invariant 1). One such step for a whole batch of them: every
@@ -324,13 +317,34 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     return true;
   }
 
-  [[gnu::noinline]] void free(Participant& participant) noexcept {
+  [[gnu::always_inline]] void end_here(Participant& participant) noexcept {
+    announce_with_release(participant.announced, Participant::kEnding);  // release: pairs with the scans' acquire
+    if (validate(participant.waited_for)) [[unlikely]]
+      return let_go_and_end(participant);
+    participant.announced.store(Participant::kIdle,
+                                std::memory_order_release);  // pairs with the acquire in `idle_participant`
+  }
+
+  /// Of one that has slept, or found something absent, or whose participant no thread keeps.
+  [[gnu::noinline]] void end_elsewhere(Participant& participant) noexcept {
+    bool owned_by_thread = participant.owned_by_thread;  // read before the participant can be another transaction's
+    if (participant.leaves_more) tidy_up(participant);
+    end_here(participant);
+    if (!owned_by_thread) free(participant);
+  }
+
+  [[gnu::noinline]] void let_go_and_end(Participant& participant) noexcept {
+    let_go(participant);
+    participant.announced.store(Participant::kIdle, std::memory_order_release);  // as in end_here
+  }
+
+  void free(Participant& participant) noexcept {
     std::scoped_lock lock(free_mutex_);
     free_.push_back(&participant);
   }
 
   /// From here on no thread parks the transaction. Forgets what it found absent.
-  [[gnu::noinline]] void tidy_up(Participant& participant) noexcept {
+  void tidy_up(Participant& participant) noexcept {
     participant.leaves_more = false;
     participant.absent.reset();
     std::scoped_lock lock(participant.log_lock);
@@ -338,7 +352,7 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
   }
 
   /// Gives back what others have made a transaction hold. REQUIRES: it has announced its end.
-  [[gnu::noinline]] void let_go(Participant& participant) noexcept {
+  void let_go(Participant& participant) noexcept {
     std::vector<StateHandle> held;
     {
       std::scoped_lock lock(participant.log_lock);
