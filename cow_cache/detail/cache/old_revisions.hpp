@@ -1,33 +1,40 @@
 // Old revisions: which objects have some, and which snapshots may still see them.
 //
-// Thread safety: everything REQUIRES `mutex`, `bytes`, `any_waiting` and FewSnapshots apart.
+// Thread safety: of OldRevisionQueues and FewSnapshots all functions may be called from any thread; everything else REQUIRES the
+// queue's `mutex`, `any_waiting` apart.
 //
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
 //     the commit prunes after the end of its transaction (SharedCache::after_commit).
-//  2. An object whose old revisions could not all be dropped stands in the queue, once. Its entry stays when it is evicted,
-//     and goes when its turn comes. So the queue has no more entries than objects were changed since the oldest snapshot,
-//     however often they are evicted and loaded again while nobody commits. Each commit looks at some entries for each
-//     object that it has changed, in turn, so old revisions that no snapshot sees any more go while others commit, and
-//     right away where no other transaction is active.
-//  3. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
-//     its entry in the queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
+//  2. An object whose old revisions could not all be dropped stands in the queue of the thread that has found that, once. (There
+//     are kQueues; threads by their number.) Its entry stays when it is evicted, and goes when its turn comes. So a queue has no
+//     more entries than objects were changed since the oldest snapshot, however often they are evicted and loaded again while
+//     nobody commits.
+//  3. [queues-are-worked-off] Each commit looks at some entries of its thread's queue for each object that it has changed, in turn,
+//     and each kHelpEvery-th commit at some of another one, which has some, in turn. So old revisions that no snapshot sees any
+//     more go while others commit, whoever has left them, and right away where no other transaction is active.
+//  4. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
+//     its entry in a queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
-//  4. Locks are taken in the order: this one, stripe.
+//  5. Locks are taken in the order: queue, stripe. No thread has those of two queues.
+//
+// Two threads that commit nearly always leave old revisions, which the other one's snapshot sees. With one queue for all, its mutex
+// and its lines went to and fro between them at every commit.
 #pragma once
 
 #include <tsl/robin_set.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <vector>
 
+#include "cow_cache/detail/reclaim/thread_number.hpp"
 #include "cow_cache/detail/reclaim/transaction_registry.hpp"
 #include "cow_cache/types.hpp"
 
@@ -103,12 +110,12 @@ class FewSnapshots {
   std::uint64_t snapshots_[kMax];
 };
 
-class OldRevisions {
+class alignas(64) OldRevisions {
  public:
   OldRevisions() { queued_.min_load_factor(0.1F); }  // gives memory back when the queue has become short
 
-  /// Why an object is looked at: it has just been changed, or its turn in the queue has come, or both.
-  enum class Source { commit, queue, queue_and_commit };
+  /// Why an object is looked at: it has just been changed, or its turn in the queue has come.
+  enum class Source { commit, queue };
 
   static constexpr std::size_t kMaxSteps = 64;  // objects, before the mutex is given up for a moment
 
@@ -146,21 +153,39 @@ class OldRevisions {
     note_bytes();
   }
 
-  std::optional<Oid> pop() noexcept {
-    if (queue_.empty()) return std::nullopt;
-    Oid oid = queue_.front();
+  /// Takes the first one out. REQUIRES: one waits.
+  void pop() noexcept {
+    queued_.erase(queue_.front());
     queue_.pop_front();
-    queued_.erase(oid);
     note_waiting();
-    return oid;
+    note_bytes();
+  }
+
+  /// The object whose turn it is. REQUIRES: one waits.
+  Oid front() const noexcept { return queue_.front(); }
+  /// It has to wait until all others have had their turn. Where there is no memory for that, it goes on being the first.
+  bool put_back() noexcept {
+    try {
+      queue_.push_back(queue_.front());
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    queue_.pop_front();
+    return true;
   }
 
   std::size_t waiting() const noexcept { return queue_.size(); }
   /// Without the mutex. Relaxed: a thread that does not see what another one has just left may look next time.
   bool any_waiting() const noexcept { return any_waiting_.load(std::memory_order_relaxed); }
 
-  /// Without the mutex.
-  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+  /// Whether the thread helps another queue now.
+  bool helps_now() noexcept {
+    // Relaxed, and no step of its own: threads that share a queue may count for one another.
+    std::uint32_t commits = commits_.load(std::memory_order_relaxed) + 1;
+    commits_.store(commits, std::memory_order_relaxed);
+    return commits % kHelpEvery == 0;
+  }
+  static constexpr std::uint32_t kHelpEvery = 8;
 
  private:
   /// Written where it changes only: every commit reads it. Relaxed: see any_waiting.
@@ -169,12 +194,18 @@ class OldRevisions {
       any_waiting_.store(!queue_.empty(), std::memory_order_relaxed);
   }
 
-  /// Relaxed: a statistic.
+  /// For all queues together, on a line that every commit reads: so it is written only where it changes by much. Relaxed: a
+  /// statistic.
   void note_bytes() noexcept {
-    bytes_.store(queue_.size() * sizeof(Oid) + queued_.bucket_count() * sizeof(Queued::value_type) + snapshots_.bytes(),
-                 std::memory_order_relaxed);
+    std::size_t bytes = queue_.size() / kOidsAtOnce * kOidsAtOnce * sizeof(Oid) +
+                        queued_.bucket_count() * sizeof(Queued::value_type) + snapshots_.bytes();
+    if (bytes == bytes_) return;
+    all_bytes_->fetch_add(bytes - bytes_, std::memory_order_relaxed);
+    bytes_ = bytes;
   }
+  static constexpr std::size_t kOidsAtOnce = 64;
 
+  friend class OldRevisionQueues;
   using Queued = tsl::robin_set<Oid>;
 
   std::deque<Oid> queue_;
@@ -182,8 +213,42 @@ class OldRevisions {
   SnapshotsInUse snapshots_;
   bool is_fresh_ = false;
   std::size_t rounds_ = 0;  // since the list was made
-  std::atomic<std::size_t> bytes_{0};
-  alignas(64) std::atomic<bool> any_waiting_{false};
+  std::size_t bytes_ = 0;   // as noted
+  std::atomic<std::size_t>* all_bytes_ = nullptr;
+  std::atomic<std::uint32_t> commits_{0};
+  std::atomic<bool> any_waiting_{false};
+};
+
+class OldRevisionQueues {
+ public:
+  OldRevisionQueues() noexcept {
+    for (OldRevisions& queue : queues_) queue.all_bytes_ = &bytes_;
+  }
+
+  /// That of the calling thread, or of several.
+  OldRevisions& of_thread() noexcept { return queues_[thread_number() % kQueues]; }
+
+  /// Another one in which some wait; null: there is none, or it is not yet time to help.
+  OldRevisions* to_help(OldRevisions& own) noexcept {
+    if (!own.helps_now()) return nullptr;
+    std::uint32_t from = next_.load(std::memory_order_relaxed);  // relaxed: any one will do
+    for (std::uint32_t i = 0; i < kQueues; ++i) {
+      OldRevisions& queue = queues_[(from + i) % kQueues];
+      if (&queue == &own || !queue.any_waiting()) continue;
+      next_.store(from + i + 1, std::memory_order_relaxed);
+      return &queue;
+    }
+    return nullptr;
+  }
+
+  std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::uint32_t kQueues = 8;
+
+  std::array<OldRevisions, kQueues> queues_;
+  alignas(64) std::atomic<std::size_t> bytes_{0};
+  std::atomic<std::uint32_t> next_{0};
 };
 
 }  // namespace cow::detail

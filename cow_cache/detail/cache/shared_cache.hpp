@@ -202,9 +202,19 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   // ---- old revisions (old_revisions.hpp)
 
-  /// Works off the objects that a commit has changed, and some of those that wait in the queue.
+  /// Works off the objects that a commit has changed, and some of those that wait in a queue.
   void prune(WriteSet& writes, StateChain& retired) noexcept {
-    if (registry_.participant_count() > FewSnapshots::kMax) return prune_among_many(writes, retired);
+    OldRevisions& queue = old_revisions_.of_thread();
+    if (registry_.participant_count() > FewSnapshots::kMax) {
+      prune_among_many(queue, writes, retired);
+    } else {
+      prune_among_few(queue, writes, retired);
+    }
+    if (OldRevisions* other = old_revisions_.to_help(queue)) [[unlikely]]
+      help(*other, writes, retired);
+  }
+
+  void prune_among_few(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
     std::optional<FewSnapshots> list;
     auto in_use = [&]() -> const FewSnapshots& { return list ? *list : list.emplace(registry_, frontier_); };
     bool some_stay = false;
@@ -213,64 +223,78 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
       entry.prunes = chains_.prune(entry.oid, OldRevisions::Source::commit, in_use, retired).comes_again;
       some_stay = some_stay || entry.prunes;
     }
-    if (!some_stay && !old_revisions_.any_waiting()) return;
+    if (!some_stay && !queue.any_waiting()) return;
     Turns turns{kFurtherPerChange * writes.size()};
     auto entry = writes.begin();
     do {
-      std::scoped_lock lock(old_revisions_.mutex);
+      std::scoped_lock lock(queue.mutex);
       std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
-      prune_waiting(writes, turns, steps, in_use, retired);
+      prune_waiting(queue, writes, turns, steps, in_use, retired);
       for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes) old_revisions_.push(entry->oid);
+        if (entry->prunes) queue.push(entry->oid);
       }
     } while (entry != writes.end() || turns.left > 0);
   }
 
-  [[gnu::noinline]] void prune_among_many(WriteSet& writes, StateChain& retired) noexcept {
-    auto in_use = [&] { return old_revisions_.snapshots(registry_, frontier_); };
+  [[gnu::noinline]] void prune_among_many(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
+    auto in_use = [&] { return queue.snapshots(registry_, frontier_); };
     Turns turns{kFurtherPerChange * writes.size()};
     auto entry = writes.begin();
     while (entry != writes.end() || turns.left > 0) {
-      std::scoped_lock lock(old_revisions_.mutex);
-      old_revisions_.begin_round(registry_);
+      std::scoped_lock lock(queue.mutex);
+      queue.begin_round(registry_);
       std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
       for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes) prune(entry->oid, OldRevisions::Source::commit, in_use, retired);
+        if (entry->prunes && chains_.prune(entry->oid, OldRevisions::Source::commit, in_use, retired).comes_again)
+          queue.push(entry->oid);
       }
-      if (steps > 0) prune_waiting(writes, turns, steps, in_use, retired);
+      if (steps > 0) prune_waiting(queue, writes, turns, steps, in_use, retired);
     }
   }
 
-  /// What a commit still looks at of the queue, and how many objects it has dropped something of.
+  /// [queues-are-worked-off], for a thread that may commit no more.
+  [[gnu::noinline]] void help(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
+    std::unique_lock lock(queue.mutex, std::try_to_lock);
+    if (!lock) return;  // a thread of its own is at it
+    queue.begin_round(registry_);
+    auto in_use = [&] { return queue.snapshots(registry_, frontier_); };
+    Turns turns{kFurtherPerChange * OldRevisions::kHelpEvery};
+    std::size_t steps = kMaxProductive;
+    prune_waiting(queue, writes, turns, steps, in_use, retired);
+  }
+
+  /// What a commit still looks at of a queue, and how many objects it has dropped something of.
   struct Turns {
     std::size_t left, productive = 0;
   };
-  /// REQUIRES: old_revisions_.mutex.
+  /// REQUIRES: the queue's mutex.
   template <class InUse>
-  void prune_waiting(WriteSet& writes, Turns& turns, std::size_t& steps, InUse& in_use, StateChain& retired) noexcept {
-    turns.left = std::min(turns.left, old_revisions_.waiting());
+  void prune_waiting(OldRevisions& queue, WriteSet& writes, Turns& turns, std::size_t& steps, InUse& in_use,
+                     StateChain& retired) noexcept {
+    turns.left = std::min(turns.left, queue.waiting());
     for (; steps > 0 && turns.left > 0; --steps) {
-      Oid oid = *old_revisions_.pop();
-      bool changed = writes.find(oid) != nullptr;  // then it has its turn with those, or needs none yet
-      auto source = changed ? OldRevisions::Source::queue_and_commit : OldRevisions::Source::queue;
-      bool dropped = prune(oid, source, in_use, retired);
-      if (!dropped || ++turns.productive > kMaxProductive) --turns.left;
-      turns.left = std::min(turns.left, old_revisions_.waiting());
+      Oid oid = queue.front();
+      if (writes.find(oid) != nullptr) {  // it has its turn with what was changed, or needs none yet
+        if (!queue.put_back()) turns.left = 0;
+        if (turns.left > 0) --turns.left;
+        continue;
+      }
+      VersionChains::Pruned pruned = chains_.prune(oid, OldRevisions::Source::queue, in_use, retired);
+      if (!pruned.comes_again) {
+        queue.pop();
+      } else if (!queue.put_back()) {
+        turns.left = 1;
+      }
+      if (pruned.dropped == 0 || ++turns.productive > kMaxProductive) --turns.left;
+      turns.left = std::min(turns.left, queue.waiting());
     }
-  }
-
-  /// The same of one object. True if there were any that no snapshot sees. REQUIRES: old_revisions_.mutex.
-  template <class InUse>
-  bool prune(Oid oid, OldRevisions::Source source, InUse& in_use, StateChain& retired) noexcept {
-    VersionChains::Pruned pruned = chains_.prune(oid, source, in_use, retired);
-    if (pruned.comes_again) old_revisions_.push(oid);
-    return pruned.dropped > 0;
   }
 
   /// A transaction has loaded an old revision.
   void note_old_revision(Oid oid) noexcept {
-    std::scoped_lock lock(old_revisions_.mutex);
-    old_revisions_.push(oid);
+    OldRevisions& queue = old_revisions_.of_thread();
+    std::scoped_lock lock(queue.mutex);
+    queue.push(oid);
   }
 
   /// Evicts until the budget is kept, and a little more, so that not every miss has to. What it has evicted is retired
@@ -364,7 +388,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
   Evictor evictor_;
-  OldRevisions old_revisions_;
+  OldRevisionQueues old_revisions_;
 };
 
 }  // namespace cow::detail

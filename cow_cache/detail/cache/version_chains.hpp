@@ -215,7 +215,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       if (head == nullptr) break;  // evicted since, with all its revisions
       if (!walk.in_use) {
         if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
-        if (head->prune_after > 0 || source == OldRevisions::Source::queue_and_commit) return {.comes_again = true};
+        if (head->prune_after > 0) return {.comes_again = true};
         walk.in_use.emplace(snapshots());
         walk.stay_at(*head);
       }

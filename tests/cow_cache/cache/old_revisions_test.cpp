@@ -164,6 +164,24 @@ TEST_F(OldRevisionsTest, WhatAReaderHasSeenGoesWhileOthersCommitAfterItsEnd) {
   EXPECT_LE(limbo(), CacheOptions{}.limbo_bytes);
 }
 
+// Whichever thread has left them, and whether it commits again or not.
+TEST_F(OldRevisionsTest, WhatAThreadThatHasEndedHasLeftGoesWhileOthersCommit) {
+  std::vector<Ref<Note>> notes = make(kNotes);
+  Ref<Note> other = make(1).front();
+  std::uint64_t before = resident();
+  {
+    Transaction reader = db_.begin();
+    for (int i = 0; i < 20; ++i) {
+      std::thread([&, i] {
+        for (int k = i; k < kNotes; k += 20) change(Ref<Note>(notes[static_cast<std::size_t>(k)].oid()));
+      }).join();
+    }
+    EXPECT_GE(resident(), before * 3 / 2) << "the reader may still want them";
+  }
+  for (int i = 0; i < kNotes / 2; ++i) change(other);
+  EXPECT_EQ(resident(), before);
+}
+
 TEST_F(OldRevisionsTest, RevisionsLoadedForAnOldSnapshotGoAsWell) {
   std::vector<Ref<Note>> notes = make(kNotes);
   Ref<Note> other = make(1).front();
