@@ -13,17 +13,15 @@
 
 #include "version.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <random>
 #include <thread>
 #include <type_traits>
 #include <utility>
 
 #include "detail/cache/shared_cache.hpp"
+#include "detail/commit/attempts.hpp"
 #include "detail/commit/committer.hpp"
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/store_latch.hpp"
@@ -32,27 +30,13 @@
 #include "detail/refused.hpp"
 #include "isolation.hpp"
 #include "options.hpp"
+#include "retry_policy.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
 #include "transaction.hpp"
 #include "transaction_definitions.hpp"
 
 namespace cow {
-
-/// How `transact` behaves when somebody else committed first.
-struct RetryPolicy {
-  int most_attempts = 32;
-  std::chrono::microseconds first_pause{50};  ///< doubled with each attempt, with full jitter
-  std::chrono::microseconds longest_pause{20000};
-
-  /// How long to wait after the given attempt, from 1: exponential back-off with full jitter (Brooker, "Exponential
-  /// Backoff And Jitter", 2015).
-  std::chrono::microseconds pause_after(int attempt) const {
-    thread_local std::minstd_rand random(std::random_device{}());
-    auto most = std::min(longest_pause, first_pause * (std::int64_t{1} << std::min(attempt - 1, 20)));
-    return std::chrono::duration_cast<std::chrono::microseconds>(most * std::uniform_real_distribution<>(0, 1)(random));
-  }
-};
 
 template <class Cache>
 class BasicDatabase;
@@ -103,25 +87,16 @@ class BasicDatabase {
 
     template <class Body>
     auto run(Body& body, const RetryPolicy& policy) {
-      for (int attempt = 1;; ++attempt) {
+      for (detail::Attempts attempts(policy);;) {
         detail::ThreadTransactFrame frame;
         try {
           Transaction transaction = begin();
           transaction.enter(frame);
-          if constexpr (std::is_void_v<std::invoke_result_t<Body&, Transaction&>>) {
-            body(transaction);
-            transaction.commit();
-            return;
-          } else {
-            auto result = body(transaction);
-            transaction.commit();
-            return result;
-          }
+          return detail::run_and_commit(body, transaction, [&] { transaction.commit(); });
         } catch (const ConflictError& error) {
-          frame.require_others(error);
-          if (attempt >= policy.most_attempts) throw;
+          attempts.met(error, frame);
         }
-        std::this_thread::sleep_for(policy.pause_after(attempt));
+        std::this_thread::sleep_for(attempts.pause());
       }
     }
 

@@ -52,6 +52,8 @@
 #include "async.hpp"
 #include "async/detail/fiber_stacks.hpp"
 #include "detail/cache/build_scope.hpp"
+#include "detail/commit/attempts.hpp"
+#include "retry_policy.hpp"
 
 namespace cow {
 
@@ -205,24 +207,15 @@ auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& e
     }
   };
   detail::FiberTransactFrame frame;
-  for (int attempt = 1;; ++attempt) {
+  for (detail::Attempts attempts(retry);;) {
     txn->enter(frame);
     try {
-      if constexpr (std::is_void_v<std::invoke_result_t<Body&, BasicAsyncTransaction<Database>&>>) {
-        body(txn);
-        commit();
-        return;
-      } else {
-        auto result = body(txn);
-        commit();
-        return result;
-      }
+      return detail::run_and_commit(body, txn, commit);
     } catch (const ConflictError& error) {
-      frame.require_others(error);
-      if (attempt >= retry.most_attempts) throw;
+      attempts.met(error, frame);
     }
     txn->abort();
-    spawn(executor, sleep_for(executor, retry.pause_after(attempt), cancellation), use_fiber);
+    spawn(executor, sleep_for(executor, attempts.pause(), cancellation), use_fiber);
     txn.restart();
   }
 }

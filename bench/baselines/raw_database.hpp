@@ -32,6 +32,7 @@
 #include <utility>
 #include <vector>
 
+#include "cow_cache/retry_policy.hpp"
 #include "cow_cache/types.hpp"
 
 namespace cow::bench {
@@ -283,8 +284,9 @@ class RawDatabase::Session {
   Session& operator=(Session&&) noexcept = default;
 
   Transaction begin() { return Transaction(*database_); }
+  /// Nothing conflicts here, so nothing is tried again.
   template <class F>
-  auto transact(F&& function) {
+  auto transact(F&& function, const RetryPolicy& = {}) {
     Transaction transaction(*database_);
     return std::forward<F>(function)(transaction);
   }

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "commit.hpp"
+#include "cow_cache/detail/commit/attempts.hpp"
+#include "cow_cache/retry_policy.hpp"
 #include "detail/by_name.hpp"
 #include "sleep.hpp"
 
@@ -25,7 +27,7 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
   TransactFrame*& innermost = co_await InnermostFrame();
   TransactFrame frame(innermost);
   innermost = &frame;  // for what the body awaits
-  for (int attempt = 1;; ++attempt) {
+  for (Attempts attempts(retry);;) {
     txn->enter(frame);
     try {
       if constexpr (std::is_void_v<Result>) {
@@ -38,11 +40,10 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
         co_return result;
       }
     } catch (const ConflictError& error) {
-      frame.require_others(error);
-      if (attempt >= retry.most_attempts) throw;
+      attempts.met(error, frame);
     }
     txn->abort();  // holds nothing while it pauses
-    co_await sleep_for(executor, retry.pause_after(attempt), cancellation);
+    co_await sleep_for(executor, attempts.pause(), cancellation);
     txn.restart();
   }
 }

@@ -114,6 +114,33 @@ TEST_F(Fibers, CommitConflictsAreTriedAgainAndErrorsThrown) {
   expect_all_free();
 }
 
+TEST_F(Fibers, ConflictsEndAfterTheLastAttempt) {
+  std::atomic<int> attempts = 0, refused = 0;
+  {
+    FiberThreads fibers(1);
+    fibers.spawn([&] {
+      try {
+        fiber_transact(async, executor(),
+                       [&](AsyncTransaction& txn) {
+                         ++attempts;
+                         (void)fiber_read(txn, accounts[3]);
+                         txn->write(accounts[3]).balance = 0;
+                         std::thread([&] {
+                           database.transact([&](Transaction& other) { ++other.write(accounts[3]).balance; });
+                         }).join();
+                       },
+                       Cancellation(), {.most_attempts = 3});
+      } catch (const ConflictError&) {
+        ++refused;
+      }
+    });
+  }
+  EXPECT_EQ(attempts, 3);
+  EXPECT_EQ(refused, 1);
+  EXPECT_EQ(database.begin().read(accounts[3]).balance, 6);
+  expect_all_free();
+}
+
 TEST_F(Fibers, NestedCommitsAreRefusedThoseOfOtherFibersAreNot) {
   std::atomic<int> refused = 0, done = 0;
   {
