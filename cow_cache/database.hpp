@@ -1,13 +1,12 @@
 // Database: a store, the cache over it, and the commits of a process.
 //
-// Thread safety: all functions may be called from any thread, construction and destruction apart. A session that a cache
-// keeps things in (a private cache does, the shared one does not) is used by one thread at a time.
+// Thread safety: all functions may be called from any thread, construction and destruction apart.
 //
 // Invariants:
 //  1. There is one database per store in a process, and it alone commits to the store: a second one on the same store
 //     object is refused. (A store that passes calls on to another is an object of its own; RocksDbStore locks its directory.
 //     There are no databases that only read: every one may commit.)
-//  2. The database outlives its transactions and sessions, and every call of theirs: a commit still works in the cache after
+//  2. The database outlives its transactions, and every call of theirs: a commit still works in the cache after
 //     its transaction has ended. Its destructor terminates the program if a transaction is active.
 #pragma once
 
@@ -16,10 +15,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <thread>
 #include <type_traits>
 #include <utility>
 
+#include "detail/cache/object_cache.hpp"
 #include "detail/cache/shared_cache.hpp"
 #include "detail/commit/attempts.hpp"
 #include "detail/commit/committer.hpp"
@@ -49,60 +48,23 @@ Cache& cache_of(BasicDatabase<Cache>& database) noexcept {
   return database.cache_;
 }
 
+/// For caches whose transactions may begin with more than the cache itself: the reader is made of both.
+template <class Cache, class More>
+BasicTransaction<Cache> begin_with(BasicDatabase<Cache>& database, More& more) {
+  return BasicTransaction<Cache>(database, database.isolation_, more);
+}
+
 }  // namespace detail
 
 template <class Cache>
 class BasicDatabase {
+  static_assert(detail::ObjectCache<Cache>);
+
  public:
   using Transaction = BasicTransaction<Cache>;
   using Pointers = typename Cache::Pointers;
-  static constexpr bool kSessionsAreEmpty = std::is_empty_v<typename Cache::Session>;
   template <class T>
   using Ref = typename Pointers::template Ref<T>;
-
-  /// What a client keeps between its transactions: nothing with the shared cache, a cache of its own with private ones.
-  class Session {
-   public:
-    /// Throws LimitError (too many transactions at a time), SeparateMemoryError, std::bad_alloc.
-    Transaction begin() { return Transaction(*database_, state_, database_->isolation_); }
-
-    /// A transaction at a level of its own, whatever the database's. A serializable one is only as good as the others:
-    /// one writer at level snapshot spoils the serial order for all, readers included (isolation.hpp).
-    Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
-      return Transaction(*database_, state_, isolation);
-    }
-
-    /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
-    /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
-    /// run further transactions, which commit for themselves: NestedTransactionError if they change what this one
-    /// changes.
-    template <class Body>
-    auto transact(Body&& body, const RetryPolicy& policy = {}) {
-      if constexpr (detail::require_body<Body, Transaction>()) return run(body, policy);
-    }
-
-   private:
-    friend class BasicDatabase;
-    explicit Session(BasicDatabase& database) : database_(&database), state_(database.cache_) {}
-
-    template <class Body>
-    auto run(Body& body, const RetryPolicy& policy) {
-      for (detail::Attempts attempts(policy);;) {
-        detail::ThreadTransactFrame frame;
-        try {
-          Transaction transaction = begin();
-          transaction.enter(frame);
-          return detail::run_and_commit(body, transaction, [&] { transaction.commit(); });
-        } catch (const ConflictError& error) {
-          attempts.met(error, frame);
-        }
-        std::this_thread::sleep_for(attempts.pause());
-      }
-    }
-
-    BasicDatabase* database_;
-    typename Cache::Session state_;
-  };
 
   /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws StoreLockedError if the
   /// store has a database already, LimitError if the process has too many, and what the store throws.
@@ -130,18 +92,23 @@ class BasicDatabase {
     std::terminate();
   }
 
-  Session open_session() { return Session(*this); }
+  /// Throws LimitError (too many transactions at a time), SeparateMemoryError, std::bad_alloc.
+  Transaction begin() { return Transaction(*this, isolation_); }
 
-  /// A transaction without a session, for caches whose sessions have nothing of their own.
-  Transaction begin() requires kSessionsAreEmpty { return open_session().begin(); }
-  Transaction begin(Isolation isolation) requires kSessionsAreEmpty && Transaction::kCanBeSerializable {
-    return open_session().begin(isolation);
+  /// A transaction at a level of its own, whatever the database's. A serializable one is only as good as the others:
+  /// one writer at level snapshot spoils the serial order for all, readers included (isolation.hpp).
+  Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
+    return Transaction(*this, isolation);
   }
 
-  /// Session::transact without a session.
+  /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
+  /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
+  /// run further transactions, which commit for themselves: NestedTransactionError if they change what this one
+  /// changes.
   template <class Body>
-  auto transact(Body&& body, const RetryPolicy& policy = {}) requires kSessionsAreEmpty {
-    return open_session().transact(std::forward<Body>(body), policy);
+  auto transact(Body&& body, const RetryPolicy& policy = {}) {
+    if constexpr (detail::require_body<Body, Transaction>())
+      return detail::transact_in_thread([this] { return begin(); }, body, policy);
   }
 
   /// The last published commit.
@@ -158,8 +125,7 @@ class BasicDatabase {
 
   /// Drops every object from the cache, but what active transactions have read: a cold cache. For tests and benchmarks, and
   /// after a piece of work whose objects will not be needed again. Others may go on meanwhile.
-  void evict_all() requires requires(Cache& cache) { cache.evict_all(); }
-  { cache_.evict_all(); }
+  void evict_all() { cache_.evict_all(); }
 
   [[deprecated("use evict_all() and statistics(); the next version has no cache()")]] Cache& cache() noexcept {
     return cache_;
@@ -168,6 +134,8 @@ class BasicDatabase {
  private:
   friend BasicTransaction<Cache>;
   friend Cache& detail::cache_of<Cache>(BasicDatabase&) noexcept;
+  template <class Other, class More>
+  friend BasicTransaction<Other> detail::begin_with(BasicDatabase<Other>&, More&);
 
   /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
   void create_root(Store& store) {

@@ -29,8 +29,12 @@ namespace cow {
 
 template <class Cache>
 class BasicDatabase;
+template <class Cache>
+class BasicTransaction;
 
 namespace detail {
+template <class Cache, class More>
+BasicTransaction<Cache> begin_with(BasicDatabase<Cache>& database, More& more);
 class LoadFailure;
 struct LoadWaiter;
 struct ReadSet;
@@ -44,10 +48,10 @@ class BasicTransaction {
   using Ref = cow::Ref<T>;
 
   /// Whether the cache can read without waiting: the shared one can.
-  static constexpr bool kReadsWithoutWaiting = requires { Cache::kReadsWithoutWaiting; };
+  static constexpr bool kReadsWithoutWaiting = Cache::kReadsWithoutWaiting;
 
   /// Whether the cache knows what a transaction has read: the shared one does.
-  static constexpr bool kCanBeSerializable = requires(const typename Cache::Reader& reader) { reader.read_log(); };
+  static constexpr bool kCanBeSerializable = Cache::kCanBeSerializable;
 
   BasicTransaction(BasicTransaction&& other) noexcept
       : database_(other.database_),
@@ -177,8 +181,7 @@ class BasicTransaction {
   void will_sleep() {
     if (!active()) throw TransactionEndedError();
     changes().require_open();
-    if constexpr (requires { reader().will_sleep(); })
-      reader().will_sleep();  // other caches give back nothing that others read
+    reader().will_sleep();
   }
 
   [[deprecated("say will_sleep()")]] void park() { will_sleep(); }
@@ -207,15 +210,18 @@ class BasicTransaction {
 
  private:
   friend class BasicDatabase<Cache>;
+  template <class Of, class More>
+  friend BasicTransaction<Of> detail::begin_with(BasicDatabase<Of>&, More&);
   friend class RootView<BasicTransaction>;
   template <class T>
   friend struct detail::DefinedAccess;
 
-  template <class Session>
-  BasicTransaction(BasicDatabase<Cache>& database, Session& session, Isolation isolation)
+  /// `more`: what the reader is made of beside the cache.
+  template <class... More>
+  BasicTransaction(BasicDatabase<Cache>& database, Isolation isolation, More&... more)
       : database_(&database),
         isolation_(isolation),
-        reader_(std::in_place, database.cache_, session),
+        reader_(std::in_place, database.cache_, more...),
         writes_(std::in_place) {}
 
   auto& reader() noexcept { return reader_.get(); }

@@ -52,7 +52,7 @@ struct CommittingOf<Reader> {
 template <class Cache>
 void BasicTransaction<Cache>::commit_writes() {
   // Not within `try`: to abort means to give states back, to the memory that they are from.
-  if constexpr (requires { database_->cache_.require_one_memory(); }) database_->cache_.require_one_memory();
+  database_->cache_.require_one_memory();
   typename detail::CommittingOf<typename Cache::Reader>::Type operation(reader());
   detail::WriteSet::Frozen frozen(changes());
   try {
@@ -79,7 +79,7 @@ inline void BasicTransaction<Cache>::write_and_publish(auto& frozen) {
   request.validate(reads_to_validate());  // those of the codecs, too
   if (!request.unsure_references().empty()) [[unlikely]]
     oids.require_committed(request.unsure_references());
-  if constexpr (requires { database_->cache_.prepare(changes()); }) database_->cache_.prepare(changes());
+  database_->cache_.prepare(changes());
   Tid tid = database_->committer_.commit(request, database_->cache_);
   oids.mark_committed(request.objects());
   if (outer != nullptr) [[unlikely]]
@@ -97,16 +97,13 @@ void BasicTransaction<Cache>::refuse_commit() const {
 /// to them. Baselines change shared states, which they must restore before they end.
 template <class Cache>
 void BasicTransaction<Cache>::abort_writes() noexcept {
-  if constexpr (requires { reader().end_and_discard(changes()); }) {
-    reader().end_and_discard(changes());
-  } else {
+  if constexpr (!requires { typename Cache::Reader::Committing; }) {
     if (changes().frozen()) {
       std::fputs("cow: a transaction was aborted or destroyed by a codec that encodes its changes\n", stderr);
       std::terminate();
     }
-    reader().discard(changes());
-    reader().end();
   }
+  reader().end_and_discard(changes());
 }
 
 template <class Cache>

@@ -24,6 +24,7 @@
 #include <optional>
 #include <vector>
 
+#include "baseline.hpp"
 #include "cow_cache/database.hpp"
 #include "cow_cache/detail/cache/oid_table.hpp"
 #include "in_place_reader.hpp"
@@ -34,7 +35,6 @@ using cow::detail::CacheTag;
 using cow::detail::decode_state;
 using cow::detail::destroy_state;
 using cow::detail::OidTable;
-using cow::detail::SharedCache;
 using cow::detail::StateHeader;
 using cow::detail::StateMemory;
 using cow::detail::TypeOperations;
@@ -101,12 +101,8 @@ class TransactionLock {
   std::uint64_t claims_ = 0;  // that have ended
 };
 
-class BlockingCache {
+class BlockingCache : public Baseline {
  public:
-  using Pointers = SharedCache::Pointers;
-  struct Session {
-    explicit Session(BlockingCache&) noexcept {}
-  };
   using Reader = InPlaceReader<BlockingCache>;
 
   BlockingCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
@@ -117,7 +113,6 @@ class BlockingCache {
   ~BlockingCache() { evict_all(); }
 
   void publish(WriteSet& writes, Tid tid) noexcept { publish_in_place(writes, tid); }
-  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += resident_bytes_.load(std::memory_order_relaxed);
@@ -142,7 +137,7 @@ class BlockingCache {
  private:
   friend Reader;
 
-  static BlockingCache& of(BlockingCache& cache, Session&) noexcept { return cache; }
+  static BlockingCache& of(BlockingCache& cache) noexcept { return cache; }
 
   Tid begin() {
     lock_.enter();
@@ -243,5 +238,7 @@ class BlockingCache {
   std::atomic<std::uint64_t> loads_{0}, evictions_{0};  // statistics: relaxed everywhere
   std::size_t clock_hand_ = 0;                          // of whoever is alone
 };
+
+static_assert(ObjectDatabase<BasicDatabase<BlockingCache>>);
 
 }  // namespace cow::bench

@@ -12,7 +12,7 @@
 //     commit keeps the state, anything else drops it, and the next reader loads what the store has.
 //
 // A Home provides:
-//   static Home& of(cache, session);
+//   static Home& of(cache);                           // or of(cache, what a client keeps)
 //   Tid begin();                                      // the snapshot; may throw
 //   void end() noexcept;
 //   const CacheTag& tag() const noexcept;
@@ -22,12 +22,12 @@
 //   void insert(StateHeader&, Oid);                   // brings to life, or destroys and throws
 //   void remove(StateHeader&) noexcept;               // the reverse: dead and unlinked, but not destroyed
 //   void adjust_bytes(std::int64_t) noexcept;
-//   void begin_change(Oid, Tid base);                 // before the first change; a throw here has ended the
-//   transaction
+//   void begin_change(Oid, Tid base);                 // before the first change; a throw has ended the transaction
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -70,8 +70,10 @@ template <class Home>
 class InPlaceReader {
  public:
   InPlaceReader() noexcept = default;
-  InPlaceReader(auto& cache, auto& session) {
-    Home& home = Home::of(cache, session);
+  /// `kept`: by a client, if the cache has such.
+  template <class Cache, class... Kept>
+  explicit InPlaceReader(Cache& cache, Kept&... kept) requires(!std::is_same_v<Cache, InPlaceReader>) {
+    Home& home = Home::of(cache, kept...);
     snapshot_ = home.begin();
     cache_bits_ = home.tag().bits();
     home_ = &home;
@@ -97,15 +99,19 @@ class InPlaceReader {
     std::exchange(home_, nullptr)->end();
   }
 
-  /// Drops everything that this transaction has changed.
-  void discard(WriteSet& writes) noexcept {
+  /// Drops everything that this transaction has changed, and ends it.
+  void end_and_discard(WriteSet& writes) noexcept {
     settle_charges();
     for (WriteSetEntry& entry : writes) {
       if (!entry.erased) home_->remove(*entry.state);
       destroy_state(*entry.state);
     }
     writes.clear();
+    end();
   }
+
+  /// Nothing that others free waits for it.
+  void will_sleep() noexcept {}
 
   template <class T>
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "baseline.hpp"
 #include "bounded_map.hpp"
 #include "cow_cache/database.hpp"
 #include "cow_cache/detail/commit/write_set.hpp"
@@ -41,7 +42,6 @@ using cow::detail::erased_operations;
 using cow::detail::find_own_write;
 using cow::detail::new_state;
 using cow::detail::new_tombstone;
-using cow::detail::SharedCache;
 using cow::detail::StateHeader;
 using cow::detail::type_operations;
 using cow::detail::TypeOperations;
@@ -62,12 +62,8 @@ inline std::size_t weigh_shared(const SharedState& state) noexcept {
   return state->charge.load(std::memory_order_relaxed) + kControlBlock;
 }
 
-class LockedCache {
+class LockedCache : public Baseline {
  public:
-  using Pointers = SharedCache::Pointers;
-  struct Session {
-    explicit Session(LockedCache&) noexcept {}
-  };
   class Reader;
 
   LockedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
@@ -82,7 +78,6 @@ class LockedCache {
       current_.put(entry.oid, [&] { return share(*entry.state); });
     }
   }
-  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
 
   void add_statistics(Statistics& statistics) const {
     statistics.cache_bytes += current_.bytes();
@@ -125,7 +120,7 @@ class LockedCache {
 class LockedCache::Reader {
  public:
   Reader() noexcept = default;
-  Reader(LockedCache& cache, Session&)
+  explicit Reader(LockedCache& cache)
       // Acquire: pairs with the committer's release, so the map has what it published.
       : cache_(&cache), snapshot_{cache.frontier_.load(std::memory_order_acquire)} {
     cache.active_.fetch_add(1, std::memory_order_relaxed);
@@ -148,10 +143,14 @@ class LockedCache::Reader {
     std::exchange(cache_, nullptr)->active_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  void discard(WriteSet& writes) noexcept {
+  void end_and_discard(WriteSet& writes) noexcept {
     for (WriteSetEntry& entry : writes) destroy_state(*entry.state);
     writes.clear();
+    end();
   }
+
+  /// Nothing that others free waits for it.
+  void will_sleep() noexcept {}
 
   template <class T>
   const T& read(const Ref<T>& reference, WriteSet& writes) {
@@ -217,5 +216,7 @@ class LockedCache::Reader {
   tsl::robin_map<Oid, SharedState> held_;
   std::vector<std::unique_ptr<StateHeader, Destroyer>> doomed_;  // clones erased after references to them went out
 };
+
+static_assert(ObjectDatabase<BasicDatabase<LockedCache>>);
 
 }  // namespace cow::bench

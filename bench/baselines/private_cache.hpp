@@ -1,7 +1,7 @@
 // PrivateCache: every session has a cache of its own, as ZODB's connections have. The baseline to beat, so it is tuned.
 //
 // Thread safety: a session and its transactions are used by one thread at a time; sessions run at once. `publish` is
-// called by one committer at a time.
+// called by one committer at a time. Transactions of no session may begin in any thread.
 //
 // Invariants:
 //  1. Swizzled pointers. References inside a session's objects point straight at that session's states. Each session
@@ -13,7 +13,9 @@
 //     snapshot.
 //  3. Budget. `CacheOptions::cache_bytes` is *per session* here. It is enforced between transactions only, so that
 //     references stay valid: a transaction may read more than the budget and holds it until it ends.
-//  4. Replacement is exact LRU in the order of first touches in each transaction (PrivateObjects::make_room).
+//  4. A transaction of no session is lent objects that no other transaction uses, as ZODB's pool lends connections: those that
+//     were given back last, for they are the warmest. There are as many as such transactions ever ran at once.
+//  5. Replacement is exact LRU in the order of first touches in each transaction (PrivateObjects::make_room).
 //
 // The header's fields serve as: `end`: the LRU stamp; `older`: the mark of a changed state (in_place_reader.hpp);
 // `begin`: the revision. Stamps instead of the usual ring of links, for a ring costs two cache misses more per first
@@ -24,6 +26,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <cstdio>
 #include <deque>
@@ -33,8 +36,10 @@
 #include <optional>
 #include <shared_mutex>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "baseline.hpp"
 #include "cow_cache/database.hpp"
 #include "in_place_reader.hpp"
 
@@ -43,7 +48,6 @@ namespace cow::bench {
 using cow::detail::CacheTag;
 using cow::detail::decode_state;
 using cow::detail::destroy_state;
-using cow::detail::SharedCache;
 using cow::detail::StateHeader;
 using cow::detail::TypeOperations;
 using cow::detail::WriteSet;
@@ -112,10 +116,8 @@ class OwnedCounter {
 
 class PrivateObjects;
 
-class PrivateCache {
+class PrivateCache : public Baseline {
  public:
-  using Pointers = SharedCache::Pointers;
-  class Session;
   using Reader = InPlaceReader<PrivateObjects>;
 
   PrivateCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
@@ -125,7 +127,8 @@ class PrivateCache {
   PrivateCache& operator=(const PrivateCache&) = delete;
 
   ~PrivateCache() {
-    if (sessions_.empty()) return;
+    close_idle();
+    if (objects_.empty()) return;
     std::fputs("cow::bench::PrivateCache destroyed while one of its sessions is open\n", stderr);
     std::terminate();
   }
@@ -134,7 +137,9 @@ class PrivateCache {
     publish_in_place(writes, tid);
     log_.append(writes, tid);
   }
-  void after_commit(WriteSet& writes) noexcept { writes.clear(); }  // nothing that others could still read
+
+  /// Cold caches. REQUIRES: no transaction is active, and none begins.
+  void evict_all() noexcept;
 
   void add_statistics(Statistics& statistics) const;
   std::size_t active_transactions() const;
@@ -147,20 +152,30 @@ class PrivateCache {
   const std::size_t session_bytes_;
   InvalidationLog log_;
 
-  mutable std::mutex sessions_mutex_;
-  std::unordered_set<const PrivateObjects*> sessions_;
+  PrivateObjects& lend();
+  void give_back(PrivateObjects& objects) noexcept;
+  void close_idle() noexcept;
+
+  mutable std::mutex objects_mutex_;
+  std::unordered_set<PrivateObjects*> objects_;            // of sessions, and those that are lent
   std::uint64_t closed_loads_ = 0, closed_evictions_ = 0;  // of sessions that have closed
+  std::mutex idle_mutex_;
+  PrivateObjects* idle_ = nullptr;  // a list of those that could be lent
 };
 
 /// The objects of one session: the home of its transactions.
 class PrivateObjects {
  public:
-  static PrivateObjects& of(PrivateCache&, PrivateCache::Session& session) noexcept;
+  static PrivateObjects& of(PrivateCache& cache) { return cache.lend(); }
+  static PrivateObjects& of(PrivateCache&, PrivateObjects& kept) noexcept { return kept; }
 
-  explicit PrivateObjects(PrivateCache& cache)
-      : cache_(cache), snapshot_{cache.frontier_.load(std::memory_order_acquire)} {
-    std::scoped_lock lock(cache_.sessions_mutex_);
-    cache_.sessions_.insert(this);
+  /// Who has them in the end.
+  enum class Owner { session, pool };
+
+  PrivateObjects(PrivateCache& cache, Owner owner)
+      : cache_(cache), owner_(owner), snapshot_{cache.frontier_.load(std::memory_order_acquire)} {
+    std::scoped_lock lock(cache_.objects_mutex_);
+    cache_.objects_.insert(this);
   }
 
   /// The session has ended; its active transaction may go on and then takes the objects with it.
@@ -176,7 +191,12 @@ class PrivateObjects {
     if (active_.load(std::memory_order_relaxed)) throw SessionBusyError();
     // Acquire: pairs with the committer's release, so the log has all commits up to here.
     Tid now{cache_.frontier_.load(std::memory_order_acquire)};
-    if (now != snapshot_) catch_up(now);
+    try {
+      if (now != snapshot_) catch_up(now);
+    } catch (...) {
+      if (owner_ == Owner::pool) cache_.give_back(*this);
+      throw;
+    }
     started_ = ++clock_;
     active_.store(true, std::memory_order_relaxed);
     return now;
@@ -186,9 +206,10 @@ class PrivateObjects {
     active_.store(false, std::memory_order_relaxed);
     if (orphaned_) {
       delete this;
-    } else if (bytes_.get() > cache_.session_bytes_) {
-      make_room();
+      return;
     }
+    if (bytes_.get() > cache_.session_bytes_) make_room();
+    if (owner_ == Owner::pool) cache_.give_back(*this);
   }
 
   const CacheTag& tag() const noexcept { return tag_; }
@@ -247,8 +268,8 @@ class PrivateObjects {
 
   ~PrivateObjects() {
     flush();
-    std::scoped_lock lock(cache_.sessions_mutex_);
-    cache_.sessions_.erase(this);
+    std::scoped_lock lock(cache_.objects_mutex_);
+    cache_.objects_.erase(this);
     cache_.closed_loads_ += loads_.get();
     cache_.closed_evictions_ += evictions_.get();
   }
@@ -314,6 +335,8 @@ class PrivateObjects {
   }
 
   PrivateCache& cache_;
+  const Owner owner_;
+  PrivateObjects* next_idle_ = nullptr;  // under the cache's idle_mutex_
   const CacheTag tag_;
   std::uint64_t clock_ = 0, started_ = 0;  // stamps: the latest, and the first of this transaction
   tsl::robin_map<Oid, StateHeader*> objects_;
@@ -324,34 +347,39 @@ class PrivateObjects {
   OwnedCounter bytes_, table_bytes_, loads_, evictions_;
 };
 
-/// Owns a session's objects.
-class PrivateCache::Session {
- public:
-  explicit Session(PrivateCache& cache) : objects_(new PrivateObjects(cache)) {}
+inline PrivateObjects& PrivateCache::lend() {
+  {
+    std::scoped_lock lock(idle_mutex_);
+    if (idle_ != nullptr) return *std::exchange(idle_, idle_->next_idle_);
+  }
+  return *new PrivateObjects(*this, PrivateObjects::Owner::pool);
+}
 
- private:
-  friend PrivateObjects;
-  struct Closer {
-    void operator()(PrivateObjects* objects) const noexcept { objects->close(); }
-  };
-  std::unique_ptr<PrivateObjects, Closer> objects_;
-};
+inline void PrivateCache::give_back(PrivateObjects& objects) noexcept {
+  std::scoped_lock lock(idle_mutex_);
+  objects.next_idle_ = std::exchange(idle_, &objects);
+}
 
-inline PrivateObjects& PrivateObjects::of(PrivateCache&, PrivateCache::Session& session) noexcept {
-  return *session.objects_;
+inline void PrivateCache::close_idle() noexcept {
+  while (idle_ != nullptr) std::exchange(idle_, idle_->next_idle_)->close();
+}
+
+inline void PrivateCache::evict_all() noexcept {
+  std::scoped_lock lock(objects_mutex_);
+  for (PrivateObjects* each : objects_) each->flush();
 }
 
 inline void PrivateCache::add_statistics(Statistics& statistics) const {
-  std::scoped_lock lock(sessions_mutex_);
+  std::scoped_lock lock(objects_mutex_);
   statistics.loads += closed_loads_;
   statistics.evictions += closed_evictions_;
   statistics.table_bytes += log_.bytes();
-  for (const PrivateObjects* session : sessions_) {
-    statistics.cache_bytes += session->bytes_.get();
-    statistics.table_bytes += session->table_bytes_.get();
-    statistics.loads += session->loads_.get();
-    statistics.evictions += session->evictions_.get();
-    statistics.active_transactions += session->active_.load(std::memory_order_relaxed);
+  for (const PrivateObjects* each : objects_) {
+    statistics.cache_bytes += each->bytes_.get();
+    statistics.table_bytes += each->table_bytes_.get();
+    statistics.loads += each->loads_.get();
+    statistics.evictions += each->evictions_.get();
+    statistics.active_transactions += each->active_.load(std::memory_order_relaxed);
   }
 }
 
@@ -360,5 +388,35 @@ inline std::size_t PrivateCache::active_transactions() const {
   add_statistics(statistics);
   return statistics.active_transactions;
 }
+
+/// A session over private caches owns its objects.
+template <std::derived_from<BasicDatabase<PrivateCache>> Database>
+class Session<Database> {
+ public:
+  using Transaction = typename Database::Transaction;
+  static constexpr bool kOwnsObjects = true;
+
+  explicit Session(Database& database)
+      : database_(&database),
+        objects_(new PrivateObjects(cow::detail::cache_of<PrivateCache>(database), PrivateObjects::Owner::session)) {}
+
+  /// Throws SessionBusyError, std::bad_alloc.
+  Transaction begin() { return cow::detail::begin_with<PrivateCache>(*database_, *objects_); }
+
+  template <class Body>
+  auto transact(Body&& body, const RetryPolicy& policy = {}) {
+    return cow::detail::transact_in_thread([this] { return begin(); }, body, policy);
+  }
+
+ private:
+  struct Closer {
+    void operator()(PrivateObjects* objects) const noexcept { objects->close(); }
+  };
+
+  Database* database_;
+  std::unique_ptr<PrivateObjects, Closer> objects_;
+};
+
+static_assert(ObjectDatabase<BasicDatabase<PrivateCache>>);
 
 }  // namespace cow::bench

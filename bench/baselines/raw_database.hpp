@@ -34,6 +34,7 @@
 
 #include "cow_cache/retry_policy.hpp"
 #include "cow_cache/types.hpp"
+#include "session.hpp"
 
 namespace cow::bench {
 
@@ -168,16 +169,15 @@ class RawDatabase {
 
   class Root;
   class Transaction;
-  class Session;
 
   RawDatabase() = default;
   RawDatabase(const RawDatabase&) = delete;
   RawDatabase& operator=(const RawDatabase&) = delete;
 
-  Session open_session();
   Transaction begin();
-  template <class F>
-  auto transact(F&& function);
+  /// Nothing conflicts here, so nothing is tried again.
+  template <class Body>
+  auto transact(Body&& body, const RetryPolicy& = {});
 
   Statistics statistics() const {
     Statistics statistics;
@@ -276,31 +276,14 @@ class RawDatabase::Transaction {
   RawDatabase* database_;
 };
 
-/// There is nothing that belongs to a session.
-class RawDatabase::Session {
- public:
-  explicit Session(RawDatabase& database) : database_(&database) {}
-  Session(Session&&) noexcept = default;
-  Session& operator=(Session&&) noexcept = default;
-
-  Transaction begin() { return Transaction(*database_); }
-  /// Nothing conflicts here, so nothing is tried again.
-  template <class F>
-  auto transact(F&& function, const RetryPolicy& = {}) {
-    Transaction transaction(*database_);
-    return std::forward<F>(function)(transaction);
-  }
-
- private:
-  RawDatabase* database_;
-};
-
-inline RawDatabase::Session RawDatabase::open_session() { return Session(*this); }
 inline RawDatabase::Transaction RawDatabase::begin() { return Transaction(*this); }
-template <class F>
-auto RawDatabase::transact(F&& function) {
-  return open_session().transact(std::forward<F>(function));
+template <class Body>
+auto RawDatabase::transact(Body&& body, const RetryPolicy&) {
+  Transaction transaction(*this);
+  return std::forward<Body>(body)(transaction);
 }
+
+static_assert(ObjectDatabase<RawDatabase>);
 
 }  // namespace cow::bench
 

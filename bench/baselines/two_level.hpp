@@ -54,6 +54,9 @@ class ByteCacheStore final : public Store {
     }
   }
 
+  /// REQUIRES: nobody uses it at the same time.
+  void forget_all() { records_.clear(); }
+
   /// Loads that reached the store below.
   std::uint64_t loads() const noexcept { return loads_.load(std::memory_order_relaxed); }
   std::size_t bytes() const noexcept { return records_.bytes(); }
@@ -86,6 +89,12 @@ class TwoLevelDatabase : private detail::ByteCacheHolder, public BasicDatabase<P
   TwoLevelDatabase(Store& store, const CacheOptions& options, std::size_t byte_cache_bytes)
       : detail::ByteCacheHolder{{store, byte_cache_bytes}}, BasicDatabase<PrivateCache>(bytes, options) {}
 
+  /// Both levels. REQUIRES: no transaction is active, and none begins.
+  void evict_all() {
+    BasicDatabase<PrivateCache>::evict_all();
+    bytes.forget_all();
+  }
+
   /// `loads` and `evictions` are those of the byte cache: what reached the store below, and what had to be asked for
   /// again.
   Statistics statistics() {
@@ -97,5 +106,7 @@ class TwoLevelDatabase : private detail::ByteCacheHolder, public BasicDatabase<P
     return statistics;
   }
 };
+
+static_assert(ObjectDatabase<TwoLevelDatabase>);
 
 }  // namespace cow::bench

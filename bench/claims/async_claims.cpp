@@ -42,7 +42,7 @@ constexpr auto kWait = 100ms;
 template <class Database>
 std::vector<Ref<Item>> make_items(Database& database) {
   std::vector<Ref<Item>> items;
-  auto session = database.open_session();
+  auto session = open_session(database);
   while (items.size() < kItems) {
     auto batch = session.transact([&](typename Database::Transaction& txn) {
       std::vector<Ref<Item>> made;
@@ -190,11 +190,11 @@ double bytes_of_a_private_session() {
   InMemory<PrivateCache> system;
   std::vector<Ref<Item>> items = make_items(system.database);
   std::minstd_rand dice(1);
-  std::deque<InMemory<PrivateCache>::Database::Session> sessions;
+  std::deque<Session<InMemory<PrivateCache>::Database>> sessions;
   std::vector<InMemory<PrivateCache>::Database::Transaction> open;
   double before = anonymous();
   for (int i = 0; i < kSessions; ++i) {
-    sessions.push_back(system.database.open_session());
+    sessions.push_back(open_session(system.database));
     open.push_back(sessions.back().begin());
     for (int k = 0; k < kReads; ++k) (void)open.back().read(items[dice() % kItems]);
   }

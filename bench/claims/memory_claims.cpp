@@ -62,10 +62,10 @@ template <class Cache>
 Growth measure_growth(int sessions) {
   using Db = BasicDatabase<Cache>;
   Db database(WordNetStore::instance(), kAmple);
-  std::vector<typename Db::Session> open;
+  std::vector<Session<Db>> open;
   open.reserve(static_cast<std::size_t>(sessions));
   auto one_more = [&] {
-    open.push_back(database.open_session());
+    open.push_back(open_session(database));
     wordnet::read_everything<Db>(open.back());
     return static_cast<double>(process_memory().anonymous);
   };
@@ -100,7 +100,7 @@ Measured measure_cold_loads() {
   std::vector<std::thread> threads;
   for (int i = 0; i < kSessions; ++i) {
     threads.emplace_back([&, i] {
-      auto session = database.open_session();
+      auto session = open_session(database);
       ready.arrive_and_wait();
       objects[static_cast<std::size_t>(i)] = wordnet::read_everything<Database>(session).objects + 1;  // and the root
     });

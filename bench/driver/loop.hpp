@@ -56,7 +56,7 @@ void serve(Worker& worker, std::vector<Session>& sessions, std::chrono::steady_c
 
 /// Opens `options.sessions` sessions and lets one thread per worker serve its share with `worker.step(session)`.
 /// Fills in everything of the measurement but the workload's own figures.
-template <class Database, class Worker>
+template <ObjectDatabase Database, class Worker>
 Measurement closed_loop(Database& database, const ExperimentOptions& options, std::vector<Worker>& workers) {
   using Clock = std::chrono::steady_clock;
   auto span = [](double seconds) {
@@ -68,8 +68,8 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
   measurement.memory_before = process_memory();
   const auto at_open = database.statistics();
 
-  std::vector<std::vector<typename Database::Session>> sessions(workers.size());
-  for (std::uint32_t i = 0; i < options.sessions; ++i) sessions[i % workers.size()].push_back(database.open_session());
+  std::vector<std::vector<Session<Database>>> sessions(workers.size());
+  for (std::uint32_t i = 0; i < options.sessions; ++i) sessions[i % workers.size()].push_back(open_session(database));
 
   std::vector<detail::LoopThread> seen(workers.size());
   std::stop_source stop;
@@ -116,15 +116,15 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
 
 /// Opens `options.sessions` sessions and lets each do `work(session)` once, the threads starting together; the sessions
 /// stay open until memory is read. One operation is the work of one session; the duration is until the last is done.
-template <class Database, class Work>
+template <ObjectDatabase Database, class Work>
 Measurement each_session_once(Database& database, const ExperimentOptions& options, Work work) {
   using Clock = std::chrono::steady_clock;
   Measurement measurement;
   ::malloc_trim(0);
   measurement.memory_before = process_memory();
   const auto at_open = database.statistics();
-  std::vector<std::vector<typename Database::Session>> sessions(options.threads);
-  for (std::uint32_t i = 0; i < options.sessions; ++i) sessions[i % options.threads].push_back(database.open_session());
+  std::vector<std::vector<Session<Database>>> sessions(options.threads);
+  for (std::uint32_t i = 0; i < options.sessions; ++i) sessions[i % options.threads].push_back(open_session(database));
 
   std::vector<detail::LoopThread> seen(options.threads);
   std::barrier together(static_cast<std::ptrdiff_t>(options.threads) + 1);

@@ -17,15 +17,15 @@ namespace cow::bench {
 namespace {
 
 /// The wished operation, or T2a for the share of writes.
-template <class Database>
+template <ObjectDatabase Database>
 class Worker {
  public:
   Worker(const oo7::Parameters& parameters, oo7::Operation operation, double write_share, std::uint64_t seed)
       : runner_(parameters, seed), operation_(operation), write_share_(write_share), random_(seed) {}
 
-  void learn_answers(typename Database::Session& session) { runner_.learn_answers(session); }
+  void learn_answers(Session<Database>& session) { runner_.learn_answers(session); }
 
-  void step(typename Database::Session& session) {
+  void step(Session<Database>& session) {
     const bool write = write_share_ > 0 && random_.chance(write_share_);
     last_ = runner_.run(session, write ? oo7::Operation::kT2a : operation_);
     if (operation_ == oo7::Operation::kCU) {
@@ -46,7 +46,7 @@ class Worker {
   LatencyHistogram updates_;
 };
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
   const auto operation = oo7::operation_named(options.oo7_operation);
@@ -57,11 +57,11 @@ Measurement measure(const ExperimentOptions& options) {
   for (std::uint32_t i = 0; i < options.threads; ++i) {
     workers.emplace_back(parameters, operation, options.write_share, options.seed * 0x10001 + i);
     if (!oo7::is_query(operation)) continue;
-    auto session = database.open_session();
+    auto session = open_session(database);
     workers.back().learn_answers(session);
   }
   Measurement measurement = closed_loop(database, options, workers);
-  auto session = database.open_session();
+  auto session = open_session(database);
   if (options.writes()) oo7::verify<Database>(session, parameters);
   measurement.figures["objects"] = parameters.objects();
   measurement.figures["atomic_parts"] = workers.front().last().atomic_parts;
@@ -74,7 +74,7 @@ Measurement measure(const ExperimentOptions& options) {
   return measurement;
 }
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure_users(const ExperimentOptions& options) {
   const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
   const auto mix = oo7::UserMix::named(options.chosen_mix());
@@ -88,7 +88,7 @@ Measurement measure_users(const ExperimentOptions& options) {
   Measurement measurement = closed_loop(database, options, users);
   typename oo7::User<Database>::Done done;
   for (const auto& user : users) done += user.done();
-  auto session = database.open_session();
+  auto session = open_session(database);
   for (std::uint32_t number = oo7::kSharedModule; number < oo7::private_module(options.threads); ++number) {
     oo7::verify<Database>(session, parameters, number);
   }

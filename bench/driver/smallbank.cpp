@@ -15,7 +15,7 @@ namespace cow::bench {
 
 namespace {
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   System<Database> system(options);
   Database& database = system.database();
@@ -23,7 +23,7 @@ Measurement measure(const ExperimentOptions& options) {
     smallbank::load(database, options.customers, options.seed, progress_of("opening accounts"));
   }
   const smallbank::Totals before = [&] {
-    auto session = database.open_session();
+    auto session = open_session(database);
     return smallbank::read_totals<Database>(session);
   }();
   check_count("customers in the store", options.customers, before.customers);
@@ -35,7 +35,7 @@ Measurement measure(const ExperimentOptions& options) {
 
   smallbank::WorkDone done;
   for (const auto& worker : workers) done += worker.done();
-  auto session = database.open_session();
+  auto session = open_session(database);
   smallbank::check_totals<Database>(session, before, done);
   measurement.figures["retries_in_all"] = done.attempts - done.transactions();
   measurement.figures["refused_in_all"] = done.refused;

@@ -14,7 +14,7 @@ namespace cow::bench {
 
 namespace {
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
   const auto mix = stmbench7::Mix::named(options.chosen_mix(), options.long_traversals);
@@ -22,7 +22,7 @@ Measurement measure(const ExperimentOptions& options) {
   Database& database = system.database();
   oo7::generate_if_absent(database, parameters, 1, progress_of("generating OO7"));
   auto count = [&](typename Database::Transaction& txn) { return oo7::Verifier<Database>(txn, parameters, 1).run(); };
-  const oo7::ObjectCounts before = database.open_session().transact(count);
+  const oo7::ObjectCounts before = open_session(database).transact(count);
   std::vector<stmbench7::Worker<Database>> workers;
   for (std::uint32_t i = 0; i < options.threads; ++i) workers.emplace_back(parameters, mix, options.seed, i);
 
@@ -30,7 +30,7 @@ Measurement measure(const ExperimentOptions& options) {
 
   stmbench7::WorkDone done;
   for (const auto& worker : workers) done += worker.done();
-  auto session = database.open_session();
+  auto session = open_session(database);
   stmbench7::check_module<Database>(session, parameters, before, done);
   measurement.figures["retries_in_all"] = done.attempts - done.transactions();
   measurement.figures["failed_in_all"] = done.failures();

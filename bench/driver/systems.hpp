@@ -49,7 +49,7 @@ inline std::unique_ptr<Store> open_store(const ExperimentOptions& options) {
 }
 
 /// A database and, below it, its store.
-template <class Database>
+template <ObjectDatabase Database>
 class System {
  public:
   explicit System(const ExperimentOptions& options) : options_(options) {

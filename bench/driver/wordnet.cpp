@@ -17,7 +17,7 @@ namespace cow::bench {
 namespace {
 
 /// Returns false if WordNet was there already.
-template <class Database>
+template <ObjectDatabase Database>
 bool import_if_absent(Database& database, const wordnet::Files& files) {
   if (wordnet::is_imported(database)) return false;
   Progress progress("importing WordNet");
@@ -25,7 +25,7 @@ bool import_if_absent(Database& database, const wordnet::Files& files) {
   return true;
 }
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   System<Database> system(options);
   Database& database = system.database();
@@ -37,7 +37,7 @@ Measurement measure(const ExperimentOptions& options) {
   }();
   if (options.read_all) {
     std::atomic<std::uint64_t> objects = 0;
-    Measurement measurement = each_session_once(database, options, [&](typename Database::Session& session) {
+    Measurement measurement = each_session_once(database, options, [&](Session<Database>& session) {
       const wordnet::Everything all = wordnet::read_everything<Database>(session);
       check_totals(wordnet::published_totals(), all.totals);
       objects.store(all.objects, std::memory_order_relaxed);  // the same for every session
@@ -52,7 +52,7 @@ Measurement measure(const ExperimentOptions& options) {
 
   wordnet::WorkDone done;
   for (const auto& worker : workers) done += worker.done();
-  auto session = database.open_session();
+  auto session = open_session(database);
   wordnet::check_edits<Database>(session, workers);
   wordnet::verify<Database>(session);
   const double operations = done.operations == 0 ? 1 : static_cast<double>(done.operations);
@@ -75,7 +75,7 @@ void import_wordnet(const ExperimentOptions& options) {
   System<Database> system(options);
   const wordnet::Files files(wordnet::locate(options.wordnet));
   const bool imported = import_if_absent(system.database(), files);
-  auto session = system.database().open_session();
+  auto session = open_session(system.database());
   const wordnet::Everything all = wordnet::verify<Database>(session);
   std::printf("%s: %ju synsets, %ju lemmas, %ju senses, %ju pointers; %ju objects, verified\n",
               imported ? "imported" : "there already", static_cast<std::uintmax_t>(all.totals.all_synsets()),

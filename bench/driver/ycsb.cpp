@@ -13,14 +13,14 @@ namespace cow::bench {
 
 namespace {
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   const auto mix = ycsb::Mix::named(options.chosen_mix());
   System<Database> system(options);
   Database& database = system.database();
   if (!ycsb::is_loaded(database)) ycsb::load(database, options.records, progress_of("loading YCSB"));
   const ycsb::TableTotals before = [&] {
-    auto session = database.open_session();
+    auto session = open_session(database);
     return ycsb::read_table<Database>(session);
   }();
   const ycsb::RequestSource source(mix, ycsb::distribution_named(options.zipf), options.records, options.seed);
@@ -32,7 +32,7 @@ Measurement measure(const ExperimentOptions& options) {
 
   ycsb::WorkDone done;
   for (const auto& worker : workers) done += worker.done();
-  auto session = database.open_session();
+  auto session = open_session(database);
   ycsb::check_table<Database>(session, before, done);
   measurement.figures["records_before"] = before.records;
   measurement.figures["changes_in_all"] = done.changes();

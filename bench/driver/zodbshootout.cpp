@@ -12,7 +12,7 @@ namespace cow::bench {
 
 namespace {
 
-template <class Database>
+template <ObjectDatabase Database>
 Measurement measure(const ExperimentOptions& options) {
   System<Database> system(options);
   zodbshootout::Parameters parameters{options.threads, options.objects, options.item_bytes, options.seed};

@@ -43,14 +43,14 @@ void open_sessions(benchmark::State& state, Timed timed) {
   MemoryStore store;
   Database database(store, kAmple);
   std::vector<typename Database::Pointers::template Ref<Entry>> entries;
-  database.open_session().transact([&](Transaction& txn) {
+  open_session(database).transact([&](Transaction& txn) {
     for (std::size_t i = 0; i < kObjects; ++i) entries.push_back(txn.create(Entry{}));
   });
   // References of their own, as a program has that found its objects by itself: some caches keep addresses in them.
   std::vector<decltype(entries)> held(static_cast<std::size_t>(state.range(0)), entries);
-  std::vector<typename Database::Session> sessions;
+  std::vector<Session<Database>> sessions;
   for (auto& own : held) {
-    sessions.push_back(database.open_session());
+    sessions.push_back(open_session(database));
     sessions.back().transact([&](Transaction& txn) {
       for (const auto& entry : own) keep(txn.read(entry));
     });

@@ -123,12 +123,12 @@ std::unique_ptr<Store> open_store(const ObjectSizeOptions& options, const std::f
 template <class Database>
 struct System {
   System(const ObjectSizeOptions& options, const std::filesystem::path& path)
-      : below(open_store(options, path)), store(*below), database(store, kAmple), session(database.open_session()) {}
+      : below(open_store(options, path)), store(*below), database(store, kAmple), session(open_session(database)) {}
 
   std::unique_ptr<Store> below;
   CountingStore store;
   Database database;
-  typename Database::Session session;
+  Session<Database> session;
 };
 
 /// Values of one size, stored in one way in one system, and changed in one way.

@@ -106,7 +106,7 @@ Recovery recover(RocksDbStore& store, const RecoveryOptions& options, Bank& bank
   Database database(store, cache_options<Database>(options));
   {
     // The answer: how far each client came. The check of the whole bank shows that it was correct.
-    auto session = database.open_session();
+    auto session = open_session(database);
     auto txn = session.begin();
     bank.open(txn);
     for (std::uint32_t i = 0; i < bank.clients; ++i) recovery.recovered.push_back(txn.read(bank.ledger(i)).write);

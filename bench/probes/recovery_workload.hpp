@@ -84,7 +84,7 @@ class Bank {
   template <class Database>
   void fill(Database& database) {
     constexpr std::uint32_t kBatch = 5'000;
-    auto session = database.open_session();
+    auto session = open_session(database);
     directory = session.transact([&](auto& txn) {
       Directory made;
       for (std::uint32_t client = 0; client < clients; ++client) {
@@ -195,7 +195,7 @@ class Client {
   /// Goes on after `written` writes.
   Client(Database& database, const Bank& bank, std::uint32_t number, std::uint64_t written)
       : bank_(bank),
-        session_(database.open_session()),
+        session_(open_session(database)),
         number_(number),
         written_(written),
         writes_(bank, number),
@@ -231,7 +231,7 @@ class Client {
 
  private:
   const Bank& bank_;
-  typename Database::Session session_;
+  Session<Database> session_;
   const std::uint32_t number_;
   std::uint64_t written_;
   Bank::Writes writes_;
@@ -255,7 +255,7 @@ CacheOptions cache_options(const RecoveryOptions& options) {
   // What an account costs: its slot, and its place in the table and in the policy's queue.
   const std::size_t account = size_classes::bytes_of(size_classes::class_of(sizeof(State<Account>))) + 32;
   const auto all = static_cast<std::size_t>(options.cached * options.accounts * static_cast<double>(account));
-  std::size_t caches = Database::kSessionsAreEmpty ? 1 : options.clients;
+  std::size_t caches = Session<Database>::kOwnsObjects ? options.clients : 1;
   if (std::is_same_v<Database, TwoLevelDatabase>) ++caches;  // the one of records
   return {.cache_bytes = all / caches};
 }

@@ -41,8 +41,7 @@ class Models {
   Models(Database& database, const ModelOptions& options)
       : options_(options),
         async_(database, {.most_in_flight = options.most_in_flight, .most_waiting = options.most_waiting}) {
-    auto lease = async_.sessions().lend();
-    auto txn = lease.session().begin();
+    auto txn = database.begin();
     catalog_ = txn.root().template get<wordnet::Catalog<typename Database::Pointers>>(wordnet::kCatalogName);
     (void)txn.read(catalog_);
     std::size_t quick = options.threads, slow = options.threads;
@@ -90,8 +89,7 @@ class Models {
 
   Task<Answer> in_pool(WorkerPool& pool, AnyExecutor executor, const Query& query, Cancellation cancellation) {
     auto work = [this, &query, &cancellation] {
-      auto lease = async_.sessions().lend();
-      return lease.session().transact(
+      return async_.database().transact(
           [&](typename Database::Transaction& txn) {
             BlockingSource<Database> source(txn, catalog_, cancellation);
             Traversal<BlockingSource<Database>> traversal(source, query);

@@ -25,7 +25,7 @@ struct InMemory {
 
   MemoryStore store;
   Database database;
-  typename Database::Session session = database.open_session();
+  Session<Database> session = open_session(database);
 
  private:
   void fill_store(auto& fill) {
@@ -44,7 +44,7 @@ struct RawInMemory {
   }
 
   RawDatabase database;
-  RawDatabase::Session session = database.open_session();
+  Session<RawDatabase> session = open_session(database);
 };
 
 }  // namespace cow::bench

@@ -82,7 +82,7 @@ class Prepared {
   Oids fill(std::size_t threads, std::size_t cold) {
     constexpr std::size_t kBatch = 10'000;
     Database database(store_, {.cache_bytes = std::size_t{4} << 30});
-    auto session = database.open_session();
+    auto session = open_session(database);
     Oids oids{chase::build<Database>(session, kHotObjects).oid(), {}};
     for (std::size_t thread = 0; thread < threads; ++thread) {
       std::vector<Oid>& own = oids.of_thread.emplace_back();
@@ -110,7 +110,7 @@ class alignas(128) Worker {
   using Database = BasicDatabase<Cache>;
 
   Worker(Prepared<Cache>& prepared, std::size_t thread)
-      : prepared_(prepared), thread_(thread), session_(prepared.database().open_session()), start_(prepared.start()) {
+      : prepared_(prepared), thread_(thread), session_(open_session(prepared.database())), start_(prepared.start()) {
     for (std::size_t i = 0; i < kOwnObjects; ++i) own_.emplace_back(prepared.own(thread, i));
   }
 
@@ -178,7 +178,7 @@ class alignas(128) Worker {
 
   Prepared<Cache>& prepared_;
   const std::size_t thread_;
-  typename Database::Session session_;
+  Session<Database> session_;
   const typename Prepared<Cache>::Start start_;
   std::vector<EntryReference> own_;
   std::optional<typename Database::Transaction> open_;

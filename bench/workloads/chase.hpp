@@ -11,6 +11,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "cow_cache/codec.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "random.hpp"
@@ -42,8 +43,8 @@ struct Node {
 };
 
 /// Builds a chain of `count` nodes in transactions of bounded size; returns where to start.
-template <class Database>
-auto build(typename Database::Session& session, std::size_t count, std::uint64_t seed = 42) {
+template <ObjectDatabase Database>
+auto build(Session<Database>& session, std::size_t count, std::uint64_t seed = 42) {
   using Transaction = typename Database::Transaction;
   using ChaseNode = Node<typename Database::Pointers>;
   constexpr std::size_t kBatch = 10'000;

@@ -6,8 +6,8 @@
 // Invariants:
 //  1. [one-user] REQUIRES of every asynchronous operation on a transaction: until it completes, nobody else uses the transaction. It
 //     is suspended: a pool's thread reads, logs and commits in its place.
-//  2. What ends an AsyncTransaction (a commit, its destructor) frees all it held: its snapshot and log, its session, and
-//     its place among those in flight, in that order.
+//  2. What ends an AsyncTransaction (a commit, its destructor) frees all it held: its snapshot and log, and its place
+//     among those in flight, in that order.
 //  3. The loop's thread never waits for the store: misses go to the pool for loads, commits to the pool for commits. They
 //     are apart, so that loads do not queue behind a slow device's synchronous writes.
 //  4. REQUIRES: the AsyncDatabase outlives its transactions and operations.
@@ -22,7 +22,6 @@
 #include "cow_cache/database.hpp"
 #include "cow_cache/detail/refused.hpp"
 #include "detail/admission.hpp"
-#include "detail/session_pool.hpp"
 #include "worker_pool.hpp"
 
 namespace cow {
@@ -39,7 +38,6 @@ class BasicAsyncDatabase {
  public:
   explicit BasicAsyncDatabase(Database& database, const AsyncOptions& options = {})
       : database_(database),
-        sessions_(database),
         admission_("database", options.most_in_flight, options.most_waiting),
         loads_("loads", {.threads = options.load_threads}),
         commits_("commits", {.threads = options.commit_threads}) {}
@@ -50,14 +48,12 @@ class BasicAsyncDatabase {
       Database&&, const AsyncOptions& = {});
 
   Database& database() noexcept { return database_; }
-  detail::SessionPool<Database>& sessions() noexcept { return sessions_; }
   detail::Admission& admission() noexcept { return admission_; }
   WorkerPool& loads() noexcept { return loads_; }
   WorkerPool& commits() noexcept { return commits_; }
 
  private:
   Database& database_;
-  detail::SessionPool<Database> sessions_;
   detail::Admission admission_;
   WorkerPool loads_, commits_;
 };
@@ -74,8 +70,7 @@ class BasicAsyncTransaction {
         executor_(std::move(executor)),
         cancellation_(std::move(cancellation)),
         permit_(std::move(permit)),
-        lease_(database.sessions().lend()),
-        transaction_(lease_.session().begin()) {}
+        transaction_(database.database().begin()) {}
 
   /// For what never waits: `create`, `write` of what was read, `erase`, `snapshot`, ... A `read` of what was not read yet
   /// blocks the thread.
@@ -90,15 +85,13 @@ class BasicAsyncTransaction {
   void restart() {
     detail::TransactFrame* frame = transaction_.frame();
     transaction_.abort();
-    transaction_ = lease_.session().begin();
+    transaction_ = database_->database().begin();
     if (frame != nullptr) transaction_.enter(*frame);
   }
 
   /// Tells the cache that this transaction will sleep. The one place for it: whatever waits for long calls this first.
   /// A transaction that can be parked is taken out of the way of the reclaimer until it is used again.
-  void will_sleep() {
-    if constexpr (requires { transaction_.will_sleep(); }) transaction_.will_sleep();
-  }
+  void will_sleep() { transaction_.will_sleep(); }
 
  private:
   BasicAsyncDatabase<Database>* database_;
@@ -106,7 +99,6 @@ class BasicAsyncTransaction {
   Cancellation cancellation_;
   // In this order: invariant 2.
   detail::Admission::Permit permit_;
-  typename detail::SessionPool<Database>::Lease lease_;
   Transaction transaction_;
 };
 

@@ -42,8 +42,7 @@ class LoadAll {
     try {
       // Transactions of their own, for one is used by one thread at a time. They read at the present frontier: what is
       // current there is what this transaction sees, unless it has changed meanwhile.
-      auto lease = database_.sessions().lend();
-      auto own = lease.session().begin();
+      auto own = database_.database().begin();
       // Relaxed: each thread takes another one, in whatever order.
       for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < missing_.size() && is_wanted();
            i = next_.fetch_add(1, std::memory_order_relaxed)) {

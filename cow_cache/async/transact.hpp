@@ -54,7 +54,7 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
 /// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
 /// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
 /// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free. The body may
-/// await further transactions, as in Session::transact; a task that is spawned is not inside of anything. Each of them wants a place
+/// await further transactions, as in Database::transact; a task that is spawned is not inside of anything. Each of them wants a place
 /// of its own (AsyncOptions::most_in_flight) while the outer one keeps its: allow for more than there are outer ones, or give
 /// them deadlines. With GCC 12 a
 /// body that has captured what must be destroyed needs a name where the result is awaited (by_name.hpp).

@@ -35,8 +35,7 @@ class Pages {
 
   /// Edits are forgotten: an input is the same whatever came before it.
   Answer answer(const Query& query) {
-    auto session = database_.open_session();
-    auto txn = session.begin();
+    auto txn = database_.begin();
     const Source::CatalogRef catalog = txn.root().get<Catalog>(cow::bench::wordnet::kCatalogName);
     const Cancellation never;
     Source source(txn, catalog, never);

@@ -25,6 +25,8 @@
 
 namespace cow::testing {
 
+using bench::open_session;
+
 struct Label {
   static constexpr std::string_view cow_type_name = "test.Label";
   std::string text;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/wordnet/model.hpp"
 
 namespace cow::testing {
@@ -16,7 +17,7 @@ template <class Database>
 void make_wordnet(Database& database) {
   using P = typename Database::Pointers;
   using namespace bench::wordnet;
-  auto session = database.open_session();
+  auto session = bench::open_session(database);
   session.transact([](typename Database::Transaction& txn) {
     std::uint32_t number = 0;
     auto synset = [&](std::vector<std::string> words, std::string gloss,

@@ -51,13 +51,13 @@ class BTreeTest : public testing::Test {
 
   Opened<D> opened_;
   typename Tree::NodeRef root_ =
-      opened_.database().open_session().transact([](Transaction& txn) { return Tree::create(txn); });
+      open_session(opened_.database()).transact([](Transaction& txn) { return Tree::create(txn); });
   std::map<std::uint32_t, std::uint64_t> reference_;
 };
 TYPED_TEST_SUITE(BTreeTest, Databases);
 
 TYPED_TEST(BTreeTest, DoesWhatAMapDoes) {
-  auto session = this->opened_.database().open_session();
+  auto session = open_session(this->opened_.database());
   Random random(1);
   for (std::uint32_t range : {100u, 20'000u}) {
     for (int round = 0; round < 10; ++round) {
@@ -82,7 +82,7 @@ TYPED_TEST(BTreeTest, DoesWhatAMapDoes) {
 
 TYPED_TEST(BTreeTest, KeysInOrderFillItsNodes) {
   constexpr std::uint32_t kKeys = 10'000;
-  this->opened_.database().open_session().transact([&](typename TypeParam::Transaction& txn) {
+  open_session(this->opened_.database()).transact([&](typename TypeParam::Transaction& txn) {
     typename TestFixture::Tree tree(txn, this->root_);
     for (std::uint32_t key = 0; key < kKeys; ++key) {
       tree.insert(key, key);
@@ -107,7 +107,7 @@ TYPED_TEST(BTreeTest, KeysInOrderFillItsNodes) {
 }
 
 TYPED_TEST(BTreeTest, ScansFromAnyKeyUntilToldToStop) {
-  this->opened_.database().open_session().transact([&](typename TypeParam::Transaction& txn) {
+  open_session(this->opened_.database()).transact([&](typename TypeParam::Transaction& txn) {
     typename TestFixture::Tree tree(txn, this->root_);
     for (std::uint32_t key = 0; key < 1'000; ++key) tree.insert(2 * key, key);
     for (std::uint32_t from = 0; from < 2'001; ++from) {

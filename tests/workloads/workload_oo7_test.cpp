@@ -21,10 +21,10 @@ template <class D>
 class Oo7Test : public testing::Test {
  protected:
   using Transaction = typename D::Transaction;
-  using Session = typename D::Session;
+  using Session = bench::Session<D>;
 
   D& database() { return opened_.database(); }
-  Session session() { return database().open_session(); }
+  Session session() { return open_session(database()); }
 
   Opened<D> opened_;
 };
@@ -137,7 +137,7 @@ TYPED_TEST(Oo7Test, IsTheSameForTheSameSeedOnly) {
     parameters.seed = seed;
     Opened<TypeParam> opened;
     oo7::generate(opened.database(), parameters);
-    auto session = opened.database().open_session();
+    auto session = open_session(opened.database());
     oo7::Traverser<TypeParam> traverser(parameters);
     return oo7::run<TypeParam>(session, traverser, kT1).checksum;
   };
@@ -228,7 +228,7 @@ TEST(Oo7Verify, FindsAnIndexThatIsWrong) {
   Opened<Database> opened;
   const auto parameters = tiny();
   oo7::generate(opened.database(), parameters);
-  auto session = opened.database().open_session();
+  auto session = open_session(opened.database());
   auto wrong_after = [&](auto change) {
     Transaction txn = session.begin();
     oo7::ModuleQueries<Database> view(txn, 1);

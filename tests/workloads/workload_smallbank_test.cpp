@@ -46,7 +46,7 @@ TYPED_TEST_SUITE(SmallbankTest, Databases);
 
 TYPED_TEST(SmallbankTest, TransactionsDoWhatTheyAreCalled) {
   smallbank::load(this->opened_.database(), 10, 1);
-  auto session = this->opened_.database().open_session();
+  auto session = open_session(this->opened_.database());
   auto run = [&](Request request) {
     return session.transact(
         [&](typename TypeParam::Transaction& txn) { return smallbank::Teller<TypeParam>(txn).run(request); });
@@ -78,7 +78,7 @@ TYPED_TEST(SmallbankTest, NoMoneyIsLost) {
   constexpr bool kIsRaw = std::is_same_v<TypeParam, RawDatabase>;
   TypeParam& database = this->opened_.database();
   smallbank::load(database, kCustomers, 1);
-  auto session = database.open_session();
+  auto session = open_session(database);
   const smallbank::Totals before = smallbank::read_totals<TypeParam>(session);
   EXPECT_EQ(before.customers, kCustomers);
   const smallbank::Population population{.customers = kCustomers, .hotspot = 10};
@@ -88,7 +88,7 @@ TYPED_TEST(SmallbankTest, NoMoneyIsLost) {
     std::vector<std::jthread> threads;
     for (auto& worker : workers) {
       threads.emplace_back([&] {
-        auto own = database.open_session();
+        auto own = open_session(database);
         for (std::uint32_t i = 0; i < kSteps; ++i) worker.step(own);
       });
     }

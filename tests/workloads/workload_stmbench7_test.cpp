@@ -82,7 +82,7 @@ TYPED_TEST_SUITE(Stmbench7Test, Databases);
 TYPED_TEST(Stmbench7Test, EachOperationLeavesTheModuleWhole) {
   const auto parameters = tiny();
   const oo7::ObjectCounts before = oo7::generate(this->opened_.database(), parameters);
-  auto session = this->opened_.database().open_session();
+  auto session = open_session(this->opened_.database());
   stmbench7::Worker<TypeParam> worker(parameters, stmbench7::Mix(0.5, true), 1, 0);
   for (std::size_t i = 0; i < stmbench7::kOperations; ++i) {
     const auto operation = static_cast<Operation>(i);
@@ -99,7 +99,7 @@ TYPED_TEST(Stmbench7Test, ReadOnlyOperationsWriteNothing) {
   if constexpr (!std::is_same_v<TypeParam, RawDatabase>) {
     const auto parameters = tiny();
     oo7::generate(this->opened_.database(), parameters);
-    auto session = this->opened_.database().open_session();
+    auto session = open_session(this->opened_.database());
     stmbench7::Worker<TypeParam> worker(parameters, stmbench7::Mix(0.5, true), 1, 0);
     for (std::size_t i = 0; i < stmbench7::kOperations; ++i) {
       const auto operation = static_cast<Operation>(i);
@@ -119,7 +119,7 @@ TYPED_TEST(Stmbench7Test, AllOperationsAtOnceLeaveTheModuleWhole) {
   const oo7::ObjectCounts before = oo7::generate(this->opened_.database(), parameters);
   for (const char* name : {"read-write", "write"}) {
     SCOPED_TRACE(name);
-    auto session = this->opened_.database().open_session();
+    auto session = open_session(this->opened_.database());
     oo7::ObjectCounts start;
     session.transact(
         [&](typename TypeParam::Transaction& txn) { start = oo7::Verifier<TypeParam>(txn, parameters, 1).run(); });
@@ -131,7 +131,7 @@ TYPED_TEST(Stmbench7Test, AllOperationsAtOnceLeaveTheModuleWhole) {
       std::vector<std::jthread> threads;
       for (auto& worker : workers) {
         threads.emplace_back([&] {
-          auto own = this->opened_.database().open_session();
+          auto own = open_session(this->opened_.database());
           for (int i = 0; i < kSteps; ++i) worker.step(own);
         });
       }

@@ -60,7 +60,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
   });
   EXPECT_EQ(done, all);
   EXPECT_TRUE(wordnet::is_imported(database));
-  auto session = database.open_session();
+  auto session = open_session(database);
   const wordnet::Everything everything = wordnet::verify<TypeParam>(session);
   EXPECT_EQ(everything.totals.all_synsets(), 117'659u);
   EXPECT_EQ(everything.edits, 0u);
@@ -98,7 +98,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
     std::vector<std::jthread> threads;
     for (auto& worker : workers) {
       threads.emplace_back([&] {
-        auto own = database.open_session();
+        auto own = open_session(database);
         for (int i = 0; i < 2'000; ++i) worker.step(own);
       });
     }
@@ -113,7 +113,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
 TYPED_TEST(WordNetTest, WordNetSessionsDoTheSameOnEveryDatabase) {
   TypeParam& database = this->opened_.database();
   wordnet::Importer<TypeParam>(database, wordnet_files()).run();
-  auto session = database.open_session();
+  auto session = open_session(database);
   const wordnet::Words words(wordnet_files(), 7);
   wordnet::Worker<TypeParam> worker(words, {.seed = 7}, 0);
   for (int i = 0; i < 1'000; ++i) worker.step(session);

@@ -134,7 +134,7 @@ TYPED_TEST(YcsbTest, LosesNoInsertAndNoUpdate) {
   EXPECT_FALSE(ycsb::is_loaded(database));
   ycsb::load(database, kRecords);
   EXPECT_TRUE(ycsb::is_loaded(database));
-  auto session = database.open_session();
+  auto session = open_session(database);
   ycsb::TableTotals before = ycsb::read_table<TypeParam>(session);
   EXPECT_EQ(before.records, kRecords);
   EXPECT_EQ(before.changes, 0u);
@@ -148,7 +148,7 @@ TYPED_TEST(YcsbTest, LosesNoInsertAndNoUpdate) {
       std::vector<std::jthread> threads;
       for (auto& worker : workers) {
         threads.emplace_back([&] {
-          auto own = database.open_session();
+          auto own = open_session(database);
           for (std::uint32_t i = 0; i < kSteps; ++i) worker.step(own);
         });
       }
@@ -172,7 +172,7 @@ TYPED_TEST(YcsbTest, AnUpdateChangesOneField) {
   const ycsb::RequestSource source({.update = 1}, ycsb::Distribution::kTrue, 1, 1);
   ycsb::AcknowledgedCounter counter(1);
   ycsb::Worker<TypeParam> worker(source, counter, 1, 0);
-  auto session = this->opened_.database().open_session();
+  auto session = open_session(this->opened_.database());
   worker.step(session);
   session.transact([&](typename TypeParam::Transaction& txn) {
     const auto root = txn.root().template get<typename ycsb::Table<TypeParam>::TreeNode>(ycsb::kTableName);

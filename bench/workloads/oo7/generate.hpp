@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "factory.hpp"
 #include "verify.hpp"
 
@@ -18,12 +19,12 @@ namespace cow::bench::oo7 {
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
 /// Generates one module. Transactions are bounded: about `kBatchObjects` objects each, one composite part at least.
-template <class Database>
+template <ObjectDatabase Database>
 class Generator {
  public:
   /// `number`: of the module; each has objects of its own, and its seed differs from those of the others.
   Generator(Database& database, const Parameters& parameters, std::uint32_t number = 1)
-      : session_(database.open_session()),
+      : session_(open_session(database)),
         parameters_(parameters),
         number_(number),
         factory_(parameters, parameters.seed + (number - 1) * 0x9E37'79B9'7F4A'7C15u) {}
@@ -129,7 +130,7 @@ class Generator {
     return composites;
   }
 
-  typename Database::Session session_;
+  Session<Database> session_;
   const Parameters parameters_;
   const std::uint32_t number_;
   Factory<Database> factory_;
@@ -140,19 +141,19 @@ class Generator {
 };
 
 /// Generates a module and verifies it.
-template <class Database>
+template <ObjectDatabase Database>
 ObjectCounts generate(Database& database, const Parameters& parameters, const Progress& progress = {},
                       std::uint32_t number = 1) {
   Generator<Database>(database, parameters, number).run(progress);
-  auto session = database.open_session();
+  auto session = open_session(database);
   return verify<Database>(session, parameters, number);
 }
 
 /// The same if there is no such module yet. False: there was.
-template <class Database>
+template <ObjectDatabase Database>
 bool generate_if_absent(Database& database, const Parameters& parameters, std::uint32_t number,
                         const Progress& progress = {}) {
-  const bool is_there = database.open_session().transact(
+  const bool is_there = open_session(database).transact(
       [&](typename Database::Transaction& txn) { return txn.root().contains(module_name(number)); });
   if (!is_there) generate(database, parameters, progress, number);
   return !is_there;

@@ -8,16 +8,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "factory.hpp"
 #include "queries.hpp"
 #include "traversals.hpp"
 
 namespace cow::bench::oo7 {
 
-template <class Database>
+template <ObjectDatabase Database>
 class Runner {
  public:
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
   using Transaction = typename Database::Transaction;
   static constexpr std::uint32_t kInserted = 10;  ///< composite parts of S1
 

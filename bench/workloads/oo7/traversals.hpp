@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "changes.hpp"
 #include "operations.hpp"
@@ -208,8 +209,8 @@ class Traverser {
 };
 
 /// Runs a traversal as one transaction of `session`, and checks its counts. `attempts`, if given, counts executions.
-template <class Database>
-Result run(typename Database::Session& session, Traverser<Database>& traverser, Operation operation,
+template <ObjectDatabase Database>
+Result run(Session<Database>& session, Traverser<Database>& traverser, Operation operation,
            std::uint64_t* attempts = nullptr) {
   std::uint64_t counted = 0;
   const Result result = until_committed(session, attempts != nullptr ? *attempts : counted,

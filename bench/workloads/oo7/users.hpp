@@ -17,6 +17,7 @@
 #include <string>
 #include <string_view>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/random.hpp"
 #include "traversals.hpp"
 
@@ -42,7 +43,7 @@ inline constexpr std::uint32_t kSharedModule = 1;
 inline std::uint32_t private_module(std::uint32_t client) { return client + 2; }
 
 /// One client.
-template <class Database>
+template <ObjectDatabase Database>
 class User {
  public:
   using Transaction = typename Database::Transaction;
@@ -68,7 +69,7 @@ class User {
       : parameters_(parameters), mix_(mix), client_(client), random_(seed * 0x10001 + client), traverser_(parameters) {}
 
   /// One transaction of the mix; throws WrongAnswerError if it visited a wrong number of parts.
-  void step(typename Database::Session& session) {
+  void step(Session<Database>& session) {
     const std::uint64_t draw = random_.below(100);
     std::uint64_t& kind = draw < mix_.private_read                                           ? done_.private_reads
                           : draw < mix_.private_read + mix_.shared_read                      ? done_.shared_reads

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "factory.hpp"
 
@@ -148,8 +149,8 @@ class Verifier {
 };
 
 /// Throws WrongAnswerError unless the module is whole and has exactly the objects that its parameters ask for.
-template <class Database>
-ObjectCounts verify(typename Database::Session& session, const Parameters& parameters, std::uint32_t number = 1) {
+template <ObjectDatabase Database>
+ObjectCounts verify(Session<Database>& session, const Parameters& parameters, std::uint32_t number = 1) {
   return session.transact([&](typename Database::Transaction& txn) {
     const ObjectCounts counts = Verifier<Database>(txn, parameters, number).run();
     check_count("complex assemblies", parameters.complex_assemblies(), counts.complex_assemblies);

@@ -11,6 +11,7 @@
 #include <msgpack.hpp>
 #include <string_view>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/btree.hpp"
 #include "bench/workloads/random.hpp"
 #include "bench/workloads/workload_error.hpp"
@@ -69,11 +70,11 @@ struct Totals {
 };
 
 /// Opens accounts for customers 0 to `customers` - 1, and names the bank when all are there.
-template <class Database>
+template <ObjectDatabase Database>
 void load(Database& database, std::uint32_t customers, std::uint64_t seed, const Progress& progress = {}) {
   using Transaction = typename Database::Transaction;
   constexpr std::uint32_t kBatch = 1'000;
-  auto session = database.open_session();
+  auto session = open_session(database);
   Random random(seed);
   const auto root = session.transact([](Transaction& txn) { return Customers<Database>::create(txn); });
   for (std::uint32_t first = 0; first < customers; first += kBatch) {
@@ -96,15 +97,15 @@ void load(Database& database, std::uint32_t customers, std::uint64_t seed, const
 }
 
 /// Whether `database` holds the bank, whole.
-template <class Database>
+template <ObjectDatabase Database>
 bool is_loaded(Database& database) {
-  return database.open_session().transact(
+  return open_session(database).transact(
       [](typename Database::Transaction& txn) { return txn.root().contains(kBankName); });
 }
 
 /// Reads all accounts in one transaction.
-template <class Database>
-Totals read_totals(typename Database::Session& session) {
+template <ObjectDatabase Database>
+Totals read_totals(Session<Database>& session) {
   return session.transact([](typename Database::Transaction& txn) {
     const auto root = txn.root().template get<typename Customers<Database>::TreeNode>(kBankName);
     Totals totals;

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "transactions.hpp"
 
@@ -45,7 +46,7 @@ struct WorkDone {
   }
 };
 
-template <class Database>
+template <ObjectDatabase Database>
 class Worker {
  public:
   /// `number` tells the workers of a run apart.
@@ -53,13 +54,13 @@ class Worker {
       : population_(population), random_(seed * 0x10001 + number) {}
 
   /// One transaction in `session`.
-  void step(typename Database::Session& session) {
+  void step(Session<Database>& session) {
     step(session, [](auto& txn, const Request& request) { return Teller<Database>(txn).run(request); });
   }
 
   /// The same with `execute(txn, request)` in place of a plain Teller.
   template <class Execute>
-  void step(typename Database::Session& session, Execute execute) {
+  void step(Session<Database>& session, Execute execute) {
     const Request request = Request::draw(population_, random_);
     const Outcome outcome = until_committed(session, done_.attempts, [&](auto& txn) { return execute(txn, request); });
     ++done_.operations[static_cast<std::size_t>(request.operation)];
@@ -78,8 +79,8 @@ class Worker {
 
 /// Throws WrongAnswerError unless the accounts changed by exactly what the workers have done. REQUIRES: nobody else
 /// writes.
-template <class Database>
-void check_totals(typename Database::Session& session, const Totals& before, const WorkDone& done) {
+template <ObjectDatabase Database>
+void check_totals(Session<Database>& session, const Totals& before, const WorkDone& done) {
   const Totals now = read_totals<Database>(session);
   check_count("customers", before.customers, now.customers);
   check_count("writes of accounts", before.revisions + done.writes, now.revisions);
@@ -101,7 +102,7 @@ struct RecordingObserver {
 
 /// Lets `threads` threads do `transactions` transactions each on `customers` customers of the bank, and returns what
 /// went wrong with their isolation. Checks the totals as well. REQUIRES: nobody else writes.
-template <class Database>
+template <ObjectDatabase Database>
 Anomalies check_isolation(Database& database, std::uint32_t threads, std::uint32_t transactions,
                           std::uint32_t customers, std::uint64_t seed) {
   const Population few{.customers = customers};
@@ -109,14 +110,14 @@ Anomalies check_isolation(Database& database, std::uint32_t threads, std::uint32
   for (std::uint32_t i = 0; i < threads; ++i) workers.emplace_back(few, seed, i);
   std::vector<History> histories(threads);
   std::vector<std::exception_ptr> failures(threads);
-  auto session = database.open_session();
+  auto session = open_session(database);
   const Totals before = read_totals<Database>(session);
   {
     std::vector<std::jthread> running;
     for (std::uint32_t i = 0; i < threads; ++i) {
       running.emplace_back([&, i] {
         try {
-          auto own = database.open_session();
+          auto own = open_session(database);
           for (std::uint32_t n = 0; n < transactions; ++n) {
             workers[i].step(own, [&](auto& txn, const Request& request) {
               histories[i].restart();

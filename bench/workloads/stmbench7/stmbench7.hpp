@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/oo7/generate.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "short.hpp"
@@ -62,10 +63,10 @@ struct WorkDone {
   }
 };
 
-template <class Database>
+template <ObjectDatabase Database>
 class Worker {
  public:
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
   using Transaction = typename Database::Transaction;
 
   /// `number` tells the workers of a run apart.
@@ -121,9 +122,9 @@ class Worker {
 
 /// Throws WrongAnswerError unless the module is whole and has what it had before, changed by what the workers did.
 /// REQUIRES: nobody else writes.
-template <class Database>
-void check_module(typename Database::Session& session, const oo7::Parameters& parameters,
-                  const oo7::ObjectCounts& before, const WorkDone& done) {
+template <ObjectDatabase Database>
+void check_module(Session<Database>& session, const oo7::Parameters& parameters, const oo7::ObjectCounts& before,
+                  const WorkDone& done) {
   session.transact([&](typename Database::Transaction& txn) {
     const oo7::ObjectCounts now = oo7::Verifier<Database>(txn, parameters, 1).run();
     auto changed = [](std::uint64_t count, std::int64_t by) { return static_cast<std::uint64_t>(by) + count; };

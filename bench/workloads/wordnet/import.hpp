@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "files.hpp"
 #include "model.hpp"
@@ -57,10 +58,10 @@ inline Totals totals_of(const Files& files) {
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
 /// Imports `files`, `kBatch` objects a transaction. Throws WrongAnswerError if they are not all of WordNet 3.0.
-template <class Database>
+template <ObjectDatabase Database>
 class Importer {
  public:
-  Importer(Database& database, const Files& files) : session_(database.open_session()), files_(files) {}
+  Importer(Database& database, const Files& files) : session_(open_session(database)), files_(files) {}
 
   void run(Progress progress = {}) {
     check_totals(published_totals(), totals_of(files_));
@@ -173,7 +174,7 @@ class Importer {
     });
   }
 
-  typename Database::Session session_;
+  Session<Database> session_;
   const Files& files_;
   Progress progress_;
   std::uint64_t done_ = 0, all_ = 0;
@@ -184,9 +185,9 @@ class Importer {
 };
 
 /// Whether `database` holds WordNet, whole.
-template <class Database>
+template <ObjectDatabase Database>
 bool is_imported(Database& database) {
-  auto session = database.open_session();
+  auto session = open_session(database);
   return session.transact([](typename Database::Transaction& txn) { return txn.root().contains(kCatalogName); });
 }
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "import.hpp"
 #include "model.hpp"
 
@@ -115,8 +116,8 @@ struct Everything {
 };
 
 /// Reads every object of WordNet once, in transactions of about a thousand objects.
-template <class Database>
-Everything read_everything(typename Database::Session& session) {
+template <ObjectDatabase Database>
+Everything read_everything(Session<Database>& session) {
   using Pointers = typename Database::Pointers;
   using Transaction = typename Database::Transaction;
   Everything all;
@@ -159,8 +160,8 @@ Everything read_everything(typename Database::Session& session) {
 }
 
 /// Reads everything and answers a few questions whose answers are known. Throws WrongAnswerError.
-template <class Database>
-Everything verify(typename Database::Session& session) {
+template <ObjectDatabase Database>
+Everything verify(Session<Database>& session) {
   const Everything all = read_everything<Database>(session);
   check_totals(published_totals(), all.totals);
   session.transact([&](typename Database::Transaction& txn) {

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/random.hpp"
 #include "queries.hpp"
 
@@ -86,10 +87,10 @@ struct Edit {
   friend auto operator<=>(const Edit&, const Edit&) = default;
 };
 
-template <class Database>
+template <ObjectDatabase Database>
 class Worker {
  public:
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
   using Transaction = typename Database::Transaction;
 
   /// `number` tells the workers of a run apart: the same options and number give the same operations.
@@ -172,8 +173,8 @@ class Worker {
 
 /// Throws WrongAnswerError if an edit of the workers was lost: if two made the same count of the same synset, or if a
 /// synset's count now is not the last one that was made. REQUIRES: nobody else edits.
-template <class Database>
-void check_edits(typename Database::Session& session, const std::vector<Worker<Database>>& workers) {
+template <ObjectDatabase Database>
+void check_edits(Session<Database>& session, const std::vector<Worker<Database>>& workers) {
   using Transaction = typename Database::Transaction;
   std::vector<Edit> edits;
   for (const auto& worker : workers) edits.insert(edits.end(), worker.edits().begin(), worker.edits().end());

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/btree.hpp"
 #include "bench/workloads/workload_error.hpp"
 #include "requests.hpp"
@@ -65,11 +66,11 @@ using Table = btree::Tree<Database, RecordByKey>;
 using Progress = std::function<void(std::uint64_t, std::uint64_t)>;
 
 /// Inserts records 0 to `records` - 1, some hundred a transaction, and names the table when all are there.
-template <class Database>
+template <ObjectDatabase Database>
 void load(Database& database, std::uint32_t records, const Progress& progress = {}) {
   using Transaction = typename Database::Transaction;
   constexpr std::uint32_t kBatch = 500;
-  auto session = database.open_session();
+  auto session = open_session(database);
   const auto root = session.transact([](Transaction& txn) { return Table<Database>::create(txn); });
   for (std::uint32_t first = 0; first < records; first += kBatch) {
     const std::uint32_t last = std::min(first + kBatch, records);
@@ -86,9 +87,9 @@ void load(Database& database, std::uint32_t records, const Progress& progress = 
 }
 
 /// Whether `database` holds the table, whole.
-template <class Database>
+template <ObjectDatabase Database>
 bool is_loaded(Database& database) {
-  return database.open_session().transact(
+  return open_session(database).transact(
       [](typename Database::Transaction& txn) { return txn.root().contains(kTableName); });
 }
 
@@ -99,8 +100,8 @@ struct TableTotals {
 };
 
 /// Reads everything in order. Throws WrongAnswerError if a key does not lead to its record.
-template <class Database>
-TableTotals read_table(typename Database::Session& session) {
+template <ObjectDatabase Database>
+TableTotals read_table(Session<Database>& session) {
   return session.transact([](typename Database::Transaction& txn) {
     const auto root = txn.root().template get<typename Table<Database>::TreeNode>(kTableName);
     TableTotals totals;

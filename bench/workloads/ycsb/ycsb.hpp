@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "model.hpp"
 
@@ -41,10 +42,10 @@ struct WorkDone {
   }
 };
 
-template <class Database>
+template <ObjectDatabase Database>
 class Worker {
  public:
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
   using Transaction = typename Database::Transaction;
 
   /// `number` tells the workers of a run apart. `counter` starts at the number of records that are loaded.
@@ -146,8 +147,8 @@ class Worker {
 
 /// Throws WrongAnswerError unless the table has what was loaded and inserted, and every change of a field that was
 /// committed. `before`: the table when the workers began. REQUIRES: nobody else writes.
-template <class Database>
-void check_table(typename Database::Session& session, const TableTotals& before, const WorkDone& done) {
+template <ObjectDatabase Database>
+void check_table(Session<Database>& session, const TableTotals& before, const WorkDone& done) {
   const TableTotals now = read_table<Database>(session);
   check_count("YCSB records", before.records + done.of(Operation::kInsert), now.records);
   check_count("changes of YCSB records", before.changes + done.changes(), now.changes);

@@ -23,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/workloads/random.hpp"
 #include "bench/workloads/until_committed.hpp"
 #include "bench/workloads/workload_error.hpp"
@@ -68,7 +69,7 @@ struct Region {
 };
 
 /// Runs the regions. `System` has `database()`, and `reopen(bool the_store_too)` that empties the caches.
-template <class Database, class System>
+template <ObjectDatabase Database, class System>
 class Shootout {
  public:
   Shootout(const Parameters& parameters, System& system)
@@ -95,7 +96,7 @@ class Shootout {
 
  private:
   using Pointers = typename Database::Pointers;
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
   using Transaction = typename Database::Transaction;
   template <class T>
   using Ref = typename Pointers::template Ref<T>;
@@ -108,7 +109,7 @@ class Shootout {
 
   void open_sessions() {
     sessions_.clear();
-    for (std::uint32_t i = 0; i < parameters_.workers; ++i) sessions_.push_back(database_->open_session());
+    for (std::uint32_t i = 0; i < parameters_.workers; ++i) sessions_.push_back(open_session(*database_));
   }
 
   Item item(std::uint32_t number) const { return {number, 0, std::string(parameters_.item_bytes, 'x')}; }

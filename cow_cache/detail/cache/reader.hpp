@@ -54,7 +54,7 @@ class SharedCache::Reader {
  public:
   Reader() noexcept = default;
   // The transaction is announced before anything of the reader is made, so that what `open` sets is set once.
-  Reader(SharedCache& cache, Session&) : Reader(cache, cache.own_registry().begin()) {}
+  explicit Reader(SharedCache& cache) : Reader(cache, cache.own_registry().begin()) {}
   Reader(SharedCache& cache, Participant& participant) noexcept
       : cache_(&cache),
         participant_(&participant),

@@ -50,14 +50,11 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     template <class T>
     using Ref = cow::Ref<T>;
   };
-  /// Sessions share everything, so a session has nothing of its own.
-  struct Session {
-    explicit Session(SharedCache&) noexcept {}
-  };
   class Reader;
   class Loader;
   class Operation;
-  static constexpr bool kReadsWithoutWaiting = true;  ///< Reader::try_read, read_or_subscribe
+  static constexpr bool kReadsWithoutWaiting = true;
+  static constexpr bool kCanBeSerializable = true;
 
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
   SharedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)

@@ -11,10 +11,12 @@
 //     ... wait for attempts.pause() ...
 //   }
 //
-// The loop itself stands in each form: a coroutine waits by a co_await, a fiber and a coroutine keep their transaction.
+// The loop itself stands in each form, of threads below: a coroutine waits by a co_await, a fiber and a coroutine keep their
+// transaction.
 #pragma once
 
 #include <chrono>
+#include <thread>
 #include <type_traits>
 
 #include "cow_cache/errors.hpp"
@@ -53,6 +55,22 @@ auto run_and_commit(Body& body, Transaction& transaction, Commit&& commit) {
     auto result = body(transaction);
     commit();
     return result;
+  }
+}
+
+/// A call of `transact` by a thread: `begin()` gives each attempt its transaction.
+template <class Begin, class Body>
+auto transact_in_thread(Begin&& begin, Body& body, const RetryPolicy& policy) {
+  for (Attempts attempts(policy);;) {
+    ThreadTransactFrame frame;
+    try {
+      auto transaction = begin();
+      transaction.enter(frame);
+      return run_and_commit(body, transaction, [&] { transaction.commit(); });
+    } catch (const ConflictError& error) {
+      attempts.met(error, frame);
+    }
+    std::this_thread::sleep_for(attempts.pause());
   }
 }
 

@@ -13,6 +13,28 @@ using namespace std::chrono_literals;
 using PrivateDatabase = BasicDatabase<bench::PrivateCache>;
 using BlockingDatabase = BasicDatabase<bench::BlockingCache>;
 
+// The contract refuses what says that it is capable of more than it is, or does not say.
+struct SaysThatItKnowsReads : bench::LockedCache {
+  using LockedCache::LockedCache;
+  static constexpr bool kCanBeSerializable = true;
+};
+struct SaysThatItNeverWaits : bench::LockedCache {
+  using LockedCache::LockedCache;
+  static constexpr bool kReadsWithoutWaiting = true;
+};
+struct SaysNoValue : bench::LockedCache {
+  using LockedCache::LockedCache;
+  static constexpr int kReadsWithoutWaiting = 0;
+};
+struct PublishesAndMayThrow : bench::LockedCache {
+  using LockedCache::LockedCache;
+  void publish(detail::WriteSet&, Tid) {}
+};
+static_assert(detail::ObjectCache<detail::SharedCache> && detail::ObjectCache<bench::PrivateCache>);
+static_assert(detail::ObjectCache<bench::LockedCache> && detail::ObjectCache<bench::BlockingCache>);
+static_assert(!detail::ObjectCache<SaysThatItKnowsReads> && !detail::ObjectCache<SaysThatItNeverWaits>);
+static_assert(!detail::ObjectCache<SaysNoValue> && !detail::ObjectCache<PublishesAndMayThrow>);
+
 template <class Session>
 std::vector<Ref<Label>> add_labels(Session& session, int count) {
   return session.transact([&](auto& txn) {
@@ -25,7 +47,7 @@ std::vector<Ref<Label>> add_labels(Session& session, int count) {
 TEST(PrivateCacheTest, SessionHasOneTransactionAtATime) {
   MemoryStore store;
   PrivateDatabase database(store);
-  auto session = database.open_session();
+  auto session = open_session(database);
   auto first = session.begin();
   EXPECT_THROW(session.begin(), bench::SessionBusyError);
   first.abort();
@@ -35,7 +57,7 @@ TEST(PrivateCacheTest, SessionHasOneTransactionAtATime) {
 TEST(PrivateCacheTest, SessionThatWasAwayForTooLongForgetsEverything) {
   MemoryStore store;
   PrivateDatabase database(store);
-  auto writer = database.open_session(), sleeper = database.open_session();
+  auto writer = open_session(database), sleeper = open_session(database);
   std::vector<Ref<Label>> labels = add_labels(writer, 2);
   auto read = [&](auto& txn) { return txn.read(labels[0]).text; };
   EXPECT_EQ(sleeper.transact(read), owner_name(0));
@@ -49,13 +71,13 @@ TEST(PrivateCacheTest, EvictsTheLeastRecentlyTouched) {
   MemoryStore store;
   auto labels = [&] {
     PrivateDatabase database(store);
-    auto session = database.open_session();
+    auto session = open_session(database);
     return add_labels(session, kLabels);
   }();
   // Room for 300: each has a slot of 128 bytes and its text.
   std::size_t each = 128 + store.load(labels[0].oid(), kInfinity)->record.size();
   PrivateDatabase database(store, {.cache_bytes = 300 * each});
-  auto session = database.open_session();
+  auto session = open_session(database);
   auto read = [&](int from, int to) {
     std::uint64_t before = database.statistics().loads;
     session.transact([&](auto& txn) {
@@ -76,11 +98,36 @@ TEST(PrivateCacheTest, EvictsTheLeastRecentlyTouched) {
   }
 }
 
+/// What many transactions of no session at a time have loaded, the next ones find, the last one's first.
+TEST(PrivateCacheTest, TransactionsOfNoSessionAreLentTheWarmestObjects) {
+  MemoryStore store;
+  PrivateDatabase database(store);
+  auto writer = open_session(database);
+  const Ref<Label> label = add_labels(writer, 1)[0];
+  auto loads = [&] { return database.statistics().loads; };
+  const std::uint64_t before = loads();
+  {
+    auto first = database.begin(), second = database.begin();
+    EXPECT_EQ(first.read(label).text, owner_name(0));
+    EXPECT_EQ(loads() - before, 1u);
+    EXPECT_EQ(database.statistics().active_transactions, 2u);
+    first.abort();
+    database.transact([&](auto& txn) { EXPECT_EQ(txn.read(label).text, owner_name(0)); });
+    EXPECT_EQ(loads() - before, 1u) << "lent again";
+    EXPECT_EQ(second.read(label).text, owner_name(0));
+    EXPECT_EQ(loads() - before, 2u) << "in use, so others were lent";
+  }
+  writer.transact([&](auto& txn) { txn.write(label).text = "changed"; });
+  database.transact([&](auto& txn) { EXPECT_EQ(txn.read(label).text, "changed"); });
+  EXPECT_EQ(loads() - before, 3u);
+  EXPECT_EQ(database.statistics().active_transactions, 0u);
+}
+
 TEST(PrivateCacheTest, ClosedSessionGivesItsMemoryBack) {
   MemoryStore store;
   PrivateDatabase database(store);
   {
-    auto session = database.open_session();
+    auto session = open_session(database);
     add_labels(session, 100);
     EXPECT_GT(database.statistics().cache_bytes, 100u * 128);
   }
@@ -92,27 +139,27 @@ TEST(TwoLevelTest, SecondSessionLoadsFromTheByteCache) {
   MemoryStore store;
   auto labels = [&] {
     bench::TwoLevelDatabase database(store);
-    auto session = database.open_session();
+    auto session = open_session(database);
     return add_labels(session, 100);
   }();
   bench::TwoLevelDatabase database(store, {}, 1 << 20);
   for (int i = 0; i < 3; ++i) {
-    database.open_session().transact([&](auto& txn) {
+    open_session(database).transact([&](auto& txn) {
       for (const Ref<Label>& label : labels) txn.read(label);
     });
   }
   EXPECT_EQ(database.statistics().loads, 100u);
-  database.open_session().transact([&](auto& txn) { txn.write(labels[0]).text = "new"; });
-  EXPECT_EQ(database.open_session().transact([&](auto& txn) { return txn.read(labels[0]).text; }), "new");
+  open_session(database).transact([&](auto& txn) { txn.write(labels[0]).text = "new"; });
+  EXPECT_EQ(open_session(database).transact([&](auto& txn) { return txn.read(labels[0]).text; }), "new");
   EXPECT_EQ(database.statistics().loads, 100u) << "a commit leaves its records in the byte cache";
 }
 
 TEST(TwoLevelTest, ByteCacheKeepsItsBudget) {
   MemoryStore store;
   bench::TwoLevelDatabase database(store, {}, 16 << 10);
-  auto writer = database.open_session();
+  auto writer = open_session(database);
   std::vector<Ref<Label>> labels = add_labels(writer, 2000);
-  database.open_session().transact([&](auto& txn) {
+  open_session(database).transact([&](auto& txn) {
     for (int i = 0; i < 2000; ++i) EXPECT_EQ(txn.read(labels[static_cast<std::size_t>(i)]).text, owner_name(i));
   });
   EXPECT_GT(database.statistics().loads, 1000u);
@@ -123,7 +170,7 @@ class BlockingCacheTest : public ::testing::Test {
  protected:
   MemoryStore store_;
   BlockingDatabase database_{store_};
-  BlockingDatabase::Session session_ = database_.open_session();
+  bench::Session<BlockingDatabase> session_ = open_session(database_);
   Ref<Label> label_ = add_labels(session_, 1)[0];
 };
 

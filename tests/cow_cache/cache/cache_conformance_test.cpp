@@ -25,7 +25,7 @@ template <class Database>
 class CacheConformance : public ::testing::Test {
  protected:
   using Transaction = typename Database::Transaction;
-  using Session = typename Database::Session;
+  using Session = bench::Session<Database>;
 
   void open(const CacheOptions& options = {}) {
     database_.reset();  // one database per store at a time
@@ -33,7 +33,7 @@ class CacheConformance : public ::testing::Test {
   }
   void SetUp() override { open(); }
 
-  Session session() { return database_->open_session(); }
+  Session session() { return open_session(*database_); }
   /// Runs a body in a transaction of a session of its own.
   template <class Body>
   auto transact(Body&& body) {
@@ -271,6 +271,33 @@ TYPED_TEST(CacheConformance, TransactRetriesAfterAConflict) {
   });
   EXPECT_EQ(this->balance_of(account), 2);
   EXPECT_GE(attempts, 3);
+}
+
+TYPED_TEST(CacheConformance, EvictAllLeavesColdCaches) {
+  Ref<Account> account = this->add_account(3);
+  auto session = this->session();
+  auto read = [&] {
+    const std::uint64_t before = this->database_->statistics().loads;
+    EXPECT_EQ(session.transact([&](auto& txn) { return txn.read(account).balance; }), 3);
+    return this->database_->statistics().loads - before;
+  };
+  read();
+  EXPECT_EQ(read(), 0u);
+  for (int round = 0; round < 3; ++round) {
+    this->database_->evict_all();
+    EXPECT_EQ(read(), 1u);
+    EXPECT_EQ(read(), 0u);
+  }
+}
+
+/// Whatever keeps nothing for a client also serves who has no session.
+TYPED_TEST(CacheConformance, TransactionsNeedNoSession) {
+  Ref<Account> account = this->add_account(1);
+  for (int balance = 2; balance < 5; ++balance) {
+    EXPECT_EQ(this->database_->transact([&](auto& txn) { return txn.write(account).balance = balance; }), balance);
+    EXPECT_EQ(this->database_->begin().read(account).balance, balance);
+    EXPECT_EQ(this->balance_of(account), balance) << "of a session";
+  }
 }
 
 TYPED_TEST(CacheConformance, TransactGivesUpInTheEnd) {
