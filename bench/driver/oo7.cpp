@@ -1,6 +1,9 @@
 // OO7 as an experiment: one operation is one traversal, query, or what else it has; and OO7 with a module for each thread.
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -9,8 +12,10 @@
 #include "bench/workloads/oo7/oo7.hpp"
 #include "bench/workloads/random.hpp"
 #include "loop.hpp"
+#include "oo7_module.hpp"
 #include "options.hpp"
 #include "systems.hpp"
+#include "workload.hpp"
 
 namespace cow::bench {
 
@@ -46,10 +51,24 @@ class Worker {
   LatencyHistogram updates_;
 };
 
+struct Oo7Options {
+  Oo7Module module;
+  std::string operation = "T1";
+
+  bool writes(const ExperimentOptions& options) const {
+    return options.write_share > 0 || oo7::is_update(oo7::operation_named(operation));
+  }
+};
+
+struct Oo7UserOptions {
+  Oo7Module module;
+  std::string mix = "80/20/0/0";
+};
+
 template <ObjectDatabase Database>
-Measurement measure(const ExperimentOptions& options) {
-  const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
-  const auto operation = oo7::operation_named(options.oo7_operation);
+Measurement run(const ExperimentOptions& options, const Oo7Options& own) {
+  const auto parameters = own.module.of(options.seed);
+  const auto operation = oo7::operation_named(own.operation);
   System<Database> system(options);
   Database& database = system.database();
   const bool generated = oo7::generate_if_absent(database, parameters, 1, progress_of("generating OO7"));
@@ -62,7 +81,7 @@ Measurement measure(const ExperimentOptions& options) {
   }
   Measurement measurement = closed_loop(database, options, workers);
   auto session = open_session(database);
-  if (options.writes()) oo7::verify<Database>(session, parameters);
+  if (own.writes(options)) oo7::verify<Database>(session, parameters);
   measurement.figures["objects"] = parameters.objects();
   measurement.figures["atomic_parts"] = workers.front().last().atomic_parts;
   measurement.figures["generated_in_process"] = generated;
@@ -75,9 +94,9 @@ Measurement measure(const ExperimentOptions& options) {
 }
 
 template <ObjectDatabase Database>
-Measurement measure_users(const ExperimentOptions& options) {
-  const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
-  const auto mix = oo7::UserMix::named(options.chosen_mix());
+Measurement run_users(const ExperimentOptions& options, const Oo7UserOptions& own) {
+  const auto parameters = own.module.of(options.seed);
+  const auto mix = oo7::UserMix::named(own.mix);
   System<Database> system(options);
   Database& database = system.database();
   for (std::uint32_t number = oo7::kSharedModule; number < oo7::private_module(options.threads); ++number) {
@@ -97,16 +116,62 @@ Measurement measure_users(const ExperimentOptions& options) {
   return measurement;
 }
 
+class Oo7 final : public Workload {
+ public:
+  void add_options(CLI::App& own) override {
+    own_.module.add_options(own);
+    own.add_option("--operation", own_.operation, "The operation; writes are T2a")
+        ->check(CLI::IsMember(std::vector<std::string>(oo7::kOperationNames.begin(), oo7::kOperationNames.end())))
+        ->capture_default_str();
+  }
+
+  nlohmann::json parameters(const ExperimentOptions&) const override {
+    nlohmann::json parameters = own_.module.parameters();
+    parameters["operation"] = own_.operation;
+    return parameters;
+  }
+
+  bool writes(const ExperimentOptions& options) const override { return own_.writes(options); }
+
+  Measurement measure(const ExperimentOptions& options) const override {
+    return with_system(options.cache,
+                       [&]<class Database>(std::type_identity<Database>) { return run<Database>(options, own_); });
+  }
+
+ private:
+  Oo7Options own_;
+};
+
+class Oo7Users final : public Workload {
+ public:
+  void add_options(CLI::App& own) override {
+    own_.module.add_options(own);
+    own.add_option("--mix", own_.mix, "Percent: private reads, shared reads, private writes, shared writes")
+        ->check(CLI::IsMember({"80/20/0/0", "60/20/15/5", "20/20/30/30"}))
+        ->capture_default_str();
+  }
+
+  nlohmann::json parameters(const ExperimentOptions&) const override {
+    nlohmann::json parameters = own_.module.parameters();
+    parameters["mix"] = own_.mix;
+    return parameters;
+  }
+
+  bool writes(const ExperimentOptions&) const override { return own_.mix != "80/20/0/0"; }
+
+  Measurement measure(const ExperimentOptions& options) const override {
+    return with_system(options.cache, [&]<class Database>(std::type_identity<Database>) {
+      return run_users<Database>(options, own_);
+    });
+  }
+
+ private:
+  Oo7UserOptions own_;
+};
+
 }  // namespace
 
-Measurement run_oo7(const ExperimentOptions& options) {
-  return with_system(options.cache,
-                     [&]<class Database>(std::type_identity<Database>) { return measure<Database>(options); });
-}
-
-Measurement run_oo7_users(const ExperimentOptions& options) {
-  return with_system(options.cache,
-                     [&]<class Database>(std::type_identity<Database>) { return measure_users<Database>(options); });
-}
+std::unique_ptr<Workload> make_oo7() { return std::make_unique<Oo7>(); }
+std::unique_ptr<Workload> make_oo7_users() { return std::make_unique<Oo7Users>(); }
 
 }  // namespace cow::bench

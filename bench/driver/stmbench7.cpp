@@ -1,5 +1,9 @@
 // STMBench7 as an experiment.
 
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -7,17 +11,25 @@
 #include "bench/support/progress.hpp"
 #include "bench/workloads/stmbench7/stmbench7.hpp"
 #include "loop.hpp"
+#include "oo7_module.hpp"
 #include "options.hpp"
 #include "systems.hpp"
+#include "workload.hpp"
 
 namespace cow::bench {
 
 namespace {
 
+struct Stmbench7Options {
+  Oo7Module module{.fan_out = 6};
+  std::string mix = "read";
+  bool long_traversals = true;
+};
+
 template <ObjectDatabase Database>
-Measurement measure(const ExperimentOptions& options) {
-  const auto parameters = oo7::Parameters::named(options.oo7_size, options.fan_out(), options.seed);
-  const auto mix = stmbench7::Mix::named(options.chosen_mix(), options.long_traversals);
+Measurement run(const ExperimentOptions& options, const Stmbench7Options& own) {
+  const auto parameters = own.module.of(options.seed);
+  const auto mix = stmbench7::Mix::named(own.mix, own.long_traversals);
   System<Database> system(options);
   Database& database = system.database();
   oo7::generate_if_absent(database, parameters, 1, progress_of("generating OO7"));
@@ -40,11 +52,36 @@ Measurement measure(const ExperimentOptions& options) {
   return measurement;
 }
 
+class Stmbench7 final : public Workload {
+ public:
+  void add_options(CLI::App& own) override {
+    own_.module.add_options(own);
+    own.add_option("--mix", own_.mix, "What dominates")
+        ->check(CLI::IsMember({"read", "read-write", "write"}))
+        ->capture_default_str();
+    own.add_flag("!--no-long-traversals", own_.long_traversals, "Without T1 to T6, Q6 and Q7");
+  }
+
+  nlohmann::json parameters(const ExperimentOptions&) const override {
+    nlohmann::json parameters = own_.module.parameters();
+    parameters["mix"] = own_.mix;
+    parameters["long_traversals"] = own_.long_traversals;
+    return parameters;
+  }
+
+  bool writes(const ExperimentOptions&) const override { return true; }
+
+  Measurement measure(const ExperimentOptions& options) const override {
+    return with_system(options.cache,
+                       [&]<class Database>(std::type_identity<Database>) { return run<Database>(options, own_); });
+  }
+
+ private:
+  Stmbench7Options own_;
+};
+
 }  // namespace
 
-Measurement run_stmbench7(const ExperimentOptions& options) {
-  return with_system(options.cache,
-                     [&]<class Database>(std::type_identity<Database>) { return measure<Database>(options); });
-}
+std::unique_ptr<Workload> make_stmbench7() { return std::make_unique<Stmbench7>(); }
 
 }  // namespace cow::bench

@@ -16,6 +16,7 @@
 #include "bench/baselines/private_cache.hpp"
 #include "bench/baselines/raw_database.hpp"
 #include "bench/baselines/two_level.hpp"
+#include "bench/support/usage_error.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "options.hpp"
 #include "persistence/memory_store.hpp"

@@ -1,8 +1,13 @@
 // The WordNet workload as an experiment.
 
+#include <CLI/CLI.hpp>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <type_traits>
 #include <vector>
 
@@ -11,6 +16,7 @@
 #include "loop.hpp"
 #include "options.hpp"
 #include "systems.hpp"
+#include "workload.hpp"
 
 namespace cow::bench {
 
@@ -25,17 +31,23 @@ bool import_if_absent(Database& database, const wordnet::Files& files) {
   return true;
 }
 
+struct WordnetOptions {
+  std::filesystem::path folder;  ///< of its files; empty: where Debian has them
+  std::size_t closure_limit = 1'000;
+  bool read_all = false;  ///< every session reads everything once, in place of the timed mix
+};
+
 template <ObjectDatabase Database>
-Measurement measure(const ExperimentOptions& options) {
+Measurement run(const ExperimentOptions& options, const WordnetOptions& own) {
   System<Database> system(options);
   Database& database = system.database();
-  wordnet::MixOptions mix{options.write_share, options.closure_limit, options.seed};
+  wordnet::MixOptions mix{options.write_share, own.closure_limit, options.seed};
   const wordnet::Words words = [&] {  // the files are forgotten before memory is measured
-    const wordnet::Files files(wordnet::locate(options.wordnet));
+    const wordnet::Files files(wordnet::locate(own.folder));
     import_if_absent(database, files);
     return wordnet::Words(files, options.seed);
   }();
-  if (options.read_all) {
+  if (own.read_all) {
     std::atomic<std::uint64_t> objects = 0;
     Measurement measurement = each_session_once(database, options, [&](Session<Database>& session) {
       const wordnet::Everything all = wordnet::read_everything<Database>(session);
@@ -63,17 +75,39 @@ Measurement measure(const ExperimentOptions& options) {
   return measurement;
 }
 
+class Wordnet final : public Workload {
+ public:
+  void add_options(CLI::App& own) override {
+    add_wordnet_folder(own, own_.folder);
+    own.add_option("--closure-limit", own_.closure_limit, "Hyponyms collected at most")->capture_default_str();
+    own.add_flag("--read-all", own_.read_all, "Every session reads all of it once, in place of the timed mix");
+  }
+
+  nlohmann::json parameters(const ExperimentOptions&) const override {
+    return {{"closure_limit", own_.closure_limit}, {"keys", "true Zipf, theta 0.99"}, {"read_all", own_.read_all}};
+  }
+
+  bool writes(const ExperimentOptions& options) const override { return options.write_share > 0; }
+
+  bool is_timed() const override { return !own_.read_all; }
+
+  Measurement measure(const ExperimentOptions& options) const override {
+    return with_system(options.cache,
+                       [&]<class Database>(std::type_identity<Database>) { return run<Database>(options, own_); });
+  }
+
+ private:
+  WordnetOptions own_;
+};
+
 }  // namespace
 
-Measurement run_wordnet(const ExperimentOptions& options) {
-  return with_system(options.cache,
-                     [&]<class Database>(std::type_identity<Database>) { return measure<Database>(options); });
-}
+std::unique_ptr<Workload> make_wordnet() { return std::make_unique<Wordnet>(); }
 
-void import_wordnet(const ExperimentOptions& options) {
+void import_wordnet(const ExperimentOptions& options, const std::filesystem::path& folder) {
   using Database = BasicDatabase<cow::detail::SharedCache>;
   System<Database> system(options);
-  const wordnet::Files files(wordnet::locate(options.wordnet));
+  const wordnet::Files files(wordnet::locate(folder));
   const bool imported = import_if_absent(system.database(), files);
   auto session = open_session(system.database());
   const wordnet::Everything all = wordnet::verify<Database>(session);
