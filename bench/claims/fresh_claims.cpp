@@ -75,7 +75,7 @@ Measured measure_oo7_fresh() {
   WarmOo7<Shared> shared;
   WarmOo7<Private> separate;
   Measured worst;
-  for (auto [name, operation, times] : {std::tuple{"T1", oo7::Operation::kT1, 5}, {"T6", oo7::Operation::kT6, 50}}) {
+  for (auto [name, operation, times] : {std::tuple{"T1", oo7::Operation::t1, 5}, {"T6", oo7::Operation::t6, 50}}) {
     Paired paired = measure_paired(
         31, [&, operation = operation, times = times] { return shared.seconds_fresh(operation, times); },
         [&, operation = operation, times = times] { return separate.seconds_fresh(operation, times); });

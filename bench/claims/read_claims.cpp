@@ -94,7 +94,7 @@ OfTraversals compare_traversals() {
     return measure_paired(
         31, [&] { return shared.seconds_hot(operation, times); }, [&] { return other.seconds_hot(operation, times); });
   };
-  return {compare(oo7::Operation::kT1, 5), compare(oo7::Operation::kT6, 50)};
+  return {compare(oo7::Operation::t1, 5), compare(oo7::Operation::t6, 50)};
 }
 
 template <class Other>

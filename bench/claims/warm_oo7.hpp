@@ -17,7 +17,7 @@ class WarmOo7 {
 
   WarmOo7() : system_([&](Database& database) { oo7::generate(database, parameters_); }), traverser_(parameters_) {
     typename Database::Transaction txn = system_.session.begin();
-    for (int i = 0; i < 3; ++i) traverser_.run(txn, oo7::Operation::kT1);
+    for (int i = 0; i < 3; ++i) traverser_.run(txn, oo7::Operation::t1);
     txn.commit();
   }
 

@@ -32,8 +32,8 @@ class Worker {
 
   void step(Session<Database>& session) {
     const bool write = write_share_ > 0 && random_.chance(write_share_);
-    last_ = runner_.run(session, write ? oo7::Operation::kT2a : operation_);
-    if (operation_ == oo7::Operation::kCU) {
+    last_ = runner_.run(session, write ? oo7::Operation::t2a : operation_);
+    if (operation_ == oo7::Operation::cu) {
       updates_.record(static_cast<std::uint64_t>(runner_.last_update_time().count()));
     }
   }
@@ -85,7 +85,7 @@ Measurement run(const ExperimentOptions& options, const Oo7Options& own) {
   measurement.figures["objects"] = parameters.objects();
   measurement.figures["atomic_parts"] = workers.front().last().atomic_parts;
   measurement.figures["generated_in_process"] = generated;
-  if (operation == oo7::Operation::kCU) {
+  if (operation == oo7::Operation::cu) {
     LatencyHistogram updates;
     for (const auto& worker : workers) updates.add(worker.updates());
     measurement.figures["update_p50_ns"] = updates.quantile(0.5);

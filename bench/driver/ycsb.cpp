@@ -49,7 +49,7 @@ Measurement run(const ExperimentOptions& options, const YcsbOptions& own) {
   ycsb::check_table<Database>(session, before, done);
   measurement.figures["records_before"] = before.records;
   measurement.figures["changes_in_all"] = done.changes();
-  measurement.figures["inserts_in_all"] = done.of(ycsb::Operation::kInsert);
+  measurement.figures["inserts_in_all"] = done.of(ycsb::Operation::insert);
   measurement.figures["scanned_in_all"] = done.scanned;
   return measurement;
 }

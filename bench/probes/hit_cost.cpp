@@ -111,7 +111,7 @@ struct ChaseWorkload {
 /// A traversal of OO7's small module.
 template <oo7::Operation kOperation>
 struct Oo7Workload {
-  std::string name() const { return kOperation == oo7::Operation::kT1 ? "oo7-T1" : "oo7-T6"; }
+  std::string name() const { return kOperation == oo7::Operation::t1 ? "oo7-T1" : "oo7-T6"; }
 
   template <class Database>
   class Passes {
@@ -269,8 +269,8 @@ void probe_hit_cost(const HitCostOptions& options) {
       });
     };
     // T6's objects lie among those of T1, as in any program that does both.
-    measure_operation(Oo7Workload<oo7::Operation::kT1>{});
-    measure_operation(Oo7Workload<oo7::Operation::kT6>{});
+    measure_operation(Oo7Workload<oo7::Operation::t1>{});
+    measure_operation(Oo7Workload<oo7::Operation::t6>{});
   }
   append_rows(options.output, rows);
 }

@@ -36,16 +36,16 @@ struct Relation {
   wordnet::PointerType type, second_type;
 };
 inline constexpr std::array<Relation, 10> kRelations{{
-    {"hypernyms", wordnet::PointerType::kHypernym, wordnet::PointerType::kInstanceHypernym},
-    {"hyponyms", wordnet::PointerType::kHyponym, wordnet::PointerType::kInstanceHyponym},
-    {"antonyms", wordnet::PointerType::kAntonym, wordnet::PointerType::kAntonym},
-    {"holonyms", wordnet::PointerType::kMemberHolonym, wordnet::PointerType::kPartHolonym},
-    {"meronyms", wordnet::PointerType::kMemberMeronym, wordnet::PointerType::kPartMeronym},
-    {"attributes", wordnet::PointerType::kAttribute, wordnet::PointerType::kAttribute},
-    {"derivations", wordnet::PointerType::kDerivation, wordnet::PointerType::kPertainym},
-    {"entailments", wordnet::PointerType::kEntailment, wordnet::PointerType::kCause},
-    {"similar", wordnet::PointerType::kSimilar, wordnet::PointerType::kSimilar},
-    {"see_also", wordnet::PointerType::kAlsoSee, wordnet::PointerType::kVerbGroup},
+    {"hypernyms", wordnet::PointerType::hypernym, wordnet::PointerType::instance_hypernym},
+    {"hyponyms", wordnet::PointerType::hyponym, wordnet::PointerType::instance_hyponym},
+    {"antonyms", wordnet::PointerType::antonym, wordnet::PointerType::antonym},
+    {"holonyms", wordnet::PointerType::member_holonym, wordnet::PointerType::part_holonym},
+    {"meronyms", wordnet::PointerType::member_meronym, wordnet::PointerType::part_meronym},
+    {"attributes", wordnet::PointerType::attribute, wordnet::PointerType::attribute},
+    {"derivations", wordnet::PointerType::derivation, wordnet::PointerType::pertainym},
+    {"entailments", wordnet::PointerType::entailment, wordnet::PointerType::cause},
+    {"similar", wordnet::PointerType::similar, wordnet::PointerType::similar},
+    {"see_also", wordnet::PointerType::also_see, wordnet::PointerType::verb_group},
 }};
 
 template <class Source>

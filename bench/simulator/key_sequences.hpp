@@ -143,7 +143,7 @@ inline Keys oo7_keys(std::uint64_t seed = 1) {
   detail::NotingTransaction noting(transaction, keys);
   oo7::Traverser<detail::NotingDatabase> traverser(parameters);
   for (int repetition = 0; repetition < 3; ++repetition) {
-    oo7::check(traverser.expected(oo7::Operation::kT1), traverser.run(noting, oo7::Operation::kT1));
+    oo7::check(traverser.expected(oo7::Operation::t1), traverser.run(noting, oo7::Operation::t1));
   }
   return keys;
 }

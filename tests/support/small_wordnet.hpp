@@ -24,29 +24,29 @@ void make_wordnet(Database& database) {
                       std::vector<typename Synset<P>::Pointer> pointers) {
       Synset<P> made;
       made.number = number++;
-      for (std::string& word : words) made.words.push_back({std::move(word), 0, AdjectivePosition::kAny});
+      for (std::string& word : words) made.words.push_back({std::move(word), 0, AdjectivePosition::any});
       made.gloss = std::move(gloss);
       made.pointers = std::move(pointers);
       return txn.create(std::move(made));
     };
     auto entity = synset({"entity"}, "what <entity> is", {});
-    auto animal = synset({"animal"}, "what <animal> is", {{PointerType::kHypernym, 0, 0, entity}});
-    auto dog = synset({"dog"}, "what <dog> is", {{PointerType::kHypernym, 0, 0, animal}});
-    auto cat = synset({"cat"}, "what <cat> is", {{PointerType::kHypernym, 0, 0, animal}});
-    txn.write(animal).pointers.push_back({PointerType::kHyponym, 0, 0, dog});
-    txn.write(animal).pointers.push_back({PointerType::kHyponym, 0, 0, cat});
-    auto states = synset({"United_States", "U.S."}, "a country", {{PointerType::kHypernym, 0, 0, entity}});
-    auto doctor = synset({"doctor", "Dr."}, "a \"person\" & more", {{PointerType::kHypernym, 0, 0, entity}});
-    auto protocol = synset({"TCP/IP"}, "a set of rules", {{PointerType::kHypernym, 0, 0, entity}});
-    auto louis = synset({"St._Louis"}, "a city", {{PointerType::kHypernym, 0, 0, states}});
-    auto race = synset({"run", "footrace"}, "a race on foot", {{PointerType::kHypernym, 0, 0, entity}});
-    auto score = synset({"run", "tally"}, "a score in baseball", {{PointerType::kHypernym, 0, 0, entity}});
+    auto animal = synset({"animal"}, "what <animal> is", {{PointerType::hypernym, 0, 0, entity}});
+    auto dog = synset({"dog"}, "what <dog> is", {{PointerType::hypernym, 0, 0, animal}});
+    auto cat = synset({"cat"}, "what <cat> is", {{PointerType::hypernym, 0, 0, animal}});
+    txn.write(animal).pointers.push_back({PointerType::hyponym, 0, 0, dog});
+    txn.write(animal).pointers.push_back({PointerType::hyponym, 0, 0, cat});
+    auto states = synset({"United_States", "U.S."}, "a country", {{PointerType::hypernym, 0, 0, entity}});
+    auto doctor = synset({"doctor", "Dr."}, "a \"person\" & more", {{PointerType::hypernym, 0, 0, entity}});
+    auto protocol = synset({"TCP/IP"}, "a set of rules", {{PointerType::hypernym, 0, 0, entity}});
+    auto louis = synset({"St._Louis"}, "a city", {{PointerType::hypernym, 0, 0, states}});
+    auto race = synset({"run", "footrace"}, "a race on foot", {{PointerType::hypernym, 0, 0, entity}});
+    auto score = synset({"run", "tally"}, "a score in baseball", {{PointerType::hypernym, 0, 0, entity}});
     auto move = synset({"run"}, "move fast", {});
-    txn.write(move).part_of_speech = PartOfSpeech::kVerb;
+    txn.write(move).part_of_speech = PartOfSpeech::verb;
 
     LemmaIndex<P> index;
     Bucket<P> bucket;
-    auto lemma = [&](std::string text, std::vector<Ref<Synset<P>>> senses, PartOfSpeech part = PartOfSpeech::kNoun) {
+    auto lemma = [&](std::string text, std::vector<Ref<Synset<P>>> senses, PartOfSpeech part = PartOfSpeech::noun) {
       const std::uint64_t hash = hash_of(text);
       bucket.entries.push_back({hash, txn.create(Lemma<P>{std::move(text), part, 1, std::move(senses)})});
     };
@@ -59,7 +59,7 @@ void make_wordnet(Database& database) {
     lemma("tcp/ip", {protocol});
     lemma("st._louis", {louis});
     lemma("run", {race, score});
-    lemma("run", {move}, PartOfSpeech::kVerb);
+    lemma("run", {move}, PartOfSpeech::verb);
     index.buckets = {txn.create(std::move(bucket))};
     Catalog<P> catalog;
     catalog.index = txn.create(std::move(index));

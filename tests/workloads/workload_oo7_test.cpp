@@ -49,33 +49,33 @@ TYPED_TEST(Oo7Test, SmallHasTheCountsOfThePaper) {
   auto session = this->session();
   oo7::Runner<TypeParam> runner(parameters, 1);
   runner.learn_answers(session);
-  const oo7::Result before = runner.run(session, kT1);
+  const oo7::Result before = runner.run(session, t1);
   EXPECT_EQ(before.atomic_parts, 43'740u);
-  EXPECT_EQ(runner.run(session, kT6).atomic_parts, 2'187u);
-  EXPECT_EQ(runner.run(session, kT2a).swaps, 2'187u);
-  EXPECT_EQ(runner.run(session, kT2b).swaps, 43'740u);
-  EXPECT_EQ(runner.run(session, kT2c).swaps, 174'960u);
-  EXPECT_NE(runner.run(session, kT1), before) << "the swaps are committed";
+  EXPECT_EQ(runner.run(session, t6).atomic_parts, 2'187u);
+  EXPECT_EQ(runner.run(session, t2a).swaps, 2'187u);
+  EXPECT_EQ(runner.run(session, t2b).swaps, 43'740u);
+  EXPECT_EQ(runner.run(session, t2c).swaps, 174'960u);
+  EXPECT_NE(runner.run(session, t1), before) << "the swaps are committed";
   // T2b swaps a part as often as its composite is used, T2a only root parts. Twice each is nothing.
-  runner.run(session, kCU);
-  runner.run(session, kT2b);
-  EXPECT_EQ(runner.run(session, kT1), before);
-  runner.run(session, kT8);
-  runner.run(session, kT9);
+  runner.run(session, cu);
+  runner.run(session, t2b);
+  EXPECT_EQ(runner.run(session, t1), before);
+  runner.run(session, t8);
+  runner.run(session, t9);
 
-  EXPECT_EQ(runner.run(session, kT3a).date_changes, 2'187u);
-  EXPECT_EQ(runner.run(session, kT3b).date_changes, 43'740u);
-  EXPECT_EQ(runner.run(session, kT3c).date_changes, 174'960u);
-  EXPECT_EQ(runner.run(session, kT4).documents, 2'187u);
-  EXPECT_EQ(runner.run(session, kT5).documents, 2'187u);
-  EXPECT_EQ(runner.run(session, kT4).documents, 2'187u);
+  EXPECT_EQ(runner.run(session, t3a).date_changes, 2'187u);
+  EXPECT_EQ(runner.run(session, t3b).date_changes, 43'740u);
+  EXPECT_EQ(runner.run(session, t3c).date_changes, 174'960u);
+  EXPECT_EQ(runner.run(session, t4).documents, 2'187u);
+  EXPECT_EQ(runner.run(session, t5).documents, 2'187u);
+  EXPECT_EQ(runner.run(session, t4).documents, 2'187u);
 
-  EXPECT_EQ(runner.run(session, kQ1).found, 10u);
-  EXPECT_NEAR(static_cast<double>(runner.run(session, kQ2).found), 100, 35);     // 1%: 3.5 standard deviations
-  EXPECT_NEAR(static_cast<double>(runner.run(session, kQ3).found), 1'000, 105);  // 10%
-  EXPECT_NEAR(static_cast<double>(runner.run(session, kQ5).found), 197.6, 42);
-  EXPECT_EQ(runner.run(session, kQ7).found, 10'000u);
-  EXPECT_EQ(runner.run(session, kQ8).found, 10'000u);
+  EXPECT_EQ(runner.run(session, q1).found, 10u);
+  EXPECT_NEAR(static_cast<double>(runner.run(session, q2).found), 100, 35);     // 1%: 3.5 standard deviations
+  EXPECT_NEAR(static_cast<double>(runner.run(session, q3).found), 1'000, 105);  // 10%
+  EXPECT_NEAR(static_cast<double>(runner.run(session, q5).found), 197.6, 42);
+  EXPECT_EQ(runner.run(session, q7).found, 10'000u);
+  EXPECT_EQ(runner.run(session, q8).found, 10'000u);
   oo7::verify<TypeParam>(session, parameters);
 }
 
@@ -88,8 +88,8 @@ TYPED_TEST(Oo7Test, MeansOfRandomQueriesAreThoseOfThePaper) {
   constexpr int kTimes = 1'000;
   double assemblies = 0, bases = 0;
   for (int i = 0; i < kTimes; ++i) {
-    assemblies += static_cast<double>(runner.run(session, kT7).assemblies);
-    bases += static_cast<double>(runner.run(session, kQ4).found);
+    assemblies += static_cast<double>(runner.run(session, t7).assemblies);
+    bases += static_cast<double>(runner.run(session, q4).found);
   }
   EXPECT_NEAR(assemblies / kTimes, 23.8, 1.2);
   EXPECT_NEAR(bases / kTimes / oo7::Queries<TypeParam>::kTitles, 4.374, 0.1);
@@ -139,7 +139,7 @@ TYPED_TEST(Oo7Test, IsTheSameForTheSameSeedOnly) {
     oo7::generate(opened.database(), parameters);
     auto session = open_session(opened.database());
     oo7::Traverser<TypeParam> traverser(parameters);
-    return oo7::run<TypeParam>(session, traverser, kT1).checksum;
+    return oo7::run<TypeParam>(session, traverser, t1).checksum;
   };
   EXPECT_EQ(checksum(1), checksum(1));
   EXPECT_NE(checksum(1), checksum(2));
@@ -159,17 +159,17 @@ TYPED_TEST(Oo7Test, WhatIsInsertedIsFoundAndWhatIsDeletedIsGone) {
       EXPECT_EQ(more.atomic_parts, 10'200u);
       EXPECT_EQ(more.connections, 30'600u);
       oo7::Queries<TypeParam> queries(parameters, 1);
-      EXPECT_EQ(queries.run(txn, kQ7).found, 10'200u);
-      EXPECT_EQ(queries.run(txn, kQ8).found, 10'200u);
+      EXPECT_EQ(queries.run(txn, q7).found, 10'200u);
+      EXPECT_EQ(queries.run(txn, q8).found, 10'200u);
       oo7::Traverser<TypeParam> traverser(parameters);
-      EXPECT_EQ(traverser.run(txn, kT1).atomic_parts, 43'740u + 200u);
+      EXPECT_EQ(traverser.run(txn, t1).atomic_parts, 43'740u + 200u);
     });
     EXPECT_EQ(runner.erase(session).atomic_parts, 200u);
     oo7::verify<TypeParam>(session, parameters);
   }
-  runner.run(session, kS);
-  runner.run(session, kQ7);
-  runner.run(session, kT1);
+  runner.run(session, s1_and_s2);
+  runner.run(session, q7);
+  runner.run(session, t1);
 }
 
 TYPED_TEST(Oo7Test, UsersKeepToTheirModulesAndTheirMix) {
@@ -250,18 +250,18 @@ TEST(Oo7Parameters, HaveTheTotalsOfThePaper) {
   EXPECT_EQ(oo7::Parameters::medium(3).objects(), 402'095u);
   EXPECT_EQ(oo7::Parameters::medium(6).objects(), 702'095u);
   EXPECT_EQ(oo7::Parameters::medium(9).objects(), 1'002'095u);
-  EXPECT_EQ(oo7::expected_result(kT1, oo7::Parameters::medium()).atomic_parts, 437'400u);
-  EXPECT_EQ(oo7::expected_result(kT2c, oo7::Parameters::small()).swaps, 174'960u);
-  EXPECT_EQ(oo7::operation_named("Q8"), kQ8);
-  EXPECT_EQ(oo7::operation_named("S"), kS);
+  EXPECT_EQ(oo7::expected_result(t1, oo7::Parameters::medium()).atomic_parts, 437'400u);
+  EXPECT_EQ(oo7::expected_result(t2c, oo7::Parameters::small()).swaps, 174'960u);
+  EXPECT_EQ(oo7::operation_named("Q8"), q8);
+  EXPECT_EQ(oo7::operation_named("S"), s1_and_s2);
   EXPECT_THROW(oo7::operation_named("T10"), std::invalid_argument);
 }
 
 TEST(Oo7Parameters, WrongCountsAreErrors) {
-  oo7::Result result = oo7::expected_result(kT1, oo7::Parameters::small());
-  EXPECT_NO_THROW(oo7::check(oo7::expected_result(kT1, oo7::Parameters::small()), result));
+  oo7::Result result = oo7::expected_result(t1, oo7::Parameters::small());
+  EXPECT_NO_THROW(oo7::check(oo7::expected_result(t1, oo7::Parameters::small()), result));
   --result.atomic_parts;
-  EXPECT_THROW(oo7::check(oo7::expected_result(kT1, oo7::Parameters::small()), result), WrongAnswerError);
+  EXPECT_THROW(oo7::check(oo7::expected_result(t1, oo7::Parameters::small()), result), WrongAnswerError);
 }
 
 }  // namespace

@@ -52,24 +52,24 @@ TYPED_TEST(SmallbankTest, TransactionsDoWhatTheyAreCalled) {
         [&](typename TypeParam::Transaction& txn) { return smallbank::Teller<TypeParam>(txn).run(request); });
   };
   auto balance = [&](std::uint32_t customer) {
-    return run({.operation = Operation::kBalance, .customer = customer}).balance;
+    return run({.operation = Operation::balance, .customer = customer}).balance;
   };
   const smallbank::Money one = balance(1), two = balance(2);
-  run({Operation::kDepositChecking, 1, 0, 130});
+  run({Operation::deposit_checking, 1, 0, 130});
   EXPECT_EQ(balance(1), one + 130);
-  run({Operation::kTransactSavings, 1, 0, 30});
+  run({Operation::transact_savings, 1, 0, 30});
   EXPECT_EQ(balance(1), one + 100);
-  EXPECT_TRUE(run({Operation::kTransactSavings, 1, 0, one + 1'000}).refused);
-  EXPECT_TRUE(run({Operation::kSendPayment, 1, 2, one + 1'000}).refused);
-  run({Operation::kSendPayment, 1, 2, 100});
+  EXPECT_TRUE(run({Operation::transact_savings, 1, 0, one + 1'000}).refused);
+  EXPECT_TRUE(run({Operation::send_payment, 1, 2, one + 1'000}).refused);
+  run({Operation::send_payment, 1, 2, 100});
   EXPECT_EQ(balance(1), one);
   EXPECT_EQ(balance(2), two + 100);
-  run({Operation::kAmalgamate, 1, 2});
+  run({Operation::amalgamate, 1, 2});
   EXPECT_EQ(balance(1), 0);
   EXPECT_EQ(balance(2), two + one + 100);
-  run({Operation::kWriteCheck, 2, 0, 100});
+  run({Operation::write_check, 2, 0, 100});
   EXPECT_EQ(balance(2), two + one);
-  run({Operation::kWriteCheck, 1, 0, 5'00});
+  run({Operation::write_check, 1, 0, 5'00});
   EXPECT_EQ(balance(1), -6'00) << "with the penalty";
 }
 
@@ -116,12 +116,12 @@ TEST(SmallbankIsolation, SnapshotsAllowWriteSkewAndTheCheckFindsIt) {
     histories[number].committed();
   };
   Transaction check = opened.database().begin();
-  run(check, 0, {Operation::kWriteCheck, 1, 0, 5'00});
+  run(check, 0, {Operation::write_check, 1, 0, 5'00});
   Transaction savings = opened.database().begin();
-  run(savings, 1, {Operation::kTransactSavings, 1, 0, 20'20});
+  run(savings, 1, {Operation::transact_savings, 1, 0, 20'20});
   commit(savings, 1);
   Transaction balance = opened.database().begin();
-  run(balance, 2, {.operation = Operation::kBalance, .customer = 1});
+  run(balance, 2, {.operation = Operation::balance, .customer = 1});
   commit(balance, 2);
   commit(check, 0);
   const Anomalies anomalies = anomalies_of({&histories[0], &histories[1], &histories[2]});

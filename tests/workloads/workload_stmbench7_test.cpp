@@ -60,7 +60,7 @@ TEST(Stmbench7Mix, HasTheWeightsOfThePaper) {
         const auto& info = stmbench7::info_of(operation);
         seen[static_cast<std::size_t>(info.group)] += 1.0 / kDraws;
         each[static_cast<std::size_t>(operation)] += 1.0 / kDraws;
-        reads += info.read_only && info.group == Class::kOperation ? 1.0 / kDraws : 0;
+        reads += info.read_only && info.group == Class::operation ? 1.0 / kDraws : 0;
       }
       for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_NEAR(seen[i], expected[i], 0.005) << name << " " << i;
       EXPECT_NEAR(reads, expected[2] * read_share, 0.005) << name;
@@ -86,11 +86,11 @@ TYPED_TEST(Stmbench7Test, EachOperationLeavesTheModuleWhole) {
   stmbench7::Worker<TypeParam> worker(parameters, stmbench7::Mix(0.5, true), 1, 0);
   for (std::size_t i = 0; i < stmbench7::kOperations; ++i) {
     const auto operation = static_cast<Operation>(i);
-    const int times = stmbench7::info_of(operation).group == Class::kLongTraversal ? 2 : 20;
+    const int times = stmbench7::info_of(operation).group == Class::long_traversal ? 2 : 20;
     int failed = 0;
     for (int n = 0; n < times; ++n) failed += worker.run(session, operation).failed;
     EXPECT_LT(failed, times) << stmbench7::kOperationTable[i].name << " always fails";
-    EXPECT_TRUE(failed == 0 || stmbench7::info_of(operation).group != Class::kLongTraversal);
+    EXPECT_TRUE(failed == 0 || stmbench7::info_of(operation).group != Class::long_traversal);
     stmbench7::check_module<TypeParam>(session, parameters, before, worker.done());
   }
 }
@@ -139,7 +139,7 @@ TYPED_TEST(Stmbench7Test, AllOperationsAtOnceLeaveTheModuleWhole) {
     stmbench7::WorkDone done;
     for (const auto& worker : workers) done += worker.done();
     EXPECT_EQ(done.transactions(), workers.size() * kSteps);
-    EXPECT_EQ(done.of(Class::kLongTraversal), 0u);
+    EXPECT_EQ(done.of(Class::long_traversal), 0u);
     EXPECT_LT(static_cast<double>(done.failures()), 0.3 * static_cast<double>(done.transactions()));
     stmbench7::check_module<TypeParam>(session, parameters, start, done);
     ++done.bases;

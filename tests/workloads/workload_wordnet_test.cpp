@@ -68,7 +68,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
   session.transact([&](typename TypeParam::Transaction& txn) {
     wordnet::Reader<TypeParam> reader(txn);
     wordnet::Scratch scratch(everything.totals.all_synsets());
-    const auto* dog = reader.find("dog", wordnet::PartOfSpeech::kNoun);
+    const auto* dog = reader.find("dog", wordnet::PartOfSpeech::noun);
     ASSERT_NE(dog, nullptr);
     EXPECT_EQ(dog->senses.size(), 7u);
     std::vector<std::string> path;
@@ -78,7 +78,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
     EXPECT_EQ(path.back(), "entity");
     EXPECT_EQ(path.size(), 14u);
     for (const char* word : {"entity", "animal", "dog", "tree", "city", "benthos"}) {
-      const auto* lemma = reader.find(word, wordnet::PartOfSpeech::kNoun);
+      const auto* lemma = reader.find(word, wordnet::PartOfSpeech::noun);
       ASSERT_NE(lemma, nullptr) << word;
       const auto& sense = lemma->senses.front();
       constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
@@ -86,7 +86,7 @@ TYPED_TEST(WordNetTest, WordNetIsWholeAndAnswersRight) {
                 closure_size_in_files(txn.read(sense).number))
           << word;
     }
-    EXPECT_EQ(reader.find("no such word", wordnet::PartOfSpeech::kNoun), nullptr);
+    EXPECT_EQ(reader.find("no such word", wordnet::PartOfSpeech::noun), nullptr);
   });
 
   // A share of edits, by two threads where there is isolation; none may be lost.

@@ -100,7 +100,7 @@ TEST(YcsbMixes, AreThoseOfThePaper) {
        {Expected{"A", {0.5, 0.5}}, Expected{"B", {0.95, 0.05}}, Expected{"C", {1}}, Expected{"D", {0.95, 0, 0.05}},
         Expected{"E", {0, 0, 0.05, 0.95}}, Expected{"F", {0.5, 0, 0, 0, 0.5}}}) {
     const ycsb::Mix mix = ycsb::Mix::named(expected.name);
-    const ycsb::RequestSource source(mix, ycsb::Distribution::kScrambled, 1'000, 1);
+    const ycsb::RequestSource source(mix, ycsb::Distribution::scrambled_zipf, 1'000, 1);
     Random random(2);
     constexpr std::size_t kDraws = 100'000;
     std::array<std::uint64_t, ycsb::kOperations> seen{};
@@ -140,7 +140,7 @@ TYPED_TEST(YcsbTest, LosesNoInsertAndNoUpdate) {
   EXPECT_EQ(before.changes, 0u);
   for (const char* name : {"A", "B", "C", "D", "E", "F"}) {
     const ycsb::Mix mix = ycsb::Mix::named(name);
-    const ycsb::RequestSource source(mix, ycsb::Distribution::kTrue, kRecords, 1);
+    const ycsb::RequestSource source(mix, ycsb::Distribution::true_zipf, kRecords, 1);
     ycsb::AcknowledgedCounter counter(before.records);
     std::vector<ycsb::Worker<TypeParam>> workers;
     for (std::uint64_t i = 0; i < (kIsRaw ? 1 : 2); ++i) workers.emplace_back(source, counter, 1, i);
@@ -156,20 +156,20 @@ TYPED_TEST(YcsbTest, LosesNoInsertAndNoUpdate) {
     ycsb::WorkDone done;
     for (const auto& worker : workers) done += worker.done();
     ycsb::check_table<TypeParam>(session, before, done);
-    EXPECT_EQ(counter.acknowledged(), before.records + done.of(ycsb::Operation::kInsert));
-    EXPECT_GE(done.scanned, done.of(ycsb::Operation::kScan) * 40);
+    EXPECT_EQ(counter.acknowledged(), before.records + done.of(ycsb::Operation::insert));
+    EXPECT_GE(done.scanned, done.of(ycsb::Operation::scan) * 40);
     EXPECT_EQ(done.changes() > 0, name[0] == 'A' || name[0] == 'B' || name[0] == 'F');
     before = ycsb::read_table<TypeParam>(session);
 
     ycsb::WorkDone wrong = done;
-    ++wrong.operations[static_cast<std::size_t>(ycsb::Operation::kInsert)];
+    ++wrong.operations[static_cast<std::size_t>(ycsb::Operation::insert)];
     EXPECT_THROW(ycsb::check_table<TypeParam>(session, before, wrong), WrongAnswerError);
   }
 }
 
 TYPED_TEST(YcsbTest, AnUpdateChangesOneField) {
   ycsb::load(this->opened_.database(), 1);
-  const ycsb::RequestSource source({.update = 1}, ycsb::Distribution::kTrue, 1, 1);
+  const ycsb::RequestSource source({.update = 1}, ycsb::Distribution::true_zipf, 1, 1);
   ycsb::AcknowledgedCounter counter(1);
   ycsb::Worker<TypeParam> worker(source, counter, 1, 0);
   auto session = open_session(this->opened_.database());

@@ -19,28 +19,28 @@
 namespace cow::bench::oo7 {
 
 enum class Operation {
-  kT1,   ///< depth-first search over the atomic parts of every private use of a composite part
-  kT2a,  ///< as T1, swapping x and y of each composite's root part
-  kT2b,  ///< as T1, swapping x and y of every part
-  kT2c,  ///< as T2b, four times each
-  kT3a,  ///< as T2a, but changing the build date, which is indexed
-  kT3b,  ///< as T2b, likewise
-  kT3c,  ///< as T2c, likewise
-  kT4,   ///< count the 'I' in the document of every private use of a composite part
-  kT5,   ///< replace "I am" by "This is" in these documents, or back
-  kT6,   ///< as T1, but only the root parts
-  kT7,   ///< from a random atomic part up to the design root, by every private use
-  kT8,   ///< count the 'I' in the manual
-  kT9,   ///< compare the first and the last character of the manual
-  kCU,   ///< T1, and then T2a in a transaction of its own, which is what gets timed
-  kQ1,   ///< look up 10 random atomic parts by id
-  kQ2,   ///< the atomic parts of the newest 1% of build dates
-  kQ3,   ///< of the newest 10%
-  kQ4,   ///< 10 random document titles: the base assemblies that use their composite parts
-  kQ5,   ///< base assemblies that use a composite part younger than they are
-  kQ7,   ///< all atomic parts
-  kQ8,   ///< all pairs of a document and an atomic part with its id
-  kS,    ///< S1 and then S2: insert 10 composite parts, delete them; two transactions
+  t1,         ///< depth-first search over the atomic parts of every private use of a composite part
+  t2a,        ///< as T1, swapping x and y of each composite's root part
+  t2b,        ///< as T1, swapping x and y of every part
+  t2c,        ///< as T2b, four times each
+  t3a,        ///< as T2a, but changing the build date, which is indexed
+  t3b,        ///< as T2b, likewise
+  t3c,        ///< as T2c, likewise
+  t4,         ///< count the 'I' in the document of every private use of a composite part
+  t5,         ///< replace "I am" by "This is" in these documents, or back
+  t6,         ///< as T1, but only the root parts
+  t7,         ///< from a random atomic part up to the design root, by every private use
+  t8,         ///< count the 'I' in the manual
+  t9,         ///< compare the first and the last character of the manual
+  cu,         ///< T1, and then T2a in a transaction of its own, which is what gets timed
+  q1,         ///< look up 10 random atomic parts by id
+  q2,         ///< the atomic parts of the newest 1% of build dates
+  q3,         ///< of the newest 10%
+  q4,         ///< 10 random document titles: the base assemblies that use their composite parts
+  q5,         ///< base assemblies that use a composite part younger than they are
+  q7,         ///< all atomic parts
+  q8,         ///< all pairs of a document and an atomic part with its id
+  s1_and_s2,  ///< S1 and then S2: insert 10 composite parts, delete them; two transactions
 };
 inline constexpr std::size_t kOperations = 22;
 inline constexpr std::array<std::string_view, kOperations> kOperationNames = {
@@ -55,15 +55,15 @@ inline Operation operation_named(std::string_view name) {
 }
 
 /// Whether a Traverser runs it.
-inline bool is_traversal(Operation operation) { return (operation <= Operation::kT9 && operation != Operation::kT7); }
+inline bool is_traversal(Operation operation) { return (operation <= Operation::t9 && operation != Operation::t7); }
 /// Whether Queries run it.
 inline bool is_query(Operation operation) {
-  return operation == Operation::kT7 || (operation >= Operation::kQ1 && operation <= Operation::kQ8);
+  return operation == Operation::t7 || (operation >= Operation::q1 && operation <= Operation::q8);
 }
 /// Whether it changes the database.
 inline bool is_update(Operation operation) {
   using enum Operation;
-  return (operation >= kT2a && operation <= kT3c) || operation == kT5 || operation == kCU || operation == kS;
+  return (operation >= t2a && operation <= t3c) || operation == t5 || operation == cu || operation == s1_and_s2;
 }
 
 /// What an operation did.
@@ -86,28 +86,28 @@ struct Result {
 inline Result expected_result(Operation operation, const Parameters& parameters) {
   using enum Operation;
   Result expected;
-  if (operation == kT8 || operation == kT9) {
+  if (operation == t8 || operation == t9) {
     const std::string text = manual_text(parameters);
-    expected.characters = operation == kT9 ? text.front() == text.back() : count_of('I', text);
+    expected.characters = operation == t9 ? text.front() == text.back() : count_of('I', text);
     return expected;
   }
   const std::uint64_t uses = parameters.private_uses(), parts = uses * parameters.atomic_per_composite;
   expected.base_assemblies = parameters.base_assemblies();
-  if (operation == kT4 || operation == kT5) {
+  if (operation == t4 || operation == t5) {
     expected.documents = uses;
-    if (operation == kT5) {
+    if (operation == t5) {
       std::string text = document_text(0, parameters.document_bytes);
       expected.replacements = uses * toggle_phrases(text);
     }
     return expected;
   }
-  expected.atomic_parts = operation == kT6 ? uses : parts;
-  if (operation == kT2a) expected.swaps = uses;
-  if (operation == kT2b) expected.swaps = parts;
-  if (operation == kT2c) expected.swaps = 4 * parts;
-  if (operation == kT3a) expected.date_changes = uses;
-  if (operation == kT3b) expected.date_changes = parts;
-  if (operation == kT3c) expected.date_changes = 4 * parts;
+  expected.atomic_parts = operation == t6 ? uses : parts;
+  if (operation == t2a) expected.swaps = uses;
+  if (operation == t2b) expected.swaps = parts;
+  if (operation == t2c) expected.swaps = 4 * parts;
+  if (operation == t3a) expected.date_changes = uses;
+  if (operation == t3b) expected.date_changes = parts;
+  if (operation == t3c) expected.date_changes = 4 * parts;
   return expected;
 }
 

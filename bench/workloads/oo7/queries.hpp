@@ -107,8 +107,8 @@ class Queries {
       const auto& composite = txn.read(reference);
       for (const auto& part_reference : composite.parts) {
         const std::int32_t date = txn.read(part_reference).build_date;
-        answer(kQ2).found += date >= kFirstOfOnePercent;
-        answer(kQ3).found += date >= kFirstOfTenPercent;
+        answer(q2).found += date >= kFirstOfOnePercent;
+        answer(q3).found += date >= kFirstOfTenPercent;
       }
       for (const auto& user : composite.used_in_private) {
         const auto& assembly = txn.read(user);
@@ -116,15 +116,15 @@ class Queries {
       }
       return true;
     });
-    answer(kQ1).found = kParts;
-    answer(kQ5).found = with_younger.size();
-    answer(kQ7).found = answer(kQ8).found = parameters_.atomic_parts();
+    answer(q1).found = kParts;
+    answer(q5).found = with_younger.size();
+    answer(q7).found = answer(q8).found = parameters_.atomic_parts();
   }
 
   /// Throws WrongAnswerError unless `result` has the counts that `operation` must have. T7 and Q4, whose counts depend
   /// on what they draw, check themselves.
   void check_answer(Operation operation, Result result) const {
-    if (operation == Operation::kT7 || operation == Operation::kQ4) return;
+    if (operation == Operation::t7 || operation == Operation::q4) return;
     check(expected_[static_cast<std::size_t>(operation)], result);
   }
 
@@ -138,31 +138,31 @@ class Queries {
       result.checksum += part.x - part.y;
     };
     switch (operation) {
-      case kT7:
+      case t7:
         walk_up(view, result);
         break;
-      case kQ1:
+      case q1:
         for (std::uint32_t i = 0; i < kParts; ++i) look_at(random_part(view));
         break;
-      case kQ2:
+      case q2:
         view.atomic_parts_built(kFirstOfOnePercent, kLastDate, look_at);
         break;
-      case kQ3:
+      case q3:
         view.atomic_parts_built(kFirstOfTenPercent, kLastDate, look_at);
         break;
-      case kQ4:
+      case q4:
         find_titles(view, result);
         break;
-      case kQ5:
+      case q5:
         view.base_assemblies_with_younger_parts([&](const auto&) { ++result.found; });
         break;
-      case kQ7:
+      case q7:
         view.indexes.atomic_by_id.scan_all([&](std::uint32_t, const auto& reference) {
           look_at(reference);
           return true;
         });
         break;
-      case kQ8:
+      case q8:
         join_documents(view, result);
         break;
       default:

@@ -37,15 +37,15 @@ class Runner {
   /// Runs `operation` and checks its counts; throws WrongAnswerError.
   Result run(Session& session, Operation operation) {
     if (is_traversal(operation)) return oo7::run<Database>(session, traverser_, operation, &attempts_);
-    if (operation == Operation::kCU) {
-      oo7::run<Database>(session, traverser_, Operation::kT1, &attempts_);
+    if (operation == Operation::cu) {
+      oo7::run<Database>(session, traverser_, Operation::t1, &attempts_);
       const auto before = std::chrono::steady_clock::now();
-      const Result result = oo7::run<Database>(session, traverser_, Operation::kT2a, &attempts_);
+      const Result result = oo7::run<Database>(session, traverser_, Operation::t2a, &attempts_);
       last_update_time_ =
           std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - before);
       return result;
     }
-    if (operation == Operation::kS) {
+    if (operation == Operation::s1_and_s2) {
       const Result result = insert(session);
       check_count("atomic parts deleted", result.atomic_parts, erase(session).atomic_parts);
       return result;

@@ -49,28 +49,28 @@ class Traverser {
   Result run(Transaction& txn, Operation operation) {
     using enum Operation;
     switch (operation) {
-      case kT1:
-        return traverse<kT1>(txn);
-      case kT2a:
-        return traverse<kT2a>(txn);
-      case kT2b:
-        return traverse<kT2b>(txn);
-      case kT2c:
-        return traverse<kT2c>(txn);
-      case kT3a:
-        return traverse<kT3a>(txn);
-      case kT3b:
-        return traverse<kT3b>(txn);
-      case kT3c:
-        return traverse<kT3c>(txn);
-      case kT4:
-        return traverse<kT4>(txn);
-      case kT5:
-        return traverse<kT5>(txn);
-      case kT6:
-        return traverse<kT6>(txn);
-      case kT8:
-      case kT9:
+      case t1:
+        return traverse<t1>(txn);
+      case t2a:
+        return traverse<t2a>(txn);
+      case t2b:
+        return traverse<t2b>(txn);
+      case t2c:
+        return traverse<t2c>(txn);
+      case t3a:
+        return traverse<t3a>(txn);
+      case t3b:
+        return traverse<t3b>(txn);
+      case t3c:
+        return traverse<t3c>(txn);
+      case t4:
+        return traverse<t4>(txn);
+      case t5:
+        return traverse<t5>(txn);
+      case t6:
+        return traverse<t6>(txn);
+      case t8:
+      case t9:
         return scan_manual(txn, operation);
       default:
         throw std::logic_error("not a traversal of OO7");
@@ -109,7 +109,7 @@ class Traverser {
   using Ref = typename Pointers::template Ref<T>;
 
   static constexpr bool changes_dates(Operation operation) {
-    return operation >= Operation::kT3a && operation <= Operation::kT3c;
+    return operation >= Operation::t3a && operation <= Operation::t3c;
   }
 
   template <Operation operation>
@@ -127,9 +127,9 @@ class Traverser {
   template <Operation operation>
   void visit_composite(Transaction& txn, const CompositePart<Pointers>& composite) {
     using enum Operation;
-    if constexpr (operation == kT4 || operation == kT5) {
+    if constexpr (operation == t4 || operation == t5) {
       visit_document<operation>(txn, composite.documentation);
-    } else if constexpr (operation == kT6) {
+    } else if constexpr (operation == t6) {
       look_at(txn.read(composite.root_part));
     } else {
       const AtomicPart<Pointers>& root = txn.read(composite.root_part);
@@ -137,8 +137,8 @@ class Traverser {
       first_id_ = root.id;
       mark(root);
       visit_part<operation>(txn, composite.root_part, root);
-      if constexpr (operation == kT2a) swap(txn, composite.root_part);
-      if constexpr (operation == kT3a) change_date(txn, composite.root_part);
+      if constexpr (operation == t2a) swap(txn, composite.root_part);
+      if constexpr (operation == t3a) change_date(txn, composite.root_part);
     }
   }
 
@@ -146,10 +146,10 @@ class Traverser {
   void visit_part(Transaction& txn, const Ref<AtomicPart<Pointers>>& reference, const AtomicPart<Pointers>& part) {
     using enum Operation;
     look_at(part);
-    if constexpr (operation == kT2b) swap(txn, reference);
-    if constexpr (operation == kT3b) change_date(txn, reference);
-    if constexpr (operation == kT2c || operation == kT3c) {
-      for (int i = 0; i < 4; ++i) operation == kT2c ? swap(txn, reference) : change_date(txn, reference);
+    if constexpr (operation == t2b) swap(txn, reference);
+    if constexpr (operation == t3b) change_date(txn, reference);
+    if constexpr (operation == t2c || operation == t3c) {
+      for (int i = 0; i < 4; ++i) operation == t2c ? swap(txn, reference) : change_date(txn, reference);
     }
     for (const auto& outgoing : part.to) {
       const Connection<Pointers>& connection = txn.read(outgoing);
@@ -161,7 +161,7 @@ class Traverser {
   template <Operation operation>
   void visit_document(Transaction& txn, const Ref<Document<Pointers>>& reference) {
     ++result_.documents;
-    if constexpr (operation == Operation::kT5) {
+    if constexpr (operation == Operation::t5) {
       result_.replacements += toggle_phrases(txn.write(reference).text);
     } else {
       const std::uint64_t found = count_of('I', txn.read(reference).text);
@@ -194,7 +194,7 @@ class Traverser {
   Result scan_manual(Transaction& txn, Operation operation) {
     const std::string& text = txn.read(module_of<Database>(txn, number_).manual).text;
     Result result;
-    result.characters = operation == Operation::kT9 ? text.front() == text.back() : count_of('I', text);
+    result.characters = operation == Operation::t9 ? text.front() == text.back() : count_of('I', text);
     return result;
   }
 

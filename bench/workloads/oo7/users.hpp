@@ -82,8 +82,8 @@ class User {
     const Result result = until_committed(session, done_.attempts, [&](Transaction& txn) {
       random_ = before;  // a retry takes the same way
       const auto& assembly = random_base_assembly(txn, number);
-      return write ? traverser_.template traverse_base<Operation::kT2b>(txn, assembly)
-                   : traverser_.template traverse_base<Operation::kT1>(txn, assembly);
+      return write ? traverser_.template traverse_base<Operation::t2b>(txn, assembly)
+                   : traverser_.template traverse_base<Operation::t1>(txn, assembly);
     });
     const std::uint64_t parts = std::uint64_t{parameters_.composites_per_assembly} * parameters_.atomic_per_composite;
     check_count("atomic parts visited", parts, result.atomic_parts);

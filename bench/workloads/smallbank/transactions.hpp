@@ -18,12 +18,12 @@
 namespace cow::bench::smallbank {
 
 enum class Operation : std::uint8_t {
-  kAmalgamate,
-  kBalance,
-  kDepositChecking,
-  kSendPayment,
-  kTransactSavings,
-  kWriteCheck
+  amalgamate,
+  balance,
+  deposit_checking,
+  send_payment,
+  transact_savings,
+  write_check
 };
 inline constexpr std::size_t kOperations = 6;
 inline constexpr std::array<std::uint32_t, kOperations> kPercent = {15, 15, 15, 25, 15, 15};
@@ -44,7 +44,7 @@ struct Population {
 
 /// One transaction to do.
 struct Request {
-  Operation operation = Operation::kBalance;
+  Operation operation = Operation::balance;
   std::uint32_t customer = 0;
   std::uint32_t other = 0;  ///< another one, for those that need two
   Money amount = 0;
@@ -63,8 +63,8 @@ struct Request {
   }
 
   static Money amount_of(Operation operation) {
-    if (operation == Operation::kDepositChecking) return 1'30;
-    if (operation == Operation::kTransactSavings) return 20'20;
+    if (operation == Operation::deposit_checking) return 1'30;
+    if (operation == Operation::transact_savings) return 20'20;
     return 5'00;
   }
 };
@@ -97,17 +97,17 @@ class Teller {
 
   Outcome run(const Request& request) {
     switch (request.operation) {
-      case Operation::kAmalgamate:
+      case Operation::amalgamate:
         return amalgamate(request.customer, request.other);
-      case Operation::kBalance:
+      case Operation::balance:
         return {.balance = savings(request.customer) + checking(request.customer)};
-      case Operation::kDepositChecking:
+      case Operation::deposit_checking:
         return deposit_checking(request.customer, request.amount);
-      case Operation::kSendPayment:
+      case Operation::send_payment:
         return send_payment(request.customer, request.other, request.amount);
-      case Operation::kTransactSavings:
+      case Operation::transact_savings:
         return transact_savings(request.customer, request.amount);
-      case Operation::kWriteCheck:
+      case Operation::write_check:
         return write_check(request.customer, request.amount);
     }
     throw std::logic_error("not an operation of Smallbank");

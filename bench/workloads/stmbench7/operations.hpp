@@ -17,15 +17,15 @@ namespace cow::bench::stmbench7 {
 
 // clang-format off
 enum class Operation : std::uint8_t {
-  kT1, kT2a, kT2b, kT2c, kT3a, kT3b, kT3c, kT4, kT5, kT6, kQ6, kQ7,
-  kST1, kST2, kST3, kST4, kST5, kST6, kST7, kST8, kST9, kST10,
-  kOP1, kOP2, kOP3, kOP4, kOP5, kOP6, kOP7, kOP8, kOP9, kOP10, kOP11, kOP12, kOP13, kOP14, kOP15,
-  kSM1, kSM2, kSM3, kSM4, kSM5, kSM6, kSM7, kSM8
+  t1, t2a, t2b, t2c, t3a, t3b, t3c, t4, t5, t6, q6, q7,
+  st1, st2, st3, st4, st5, st6, st7, st8, st9, st10,
+  op1, op2, op3, op4, op5, op6, op7, op8, op9, op10, op11, op12, op13, op14, op15,
+  sm1, sm2, sm3, sm4, sm5, sm6, sm7, sm8
 };
 // clang-format on
 inline constexpr std::size_t kOperations = 45;
 
-enum class Class : std::uint8_t { kLongTraversal, kShortTraversal, kOperation, kStructure };
+enum class Class : std::uint8_t { long_traversal, short_traversal, operation, structure };
 inline constexpr std::size_t kClasses = 4;
 inline constexpr std::array<std::string_view, kClasses> kClassNames = {"long_traversals", "short_traversals",
                                                                        "operations", "structure"};
@@ -48,13 +48,13 @@ inline constexpr std::array<OperationInfo, kOperations> kOperationTable = [] {
     using enum Operation;
     const auto operation = static_cast<Operation>(i);
     table[i].name = kNames[i];
-    table[i].group = operation <= kQ7     ? Class::kLongTraversal
-                     : operation <= kST10 ? Class::kShortTraversal
-                     : operation <= kOP15 ? Class::kOperation
-                                          : Class::kStructure;
-    table[i].read_only = operation == kT1 || operation == kT4 || operation == kT6 || operation == kQ6 ||
-                         operation == kQ7 || (operation >= kST1 && operation <= kST5) || operation == kST9 ||
-                         (operation >= kOP1 && operation <= kOP8);
+    table[i].group = operation <= q7     ? Class::long_traversal
+                     : operation <= st10 ? Class::short_traversal
+                     : operation <= op15 ? Class::operation
+                                         : Class::structure;
+    table[i].read_only = operation == t1 || operation == t4 || operation == t6 || operation == q6 || operation == q7 ||
+                         (operation >= st1 && operation <= st5) || operation == st9 ||
+                         (operation >= op1 && operation <= op8);
   }
   return table;
 }();
@@ -76,7 +76,7 @@ class Mix {
     for (std::size_t i = 0; i < kOperations; ++i) {
       const OperationInfo& info = kOperationTable[i];
       const auto group = static_cast<std::size_t>(info.group);
-      const bool wanted = info.group != Class::kLongTraversal || long_traversals;
+      const bool wanted = info.group != Class::long_traversal || long_traversals;
       shares_[i] = wanted ? kClassWeights[group] * (info.read_only ? read_share : 1 - read_share) /
                                 members[group][info.read_only]
                           : 0;

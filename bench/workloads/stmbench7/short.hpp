@@ -82,49 +82,49 @@ Outcome run_operation(Context<Database>& context, Operation operation) {
   auto toggle_date = [&](const auto& object) { oo7::toggle_date(txn, object); };
   const auto& manual = context.view.module.manual;
   switch (operation) {
-    case kOP1:
+    case op1:
       visit_drawn_parts(context, look_at_part);
       break;
-    case kOP2:
+    case op2:
       context.view.atomic_parts_built(oo7::kFirstOfOnePercent, oo7::kLastDate, look_at_part);
       break;
-    case kOP3:
+    case op3:
       context.view.atomic_parts_built(oo7::kFirstOfTenPercent, oo7::kLastDate, look_at_part);
       break;
-    case kOP4:
+    case op4:
       sum = static_cast<std::int64_t>(oo7::count_of('I', txn.read(manual).text));
       break;
-    case kOP5:
+    case op5:
       sum = txn.read(manual).text.front() == txn.read(manual).text.back();
       break;
-    case kOP6:
+    case op6:
       outcome = visit_complex_siblings(context, look_at_date);
       break;
-    case kOP7:
+    case op7:
       outcome = visit_base_siblings(context, look_at_date);
       break;
-    case kOP8:
+    case op8:
       outcome = visit_components(context, look_at_date);
       break;
-    case kOP9:
+    case op9:
       visit_drawn_parts(context, swap);
       break;
-    case kOP10:
+    case op10:
       context.view.atomic_parts_built(oo7::kFirstOfOnePercent, oo7::kLastDate, swap);
       break;
-    case kOP11:
+    case op11:
       sum = toggle_letters(txn.write(manual).text);
       break;
-    case kOP12:
+    case op12:
       outcome = visit_complex_siblings(context, toggle_date);
       break;
-    case kOP13:
+    case op13:
       outcome = visit_base_siblings(context, toggle_date);
       break;
-    case kOP14:
+    case op14:
       outcome = visit_components(context, toggle_date);
       break;
-    case kOP15:
+    case op15:
       visit_drawn_parts(context,
                         [&](const auto& part) { oo7::toggle_indexed_date<Database>(txn, context.view.indexes, part); });
       break;

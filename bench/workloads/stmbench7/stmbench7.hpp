@@ -88,13 +88,13 @@ class Worker {
       factory_.random = before;  // a retry does the same
       Context<Database> context(txn, 1, parameters_, limits_, traverser_, factory_);
       switch (info_of(operation).group) {
-        case Class::kLongTraversal:
+        case Class::long_traversal:
           return run_long_traversal(context, operation);
-        case Class::kShortTraversal:
+        case Class::short_traversal:
           return run_short_traversal(context, operation);
-        case Class::kOperation:
+        case Class::operation:
           return run_operation(context, operation);
-        case Class::kStructure:
+        case Class::structure:
           return StructuralChanges<Database>(context).run(operation);
       }
       throw std::logic_error("not an operation of STMBench7");

@@ -27,21 +27,21 @@ class StructuralChanges {
   Outcome run(Operation operation) {
     using enum Operation;
     switch (operation) {
-      case kSM1:
+      case sm1:
         return make_composite();
-      case kSM2:
+      case sm2:
         return erase_composite();
-      case kSM3:
+      case sm3:
         return add_link();
-      case kSM4:
+      case sm4:
         return remove_link();
-      case kSM5:
+      case sm5:
         return make_base();
-      case kSM6:
+      case sm6:
         return erase_base();
-      case kSM7:
+      case sm7:
         return make_subtree();
-      case kSM8:
+      case sm8:
         return erase_subtree();
       default:
         throw std::logic_error("not a structural change of STMBench7");

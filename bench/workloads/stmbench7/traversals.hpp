@@ -70,10 +70,10 @@ Outcome traverse_one_composite(Context<Database>& context) {
 /// REQUIRES: `operation` is a long traversal.
 template <class Database>
 Outcome run_long_traversal(Context<Database>& context, Operation operation) {
-  if (operation == Operation::kQ6) {
+  if (operation == Operation::q6) {
     return {.checksum = detail::count_with_younger_parts(context, context.txn.read(context.view.module.design_root))};
   }
-  if (operation == Operation::kQ7) {
+  if (operation == Operation::q7) {
     Outcome outcome;
     context.view.indexes.atomic_by_id.scan_all([&](std::uint32_t, const auto& reference) {
       outcome.checksum += context.txn.read(reference).x;
@@ -92,44 +92,44 @@ Outcome run_short_traversal(Context<Database>& context, Operation operation) {
   auto& txn = context.txn;
   Outcome outcome;
   switch (operation) {
-    case kST1:
-    case kST6: {
+    case st1:
+    case st6: {
       const auto* composite = context.way_down();
       if (composite == nullptr) return kFailed;
       const auto& part = context.one_of(txn.read(*composite).parts);
-      if (operation == kST6) {
+      if (operation == st6) {
         oo7::swap_position(txn, part);
       } else {
         outcome.checksum = txn.read(part).x + txn.read(part).y;
       }
       return outcome;
     }
-    case kST2:
+    case st2:
       return detail::count_document(context);
-    case kST7: {
+    case st7: {
       const auto* composite = context.way_down();
       if (composite == nullptr) return kFailed;
       outcome.checksum =
           static_cast<std::int64_t>(oo7::toggle_phrases(txn.write(txn.read(*composite).documentation).text));
       return outcome;
     }
-    case kST3: {
+    case st3: {
       std::int64_t sum = 0;
       outcome = detail::visit_above(context, [&](const auto& assembly) { sum += txn.read(assembly).build_date; });
       outcome.checksum = sum;
       return outcome;
     }
-    case kST8:
+    case st8:
       return detail::visit_above(context, [&](const auto& assembly) { oo7::toggle_date(txn, assembly); });
-    case kST4:
+    case st4:
       return detail::look_up_titles(context);
-    case kST5:
+    case st5:
       context.view.base_assemblies_with_younger_parts([&](const auto&) { ++outcome.checksum; });
       return outcome;
-    case kST9:
-      return detail::traverse_one_composite<oo7::Operation::kT1>(context);
-    case kST10:
-      return detail::traverse_one_composite<oo7::Operation::kT2b>(context);
+    case st9:
+      return detail::traverse_one_composite<oo7::Operation::t1>(context);
+    case st10:
+      return detail::traverse_one_composite<oo7::Operation::t2b>(context);
     default:
       throw std::logic_error("not a short traversal of STMBench7");
   }

@@ -23,47 +23,47 @@
 
 namespace cow::bench::wordnet {
 
-enum class PartOfSpeech : std::uint8_t { kNoun, kVerb, kAdjective, kAdverb };
+enum class PartOfSpeech : std::uint8_t { noun, verb, adjective, adverb };
 inline constexpr std::size_t kPartsOfSpeech = 4;
 inline constexpr std::array<std::string_view, kPartsOfSpeech> kPartOfSpeechNames{"noun", "verb", "adj", "adv"};
 inline constexpr std::array<PartOfSpeech, kPartsOfSpeech> kAllPartsOfSpeech{
-    PartOfSpeech::kNoun, PartOfSpeech::kVerb, PartOfSpeech::kAdjective, PartOfSpeech::kAdverb};
+    PartOfSpeech::noun, PartOfSpeech::verb, PartOfSpeech::adjective, PartOfSpeech::adverb};
 
 /// The relations between synsets, or between words of them; comments give the sign in the files.
 enum class PointerType : std::uint8_t {
-  kAntonym,           // !
-  kHypernym,          // @
-  kInstanceHypernym,  // @i
-  kHyponym,           // ~
-  kInstanceHyponym,   // ~i
-  kMemberHolonym,     // #m
-  kSubstanceHolonym,  // #s
-  kPartHolonym,       // #p
-  kMemberMeronym,     // %m
-  kSubstanceMeronym,  // %s
-  kPartMeronym,       // %p
-  kAttribute,         // =
-  kDerivation,        // +
-  kDomainTopic,       // ;c
-  kMemberOfTopic,     // -c
-  kDomainRegion,      // ;r
-  kMemberOfRegion,    // -r
-  kDomainUsage,       // ;u
-  kMemberOfUsage,     // -u
-  kEntailment,        // *
-  kCause,             // >
-  kAlsoSee,           // ^
-  kVerbGroup,         // $
-  kSimilar,           // &
-  kParticiple,        // <
-  kPertainym,         // \ (of an adverb: the adjective that it derives from)
+  antonym,            // !
+  hypernym,           // @
+  instance_hypernym,  // @i
+  hyponym,            // ~
+  instance_hyponym,   // ~i
+  member_holonym,     // #m
+  substance_holonym,  // #s
+  part_holonym,       // #p
+  member_meronym,     // %m
+  substance_meronym,  // %s
+  part_meronym,       // %p
+  attribute,          // =
+  derivation,         // +
+  domain_topic,       // ;c
+  member_of_topic,    // -c
+  domain_region,      // ;r
+  member_of_region,   // -r
+  domain_usage,       // ;u
+  member_of_usage,    // -u
+  entailment,         // *
+  cause,              // >
+  also_see,           // ^
+  verb_group,         // $
+  similar,            // &
+  participle,         // <
+  pertainym,          // \ (of an adverb: the adjective that it derives from)
 };
 inline constexpr std::array<std::string_view, 26> kPointerSigns{"!",  "@",  "@i", "~", "~i", "#m", "#s", "#p", "%m",
                                                                 "%s", "%p", "=",  "+", ";c", "-c", ";r", "-r", ";u",
                                                                 "-u", "*",  ">",  "^", "$",  "&",  "<",  "\\"};
 
 /// Where an adjective may stand: the "(p)", "(a)" and "(ip)" after a word in data.adj.
-enum class AdjectivePosition : std::uint8_t { kAny, kPredicative, kAttributive, kPostnominal };
+enum class AdjectivePosition : std::uint8_t { any, predicative, attributive, postnominal };
 
 /// One synset as the file gives it. Views point into the text of the file, which `Files` keeps.
 struct SynsetLine {
@@ -103,10 +103,10 @@ struct LemmaLine {
 };
 
 inline PartOfSpeech part_of_speech_of(std::string_view letter, const detail::TextFile& file) {
-  if (letter == "n") return PartOfSpeech::kNoun;
-  if (letter == "v") return PartOfSpeech::kVerb;
-  if (letter == "a" || letter == "s") return PartOfSpeech::kAdjective;
-  if (letter == "r") return PartOfSpeech::kAdverb;
+  if (letter == "n") return PartOfSpeech::noun;
+  if (letter == "v") return PartOfSpeech::verb;
+  if (letter == "a" || letter == "s") return PartOfSpeech::adjective;
+  if (letter == "r") return PartOfSpeech::adverb;
   file.fail("no part of speech '" + std::string(letter) + "'");
 }
 
@@ -175,7 +175,7 @@ class Files {
     for (std::uint32_t left = fields.number("pointer count"); left > 0; --left) {
       synset.pointers.push_back(read_pointer(file, fields, synset));
     }
-    if (part == PartOfSpeech::kVerb) {
+    if (part == PartOfSpeech::verb) {
       for (std::uint32_t left = fields.number("frame count"); left > 0; --left) {
         if (fields.word("frame") != "+") file.fail("a frame begins with '+'");
         const auto frame = static_cast<std::uint8_t>(fields.number("frame number"));
@@ -188,16 +188,16 @@ class Files {
   }
 
   static SynsetLine::Word read_word(TextFile& file, Fields& fields) {
-    SynsetLine::Word word{fields.word("word"), 0, AdjectivePosition::kAny};
+    SynsetLine::Word word{fields.word("word"), 0, AdjectivePosition::any};
     if (word.text.ends_with(')')) {
       const std::size_t marker = std::min(word.text.rfind('('), word.text.size());
       const std::string_view position = word.text.substr(marker);
       if (position == "(p)")
-        word.position = AdjectivePosition::kPredicative;
+        word.position = AdjectivePosition::predicative;
       else if (position == "(a)")
-        word.position = AdjectivePosition::kAttributive;
+        word.position = AdjectivePosition::attributive;
       else if (position == "(ip)")
-        word.position = AdjectivePosition::kPostnominal;
+        word.position = AdjectivePosition::postnominal;
       else
         file.fail("no adjective marker '" + std::string(position) + "'");
       word.text = word.text.substr(0, marker);

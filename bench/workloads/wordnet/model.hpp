@@ -23,7 +23,7 @@ namespace cow::bench::wordnet {
 struct Word {
   std::string text;  ///< as spelled, '_' for spaces
   std::uint8_t lexical_id = 0;
-  AdjectivePosition position = AdjectivePosition::kAny;
+  AdjectivePosition position = AdjectivePosition::any;
   MSGPACK_DEFINE(text, lexical_id, position);
 };
 
@@ -42,7 +42,7 @@ struct Synset {
   static constexpr std::string_view cow_type_name = "wordnet.Synset";
 
   struct Pointer {
-    PointerType type = PointerType::kAntonym;
+    PointerType type = PointerType::antonym;
     std::uint8_t source_word = 0;  ///< from 1; 0: the whole synset
     std::uint8_t target_word = 0;
     Ref<Synset> target;
@@ -51,7 +51,7 @@ struct Synset {
 
   std::uint32_t number = 0;  ///< 0, 1, 2, ... over all parts of speech
   std::uint32_t offset = 0;  ///< its name in WordNet, within its part of speech
-  PartOfSpeech part_of_speech = PartOfSpeech::kNoun;
+  PartOfSpeech part_of_speech = PartOfSpeech::noun;
   bool satellite = false;  ///< of an adjective cluster
   std::uint8_t lexicographer_file = 0;
   std::uint32_t edits = 0;  ///< how often the gloss was edited since the import
@@ -70,7 +70,7 @@ struct Lemma {
   static constexpr std::string_view cow_type_name = "wordnet.Lemma";
 
   std::string text;  ///< lower case, '_' for spaces
-  PartOfSpeech part_of_speech = PartOfSpeech::kNoun;
+  PartOfSpeech part_of_speech = PartOfSpeech::noun;
   std::uint16_t tagged_senses = 0;
   std::vector<Ref<Synset<Pointers>>> senses;  ///< most frequent first
   MSGPACK_DEFINE(text, part_of_speech, tagged_senses, senses);

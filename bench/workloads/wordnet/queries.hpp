@@ -67,7 +67,7 @@ class Reader {
       see(*synset);
       const SynsetRef* hypernym = nullptr;
       for (const auto& pointer : synset->pointers) {
-        if (pointer.type == PointerType::kHypernym || pointer.type == PointerType::kInstanceHypernym) {
+        if (pointer.type == PointerType::hypernym || pointer.type == PointerType::instance_hypernym) {
           hypernym = &pointer.target;
           break;
         }
@@ -93,7 +93,7 @@ class Reader {
   template <class See>
   void descend(const Synset<Pointers>& synset, std::size_t limit, Scratch& scratch, See& see, std::size_t& found) {
     for (const auto& pointer : synset.pointers) {
-      if (pointer.type != PointerType::kHyponym && pointer.type != PointerType::kInstanceHyponym) continue;
+      if (pointer.type != PointerType::hyponym && pointer.type != PointerType::instance_hyponym) continue;
       if (found == limit) return;
       const Synset<Pointers>& below = txn_.read(pointer.target);
       if (!scratch.mark(below.number)) continue;
@@ -166,11 +166,11 @@ Everything verify(Session<Database>& session) {
   check_totals(published_totals(), all.totals);
   session.transact([&](typename Database::Transaction& txn) {
     Reader<Database> reader(txn);
-    const auto* dog = reader.find("dog", PartOfSpeech::kNoun);
+    const auto* dog = reader.find("dog", PartOfSpeech::noun);
     if (dog == nullptr) throw WrongAnswerError("no noun 'dog'");
     const auto& top = reader.walk_to_root(dog->senses.front(), [](const auto&) {});
     check_answer("root above the noun 'dog'", "entity", top.words.front().text);
-    if (reader.find("dog", PartOfSpeech::kAdverb) != nullptr) throw WrongAnswerError("'dog' is no adverb");
+    if (reader.find("dog", PartOfSpeech::adverb) != nullptr) throw WrongAnswerError("'dog' is no adverb");
   });
   return all;
 }

@@ -139,7 +139,7 @@ class Worker {
       const auto& top = reader.walk_to_root(sense, [&](const Synset<Pointers>&) { ++step.path_synsets; });
       step.checksum += top.offset;
       // Nouns have one root, 1740 'entity'; verbs have many, and adjectives and adverbs have no hypernyms at all.
-      if (word.part_of_speech == PartOfSpeech::kNoun && top.offset != kEntityOffset) {
+      if (word.part_of_speech == PartOfSpeech::noun && top.offset != kEntityOffset) {
         throw WrongAnswerError("the noun '" + word.text + "' does not end at 'entity'");
       }
     }

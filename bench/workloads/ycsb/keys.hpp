@@ -92,12 +92,12 @@ class TrueZipf {
   std::vector<std::uint32_t> record_of_;
 };
 
-enum class Distribution { kScrambled, kTrue };
+enum class Distribution { scrambled_zipf, true_zipf };
 
 /// "scrambled" or "true". Throws std::invalid_argument.
 inline Distribution distribution_named(std::string_view name) {
-  if (name == "scrambled") return Distribution::kScrambled;
-  if (name == "true") return Distribution::kTrue;
+  if (name == "scrambled") return Distribution::scrambled_zipf;
+  if (name == "true") return Distribution::true_zipf;
   throw std::invalid_argument("YCSB's Zipf is scrambled or true, not '" + std::string(name) + "'");
 }
 

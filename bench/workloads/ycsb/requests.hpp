@@ -19,7 +19,7 @@ inline constexpr std::uint32_t kFields = 10;
 inline constexpr std::uint32_t kFieldBytes = 100;
 inline constexpr std::uint32_t kLongestScan = 100;
 
-enum class Operation : std::uint8_t { kRead, kUpdate, kInsert, kScan, kReadModifyWrite };
+enum class Operation : std::uint8_t { read, update, insert, scan, read_modify_write };
 inline constexpr std::size_t kOperations = 5;
 
 /// One of the core workloads.
@@ -43,17 +43,17 @@ struct Mix {
 
   Operation draw(Random& random) const {
     double left = random.unit();
-    if ((left -= read) < 0) return Operation::kRead;
-    if ((left -= update) < 0) return Operation::kUpdate;
-    if ((left -= insert) < 0) return Operation::kInsert;
-    if ((left -= scan) < 0) return Operation::kScan;
-    if (read_modify_write > 0) return Operation::kReadModifyWrite;
-    return read > 0 ? Operation::kRead : Operation::kScan;  // rounding
+    if ((left -= read) < 0) return Operation::read;
+    if ((left -= update) < 0) return Operation::update;
+    if ((left -= insert) < 0) return Operation::insert;
+    if ((left -= scan) < 0) return Operation::scan;
+    if (read_modify_write > 0) return Operation::read_modify_write;
+    return read > 0 ? Operation::read : Operation::scan;  // rounding
   }
 };
 
 struct Request {
-  Operation operation = Operation::kRead;
+  Operation operation = Operation::read;
   std::uint8_t field = 0;        ///< that an update or a read-modify-write changes
   std::uint8_t length = 1;       ///< of a scan, 1 to kLongestScan
   std::uint32_t record = 0;      ///< its number; with `latest`, how many records before the last one
@@ -83,7 +83,7 @@ class RequestSource {
  private:
   std::uint64_t draw_record(Random& random) const {
     if (mix_.latest) return latest_.draw(random);
-    return distribution_ == Distribution::kTrue ? true_.draw(random) : scrambled_.draw(random);
+    return distribution_ == Distribution::true_zipf ? true_.draw(random) : scrambled_.draw(random);
   }
 
   Mix mix_;

@@ -31,7 +31,7 @@ struct WorkDone {
 
   std::uint64_t of(Operation operation) const { return operations[static_cast<std::size_t>(operation)]; }
   /// Of fields.
-  std::uint64_t changes() const { return of(Operation::kUpdate) + of(Operation::kReadModifyWrite); }
+  std::uint64_t changes() const { return of(Operation::update) + of(Operation::read_modify_write); }
 
   WorkDone& operator+=(const WorkDone& other) {
     for (std::size_t i = 0; i < kOperations; ++i) operations[i] += other.operations[i];
@@ -61,23 +61,23 @@ class Worker {
     // Before the transaction begins: what is acknowledged now is in its snapshot, what is later need not be.
     const std::uint64_t number = latest_ ? counter_->acknowledged() - 1 - request.record : request.record;
     switch (request.operation) {
-      case Operation::kRead:
+      case Operation::read:
         run(session, [&](Transaction& txn) { done_.checksum += look_at(txn.read(find(txn, number))); });
         break;
-      case Operation::kUpdate:
+      case Operation::update:
         run(session, [&](Transaction& txn) { change(txn.write(find(txn, number)), request); });
         break;
-      case Operation::kReadModifyWrite:
+      case Operation::read_modify_write:
         run(session, [&](Transaction& txn) {
           const auto& reference = find(txn, number);
           done_.checksum += look_at(txn.read(reference));
           change(txn.write(reference), request);
         });
         break;
-      case Operation::kInsert:
+      case Operation::insert:
         insert(session);
         break;
-      case Operation::kScan:
+      case Operation::scan:
         run(session, [&](Transaction& txn) { scan(txn, number, request.length); });
         break;
     }
@@ -150,7 +150,7 @@ class Worker {
 template <ObjectDatabase Database>
 void check_table(Session<Database>& session, const TableTotals& before, const WorkDone& done) {
   const TableTotals now = read_table<Database>(session);
-  check_count("YCSB records", before.records + done.of(Operation::kInsert), now.records);
+  check_count("YCSB records", before.records + done.of(Operation::insert), now.records);
   check_count("changes of YCSB records", before.changes + done.changes(), now.changes);
 }
 
