@@ -16,9 +16,9 @@ class Baseline {
   static constexpr bool kReadsWithoutWaiting = false;
   static constexpr bool kCanBeSerializable = false;
 
-  /// Is linked into one program, as a whole.
+  /// Nothing to check: a baseline is not used across shared libraries.
   void require_one_memory() const noexcept {}
-  /// Nothing that publishing could not do without.
+  /// Publishing needs nothing beforehand.
   void prepare(cow::detail::WriteSet&) noexcept {}
   /// Nothing is left that others could still read.
   void after_commit(cow::detail::WriteSet& writes) noexcept { writes.clear(); }

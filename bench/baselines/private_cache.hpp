@@ -29,12 +29,10 @@
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -42,6 +40,7 @@
 #include "baseline.hpp"
 #include "cow_cache/database.hpp"
 #include "in_place_reader.hpp"
+#include "invalidation_log.hpp"
 
 namespace cow::bench {
 
@@ -51,56 +50,11 @@ using cow::detail::destroy_state;
 using cow::detail::StateHeader;
 using cow::detail::TypeOperations;
 using cow::detail::WriteSet;
-using cow::detail::WriteSetEntry;
 
 /// A session was asked for a second transaction while its first one is active: there is one set of objects only.
 class SessionBusyError : public Error {
  public:
   SessionBusyError() : Error("the session of a private cache has an active transaction already") {}
-};
-
-/// What recent commits have changed. Bounded: who was away for too long must assume that everything changed.
-class InvalidationLog {
- public:
-  struct Change {
-    Tid tid;
-    Oid oid;
-  };
-
-  /// `start`: sessions begin at this tid or later.
-  explicit InvalidationLog(Tid start) : complete_after_(start) {}
-
-  void append(WriteSet& writes, Tid tid) noexcept {
-    std::unique_lock lock(mutex_);
-    try {
-      for (const WriteSetEntry& entry : writes) changes_.push_back({tid, entry.oid});
-    } catch (...) {
-      changes_.clear();
-      complete_after_ = tid;
-    }
-    for (; changes_.size() > kMaxChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
-  }
-
-  /// The changes of the commits in (after, upto]; nothing if the log does not reach back that far.
-  std::optional<std::vector<Change>> between(Tid after, Tid upto) const {
-    std::shared_lock lock(mutex_);
-    if (after < complete_after_) return std::nullopt;
-    auto above = [](Tid tid, const Change& change) { return tid < change.tid; };
-    auto first = std::upper_bound(changes_.begin(), changes_.end(), after, above);
-    return std::vector<Change>(first, std::upper_bound(first, changes_.end(), upto, above));
-  }
-
-  std::size_t bytes() const {
-    std::shared_lock lock(mutex_);
-    return changes_.size() * sizeof(Change);
-  }
-
- private:
-  static constexpr std::size_t kMaxChanges = std::size_t{1} << 17;
-
-  mutable std::shared_mutex mutex_;
-  std::deque<Change> changes_;  // tids ascend
-  Tid complete_after_;          // commits above this one are in the log
 };
 
 /// A figure that one thread at a time changes and any thread reads.

@@ -2,9 +2,9 @@
 //
 // Thread safety: a session and its transactions are used by one thread at a time; sessions of a database run at once.
 //
-// The library has no sessions, for there is nothing that a client of the shared cache would keep between its transactions.
-// Private caches are kept by somebody, so every workload gives its clients sessions, whatever it runs on. Only those caches make
-// a session of their own (private_cache.hpp).
+// The library has no sessions, because a client of the shared cache keeps nothing between its transactions. A private cache belongs
+// to one client, so workloads give each client a session, whatever they run on. Only private caches put something into it
+// (private_cache.hpp).
 #pragma once
 
 #include <concepts>

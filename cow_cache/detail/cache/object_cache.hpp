@@ -1,7 +1,7 @@
 // ObjectCache: what a database and its transactions ask of a cache. The shared cache has it, and so have those that it is
 // compared with.
 //
-// Thread safety: none is needed, it is a concept. What a cache promises of its own is said in its header.
+// Thread safety: a concept has none. Each cache says in its header what it promises.
 //
 // A cache outlives its transactions. It is told of commits in the order of their tids:
 //   prepare(writes)          on the committing thread, before the store has them; may throw, and nothing has happened then
