@@ -3,10 +3,10 @@
 //
 // Thread safety: a concept has none. Each cache says in its header what it promises.
 //
-// A cache outlives its transactions. It is told of commits in the order of their tids:
-//   prepare(writes)          on the committing thread, before the store has them; may throw, and nothing has happened then
-//   publish(writes, tid)     by one committer at a time, once the store has them, before the frontier reaches `tid`
-//   after_commit(writes)     on the committing thread again, after its transaction has ended; empties the write set
+// A cache outlives its transactions. It hears of a commit three times:
+//   prepare         on the committing thread, before the store has the write set. It may throw, and then there is no commit.
+//   publish         by one committer at a time and in the order of tids, once the store has it, before the frontier reaches the tid.
+//   after_commit    on the committing thread again, after its transaction has ended. It empties the write set.
 // A transaction reads through one Reader, which begins when it is made, and ends by `end` or `end_and_discard`.
 #pragma once
 

@@ -2,17 +2,8 @@
 //
 // Thread safety: belongs to one call, which may go on in another thread.
 //
-//   for (Attempts attempts(policy);;) {
-//     try {
-//       return run_and_commit(body, transaction, commit);
-//     } catch (const ConflictError& error) {
-//       attempts.met(error, frame);
-//     }
-//     ... wait for attempts.pause() ...
-//   }
-//
-// The loop itself stands in each form, of threads below: a coroutine waits by a co_await, a fiber and a coroutine keep their
-// transaction.
+// The loop itself stands in each form, because a coroutine waits by a co_await, and coroutines and fibers keep their transaction. The
+// loop of threads is below.
 #pragma once
 
 #include <chrono>
