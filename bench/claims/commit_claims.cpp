@@ -14,6 +14,7 @@
 #include "bench/baselines/blocking_cache.hpp"
 #include "bench/baselines/locked_cache.hpp"
 #include "bench/baselines/private_cache.hpp"
+#include "bench/baselines/session.hpp"
 #include "bench/support/generated_store.hpp"
 #include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
@@ -46,7 +47,7 @@ class Counting {
   using Database = BasicDatabase<Cache>;
 
   explicit Counting(std::size_t threads) {
-    for (std::size_t i = 0; i < threads; ++i) clients_.push_back({database_.open_session(), counter(i)});
+    for (std::size_t i = 0; i < threads; ++i) clients_.push_back({open_session(database_), counter(i)});
     for (Client& client : clients_) client.count(1);
   }
 
@@ -72,7 +73,7 @@ class Counting {
   static constexpr std::size_t kApart = 128;  // bytes: two lines, for processors that fetch them in pairs
 
   struct alignas(kApart) Client {
-    typename Database::Session session;
+    Session<Database> session;
     Ref<Counter> counter;
 
     void count(int commits) {
