@@ -156,10 +156,7 @@ class BlockingCache : public Baseline {
 
   const CacheTag& tag() const noexcept { return tag_; }
 
-  void touch(StateHeader& state) noexcept {
-    // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
-    if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
-  }
+  void touch(StateHeader& state) noexcept { state.mark_visited(); }
 
   StateHeader* lookup(Oid oid) const { return table_.find(oid); }
 
@@ -183,7 +180,7 @@ class BlockingCache : public Baseline {
       destroy_state(state);  // its key too: nobody has found it yet
       throw;
     }
-    adjust_bytes(state.charge.load(std::memory_order_relaxed));
+    adjust_bytes(static_cast<std::int64_t>(state.charge()));
   }
 
   /// REQUIRES: the caller is alone, here and in what follows.
@@ -192,8 +189,8 @@ class BlockingCache : public Baseline {
     forget(state);
   }
   void forget(StateHeader& state) noexcept {
-    state.key.store(0, std::memory_order_relaxed);
-    adjust_bytes(-std::int64_t{state.charge.load(std::memory_order_relaxed)});
+    state.key.store(state.private_key(), std::memory_order_relaxed);
+    adjust_bytes(-static_cast<std::int64_t>(state.charge()));
   }
 
   void adjust_bytes(std::int64_t difference) noexcept {
@@ -210,8 +207,7 @@ class BlockingCache : public Baseline {
     std::size_t goal = budget_ - budget_ / 64;
     // Twice round: the first round may have to clear every visited bit.
     sweep(
-        2 * StateMemory::instance().slot_count() + 1,
-        [](StateHeader& state) { return !state.visited.exchange(false, std::memory_order_relaxed); },
+        2 * StateMemory::instance().slot_count() + 1, [](StateHeader& state) { return !state.take_visited(); },
         [&] { return resident_bytes_.load(std::memory_order_relaxed) <= goal; });
   }
 

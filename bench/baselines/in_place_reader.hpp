@@ -161,7 +161,7 @@ class InPlaceReader {
   /// A state whose charge may be another one when its transaction commits.
   struct Change {
     StateHeader* state;
-    std::uint32_t charge;
+    std::int64_t charge;
   };
 
   /// The hit: two loads of the line that the value is in, and what the replacement policy asks for.
@@ -206,7 +206,7 @@ class InPlaceReader {
 
   [[gnu::noinline]] WriteSetEntry& change(StateHeader& state, Oid oid, Tid base, WriteSet& writes) {
     begin_change(oid, base, writes);
-    changes_.push_back({&state, state.charge.load(std::memory_order_relaxed)});
+    changes_.push_back({&state, static_cast<std::int64_t>(state.charge())});
     try {
       WriteSetEntry& entry = writes.add(oid, state);
       entry.base = base;
@@ -221,7 +221,7 @@ class InPlaceReader {
   /// Committing weighs the changed states anew.
   void settle_charges() noexcept {
     for (const Change& change : changes_) {
-      home_->adjust_bytes(std::int64_t{change.state->charge.load(std::memory_order_relaxed)} - change.charge);
+      home_->adjust_bytes(static_cast<std::int64_t>(change.state->charge()) - change.charge);
     }
     changes_.clear();
   }

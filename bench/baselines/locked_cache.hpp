@@ -59,7 +59,7 @@ inline SharedState share(StateHeader& state) {
 /// The slot's bytes, the heap members and the control block.
 inline std::size_t weigh_shared(const SharedState& state) noexcept {
   constexpr std::size_t kControlBlock = 32;
-  return state->charge.load(std::memory_order_relaxed) + kControlBlock;
+  return state->charge() + kControlBlock;
 }
 
 class LockedCache : public Baseline {
@@ -194,7 +194,7 @@ class LockedCache::Reader {
     auto held = held_.find(oid);
     if (held == held_.end()) {
       SharedState state = cache_->find(oid, operations, snapshot_);
-      if (state == nullptr || state->operations == &erased_operations) throw DanglingReferenceError(oid, snapshot_);
+      if (state == nullptr || &state->operations() == &erased_operations) throw DanglingReferenceError(oid, snapshot_);
       held = held_.emplace(oid, std::move(state)).first;
     }
     check_type(*held->second, oid, operations);

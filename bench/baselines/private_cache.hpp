@@ -196,14 +196,14 @@ class PrivateObjects {
     table_bytes_.set(objects_.bucket_count() * kBucketBytes);
     state.end.store(++clock_, std::memory_order_relaxed);
     state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
-    bytes_.add(state.charge.load(std::memory_order_relaxed));
+    bytes_.add(static_cast<std::int64_t>(state.charge()));
   }
 
   void remove(StateHeader& state) noexcept {
     objects_.erase(state.oid());
     // Relaxed: nobody else trusts a key with this tag.
-    state.key.store(0, std::memory_order_relaxed);
-    bytes_.add(-std::int64_t{state.charge.load(std::memory_order_relaxed)});
+    state.key.store(state.private_key(), std::memory_order_relaxed);
+    bytes_.add(-static_cast<std::int64_t>(state.charge()));
   }
 
   void adjust_bytes(std::int64_t difference) noexcept { bytes_.add(difference); }
@@ -280,7 +280,7 @@ class PrivateObjects {
 
   void flush() noexcept {
     for (const auto& [oid, state] : objects_) {
-      state->key.store(0, std::memory_order_relaxed);
+      state->key.store(state->private_key(), std::memory_order_relaxed);
       destroy_state(*state);
     }
     objects_.clear();

@@ -81,7 +81,7 @@ Measured measure_first_write() {
     double seconds = seconds_of([&] {
       for (std::size_t n = 0; std::uint32_t i : order) {
         StateHeader* clone = memory.allocate(size_classes::class_of(operations.state_bytes));
-        clone->operations = &operations;
+        clone->key.store(objects[i].hint()->private_key(), std::memory_order_relaxed);
         operations.copy(*clone, *objects[i].hint());
         clones[n++] = clone;
       }

@@ -99,7 +99,7 @@ class Residents {
     StateMemory& memory = StateMemory::instance();
     memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
       std::uint64_t key = state.key.load(std::memory_order_acquire);
-      bool is_newest = state.end.load(std::memory_order_relaxed) == kInfinity.value;  // nobody writes meanwhile
+      bool is_newest = !state.is_superseded();  // nobody writes meanwhile
       if ((key & ~(kTypeMask | kMaxOid.value)) == cache_bits_ && is_newest) add(state, oid_in(key), store);
       return true;
     });
@@ -244,7 +244,7 @@ class ProbeTransaction {
 
   [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept {
     if constexpr (!Features::kVisited) return;
-    if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
+    state.mark_visited();
   }
 
   /// The value once more, from its record. It lasts until the pass ends, for the program may hold references to it.
@@ -252,8 +252,8 @@ class ProbeTransaction {
   const T& decoded(const StateHeader& state) {
     const Oid oid = state.oid();
     StateHeader& made = build_state(type_operations<T>, [&](StateHeader& raw) {
-      raw.operations->decode(raw, residents_.records_[oid.value], oid,
-                             Tid{state.begin.load(std::memory_order_relaxed)});
+      type_operations<T>.decode(raw, residents_.records_[oid.value], oid,
+                                Tid{state.begin.load(std::memory_order_relaxed)});
     });
     decoded_.push_back(&made);
     return value_of<T>(made);

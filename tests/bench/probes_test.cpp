@@ -91,9 +91,9 @@ TEST(HitCost, OnlyTheVisitedBitTellsThePolicy) {
   StateHeader& state = state_of(txn.read(number));
   Residents residents(system.database, system.store, txn.read(number));
   auto visited_after = [&]<class Features>(Features) {
-    state.visited = false;
+    (void)state.take_visited();
     EXPECT_EQ(ProbeTransaction<Features>(residents).read(number).value, 1);
-    return state.visited.load();
+    return state.visited();
   };
   EXPECT_TRUE(visited_after(Everything{}));
   EXPECT_TRUE(visited_after(WithoutInterval{}));

@@ -186,11 +186,12 @@ double charge_error(T base, Change&& change) {
   StateHeader& clone = clone_state(first);
   change(value_of<T>(clone));
   std::string record;
-  clone.operations->encode(clone, Oid{1}, record);
+  clone.operations().encode(clone, Oid{1}, record);
   weigh(clone, record.size());
-  double charged = clone.charge.load() - static_cast<double>(size_classes::bytes_of(clone.size_class));
+  double charged =
+      static_cast<double>(clone.charge()) - static_cast<double>(size_classes::bytes_of(clone.size_class()));
   detail::HeapMeter meter;
-  clone.operations->destroy(clone);
+  clone.operations().destroy(clone);
   double freed = -static_cast<double>(meter.change());
   StateMemory::instance().release(&clone);
   destroy_state(first);
@@ -239,7 +240,7 @@ TEST(Charge, OfALoadedStateIsWhatItsDecodingAllocated) {
   encode_record(Prepared{}, record);
   Revision revision{.begin = Tid{1}, .end = kInfinity, .record = record};
   StateHeader& state = decode_state(revision, Oid{1}, type_operations<Prepared>);
-  EXPECT_EQ(state.charge.load() - size_classes::bytes_of(state.size_class), detail::allocation_size(4000));
+  EXPECT_EQ(state.charge() - size_classes::bytes_of(state.size_class()), detail::allocation_size(4000));
   destroy_state(state);
 }
 

@@ -47,7 +47,7 @@ namespace {
 
 std::size_t charge_of(const Opaque& value) {
   auto* address = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(&value));
-  return detail::state_at(address)->charge.load();
+  return detail::state_at(address)->charge();
 }
 
 TEST(NestedCharge, IsWhatTheValueKeeps) {

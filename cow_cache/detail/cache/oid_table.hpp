@@ -139,13 +139,13 @@ class OidTable {
   static constexpr std::size_t kStripeBytes = (std::size_t{2} << kMaxBits) * sizeof(Cell);
   static_assert(kStripes == 1 << kStripeBits);
 
-  // A cell is an address whose unused bits, 16 above and 6 below, hold a tag: the upper bits of the position, so that
+  // A cell is an address whose unused bits, 16 above and 4 below, hold a tag: the upper bits of the position, so that
   // searching and resizing need not look at headers.
-  static constexpr unsigned kAddressBits = 48, kAlignmentBits = 6, kTagBits = 64 - kAddressBits + kAlignmentBits;
+  static constexpr unsigned kAddressBits = 48, kAlignmentBits = kStateAlignmentBits,
+                            kTagBits = 64 - kAddressBits + kAlignmentBits;
   static constexpr std::uint64_t kAddressMask =
       (std::uint64_t{1} << kAddressBits) - (std::uint64_t{1} << kAlignmentBits);
   static constexpr std::uint64_t kTagMask = ~kAddressMask;
-  static_assert(kStateAlignment == std::size_t{1} << kAlignmentBits);
 
   static constexpr unsigned kNeighbourBits = 3;  // eight oids to a cache line of cells
 

@@ -367,10 +367,7 @@ class SharedCache::Reader {
     return Visibility::visible;
   }
 
-  [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept {
-    // Relaxed: a hint to the replacement policy. Tested first, so that hits write no shared line.
-    if (!state.visited.load(std::memory_order_relaxed)) state.visited.store(true, std::memory_order_relaxed);
-  }
+  [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept { state.mark_visited(); }
 
   /// The copy constructor may be the user's, and use this transaction.
   template <class T>
@@ -408,10 +405,14 @@ class SharedCache::Reader {
 
   /// A visible state, if it is of the type.
   StateHeader& checked(StateHeader& state, Oid oid, const TypeOperations& operations) const {
-    if (state.operations == &operations) [[likely]]
+    if (TypeTable::is(state.type_bits(), operations)) [[likely]]
       return state;
-    if (state.operations == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
-    check_type(state, oid, operations);  // throws
+    return checked_slowly(state, oid, operations);
+  }
+  [[gnu::cold, gnu::noinline]] StateHeader& checked_slowly(StateHeader& state, Oid oid,
+                                                           const TypeOperations& operations) const {
+    if (&state.operations() == &erased_operations) throw DanglingReferenceError(oid, Tid{snapshot_});
+    check_type(state, oid, operations);
     return state;
   }
 

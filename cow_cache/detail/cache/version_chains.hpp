@@ -135,7 +135,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   struct Bytes {
     Bytes() noexcept = default;
     explicit Bytes(const StateHeader& state) noexcept
-        : all(state.charge.load(std::memory_order_relaxed)), heap(all - size_classes::bytes_of(state.size_class)) {}
+        : all(state.charge()), heap(all - size_classes::bytes_of(state.size_class())) {}
     Bytes& operator+=(const Bytes& other) noexcept {
       all += other.all;
       heap += other.heap;
@@ -164,7 +164,9 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     OidTable::Place place = table_.place_of_object(oid);
     StateHeader* head = place.state();
     if (head != nullptr) {
-      fresh.visited.store(take_mark(*head), std::memory_order_relaxed);  // read before it was written
+      if (take_mark(*head)) fresh.mark_visited();  // read before it was written
+      prune_after = head->prune_after();
+      if (prune_after > 0) --prune_after;
       if (head->begin.load(std::memory_order_relaxed) == tid.value) {
         // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
         fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -174,7 +176,6 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
         fresh.older.store(head, std::memory_order_relaxed);
         head->end.store(tid.value, std::memory_order_release);  // invariant 3
       }
-      prune_after = head->prune_after - (head->prune_after > 0 ? 1U : 0U);
       published.may_be_pruned = prune_after == 0;
     } else {
       published.is_new = has_place && table_.has_room_for(oid);
@@ -182,7 +183,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     if (tickets_of(oid).any())
       tickets_of(oid).withdraw(oid);  // its loader will find that it lost ([withdrawn-by-commit], load_ticket.hpp)
     bring_to_life(fresh, oid, tid, kInfinity);
-    fresh.prune_after = static_cast<std::uint16_t>(prune_after);
+    fresh.set_prune_after(prune_after);
     if (head != nullptr) {
       table_.replace(place, oid, fresh);
     } else if (published.is_new) {
@@ -214,13 +215,15 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       StateHeader* head = table_.find(oid);
       if (head == nullptr) break;  // evicted since, with all its revisions
       if (!walk.in_use) {
-        if (source == OldRevisions::Source::queue && head->prune_after > 0) --head->prune_after;
-        if (head->prune_after > 0) return {.comes_again = true};
+        unsigned prune_after = head->prune_after();
+        if (source == OldRevisions::Source::queue && prune_after > 0) head->set_prune_after(--prune_after);
+        if (prune_after > 0) return {.comes_again = true};
         walk.in_use.emplace(snapshots());
         walk.stay_at(*head);
       }
       walk_on(walk, retired);
-      if (walk.at == nullptr) head->prune_after = static_cast<std::uint16_t>(std::min(walk.kept / 2, kMaxPruneAfter));
+      if (walk.at == nullptr)
+        head->set_prune_after(static_cast<unsigned>(std::min<std::size_t>(walk.kept / 2, kMaxPruneAfter)));
     } while (walk.at != nullptr);
     uncount(walk.bytes);
     return {.dropped = walk.dropped, .comes_again = walk.kept > 0};
@@ -272,8 +275,6 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   std::size_t table_bytes() const noexcept { return table_.bytes(); }
 
  private:
-  static constexpr std::size_t kMaxPruneAfter = (1 << 16) - 1;
-
   /// A walk down the chain of an object, which gives up the stripe's lock on its way.
   template <class InUse>
   struct Walk {
@@ -329,7 +330,6 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   void bring_to_life(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
     state.begin.store(begin.value, std::memory_order_relaxed);
     state.end.store(end.value, std::memory_order_relaxed);
-    state.prune_after = 0;
     // Release: pairs with every look, so the whole state is seen.
     state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
   }
@@ -364,11 +364,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   }
 
   /// Whether a state was read since the mark was last taken. Relaxed: a guess; losing a mark costs a miss at most.
-  static bool take_mark(StateHeader& state) noexcept {
-    bool read = state.visited.load(std::memory_order_relaxed);
-    if (read) state.visited.store(false, std::memory_order_relaxed);
-    return read;
-  }
+  static bool take_mark(StateHeader& state) noexcept { return state.take_visited(); }
 
   const CacheTag tag_;
   OidTable table_;

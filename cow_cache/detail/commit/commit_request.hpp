@@ -62,7 +62,7 @@ class CommitRequest {
       std::size_t start = records_.size();
       watch.encode(entry.oid);
       frozen.encode(entry.oid);
-      entry.state->operations->encode(*entry.state, entry.oid, records_);
+      entry.state->operations().encode(*entry.state, entry.oid, records_);
       objects_.push_back({entry.oid, entry.erased, std::string_view(records_).substr(start)});
     }
     frozen.require_here();
@@ -98,7 +98,7 @@ class CommitRequest {
   static std::size_t likely_bytes(const WriteSet& writes) noexcept {
     std::size_t bytes = 0;
     for (const WriteSetEntry& entry : writes)
-      bytes += entry.state->charge.load(std::memory_order_relaxed) + kLikelyName;
+      bytes += entry.state->charge() + kLikelyName;
     return std::min(bytes, kMaxLikelyBytes);
   }
 
@@ -168,7 +168,10 @@ class CommitRequest {
 
   // Relaxed: what was published and evicted up to the frontier happened before it was acquired. What comes later than that
   // may be seen or not, for the leader asks about it again.
-  static Tid end_of(const StateHeader& state) noexcept { return Tid{state.end.load(std::memory_order_relaxed)}; }
+  static Tid end_of(const StateHeader& state) noexcept {
+    Tid end{state.end.load(std::memory_order_relaxed)};
+    return end < kFirstInfinity ? end : kInfinity;
+  }
 
   static Tid newest_in(Store& store, Oid oid) {
     std::optional<Revision> revision = store.load(oid, kInfinity);

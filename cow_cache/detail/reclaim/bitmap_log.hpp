@@ -26,7 +26,7 @@
 
 namespace cow::detail {
 
-/// A bit for each possible entry: 512 MiB of addresses, and a page of memory for every MiB of state memory in which
+/// A bit for each possible entry: 512 MiB of addresses, and a page of memory for every 512 KiB of state memory in which
 /// something was logged.
 struct COW_CACHE_ONE_PER_PROCESS LogBitmap {
   static constexpr unsigned kWordShift = 5, kPageShift = 15;  // from an entry to its word, to its page
@@ -105,7 +105,7 @@ class BitmapLog {
     ::operator delete (table, std::align_val_t{64});
   }
   static std::size_t bytes(const LogTable& table) noexcept {
-    std::size_t flags = 1;  // pages of them; one serves 16 GiB of state memory
+    std::size_t flags = 1;  // pages of them; one serves 8 GiB of state memory
     return kHeadBytes + (table.pages + flags) * LogBitmap::kPageBytes;
   }
   BitmapLog() noexcept = default;
@@ -151,8 +151,8 @@ class BitmapLog {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
     if ((bits & bit_of(handle)) == 0) return;
-    // Relaxed, and in one store: a scanner finds the same state before and after.
-    word.store((bits & ~bit_of(handle)) | bit_of(diverted(handle)), std::memory_order_relaxed);
+    // In one store: a scanner finds the same state before and after. Release: see ReadLog::mark_diverted.
+    word.store((bits & ~bit_of(handle)) | bit_of(diverted(handle)), std::memory_order_release);
   }
 
   void clear() noexcept {
@@ -201,7 +201,7 @@ class BitmapLog {
     return std::uint32_t{1} << entry % (1u << LogBitmap::kWordShift);
   }
   /// Of a handle and its mark, which are neighbours.
-  static constexpr std::uint32_t both_bits_of(StateHandle handle) noexcept { return 3 * bit_of(diverted(handle)); }
+  static constexpr std::uint32_t both_bits_of(StateHandle handle) noexcept { return 3 * bit_of(handle & ~1u); }
   LogWord& word_of(std::uint32_t entry) const noexcept { return words_[entry >> LogBitmap::kWordShift]; }
 
   bool is_dirty(std::uint32_t page) const noexcept {

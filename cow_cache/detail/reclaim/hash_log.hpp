@@ -76,8 +76,8 @@ class HashLog {
 
   void mark_diverted(StateHandle handle) noexcept {
     LogWord& slot = find(handle);
-    // Relaxed: a scanner finds the same state before and after.
-    if (entry_in(slot) == handle) slot.store(diverted(handle), std::memory_order_relaxed);
+    // A scanner finds the same state before and after. Release: see ReadLog::mark_diverted.
+    if (entry_in(slot) == handle) slot.store(diverted(handle), std::memory_order_release);
   }
 
   void clear() noexcept { clear_entries(slots_, slots_for(capacity())); }
@@ -120,7 +120,7 @@ class HashLog {
 
   /// The slot of a handle, marked or not; a free one where it belongs, if there is none.
   LogWord& find(StateHandle handle) const noexcept {
-    return search(home_of(handle), handle, [handle](std::uint32_t entry) { return handle_in(entry) == handle; });
+    return search(home_of(handle), handle, [handle](std::uint32_t entry) { return is_of(entry, handle); });
   }
   /// On the way of a handle, from `offset` on: the first slot for whose entry `is_it`, or that is free.
   template <class IsIt>

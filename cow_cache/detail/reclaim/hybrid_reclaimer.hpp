@@ -153,7 +153,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
       while (!batch.states.empty()) {
         StateHeader& state = batch.states.take();
         std::size_t charge = charge_in(state);
-        if (leave_with_holders(state)) continue;
+        if (leave_with_holders(state, charge)) continue;
         destroy_state(state);
         freed += charge;
       }
@@ -161,8 +161,8 @@ class HybridReclaimer final : public Reclaimer, private Heir {
     uncount(limbo_bytes_, freed);
   }
 
-  bool leave_with_holders(StateHeader& state) noexcept {
-    std::size_t charge = charge_in(state);  // its holder may have freed it by the next line
+  /// `charge`: that of the state, which its holder may have freed when it is counted.
+  bool leave_with_holders(StateHeader& state, std::size_t charge) noexcept {
     if (!registry_.held().leave(state)) return false;
     count(held_bytes_, charge);
     return true;
@@ -203,7 +203,7 @@ class HybridReclaimer final : public Reclaimer, private Heir {
         while (!states.empty()) {
           StateHeader& state = states.take();
           // The holders are asked after the announcements were read, and after hold_logged.
-          if (!leave_with_holders(state)) batch.states.add(state);
+          if (!leave_with_holders(state, charge_in(state))) batch.states.add(state);
         }
         cleared_bytes += batch.states.bytes();
       }

@@ -4,7 +4,7 @@
 // Thread safety: the owner of the log writes, any thread reads.
 //
 // Invariants:
-//  1. An entry is the handle of a state, or a handle with its lowest bit cleared: the mark of a diverted base. 0: none.
+//  1. An entry is the handle of a state, or a handle with its lowest bit changed: the mark of a diverted base. 0: none.
 #pragma once
 
 #include <atomic>
@@ -19,9 +19,9 @@ namespace cow::detail {
 
 using LogWord = std::atomic<std::uint32_t>;
 
-/// Between the two kinds of entries, and from any entry to its handle (invariant 1).
+/// Between the two kinds of entries, and whether one is that of a state, marked or not (invariant 1; state_handle.hpp).
 constexpr std::uint32_t diverted(std::uint32_t handle) noexcept { return handle ^ 1; }
-constexpr std::uint32_t handle_in(std::uint32_t entry) noexcept { return entry | 1; }
+constexpr bool is_of(std::uint32_t entry, StateHandle handle) noexcept { return (entry ^ handle) <= 1; }
 
 /// A word as plain memory, and four words at once. What this thread alone writes, while scanners only load, cannot tear.
 using LogLane [[gnu::may_alias]] = std::uint32_t;
@@ -36,6 +36,7 @@ struct alignas(64) LogTable {
   std::uint32_t uses_far_too_large = 0;  // the owner's
   std::uint32_t pages = 0;               // the owner's, of a bitmap log: how many of the bitmap are touched
   LogBitmap* bitmap = nullptr;           // of a bitmap log
+  std::atomic<bool> has_marks{false};    // one of its transactions has marked a diverted base
 
   bool is_bitmap() const noexcept { return bitmap != nullptr; }
 };

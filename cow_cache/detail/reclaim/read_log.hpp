@@ -117,6 +117,8 @@ class ReadLog {
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
+    // Relaxed: ordered before the mark, whose store is a release. So a scanner that reads a mark knows that there are some.
+    table().has_marks.store(true, std::memory_order_relaxed);
     front_.bits ? front_.bits.mark_diverted(handle) : front_.set.mark_diverted(handle);
   }
 
@@ -156,7 +158,7 @@ class ReadLog {
   /// Calls `visit(StateHandle)` for every state in a table. REQUIRES: the caller owns the log, or holds its participant's lock.
   template <class Visitor>
   static void for_each(LogTable& table, Visitor&& visit) {
-    for_each_entry(table, [&](std::uint32_t entry) { visit(handle_in(entry)); });
+    for_each_entry<StateMemory>(table, [&](StateHandle handle, bool) { visit(handle); });
   }
 
   /// The memory of a log, for a participant that has none yet. Throws std::bad_alloc.
@@ -174,9 +176,15 @@ class ReadLog {
   static constexpr std::uint32_t kPatience = 32;  // transactions in a row that needed an eighth, before it shrinks
 
  private:
-  template <class Visitor>
+  /// Calls `visit(handle, is_marked)`. A template of the memory as well: it is defined elsewhere, where tables are scanned.
+  template <class Memory, class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
-    table.is_bitmap() ? BitmapLog::for_each(table, visit) : HashLog::for_each(table, visit);
+    auto with_mark = [&](std::uint32_t entry) {
+      // Which of the two it is, only the memory knows. Relaxed: loaded after the entry, so it is true if that has a mark.
+      bool is_marked = table.has_marks.load(std::memory_order_relaxed) && !Memory::instance().is_handle(entry);
+      visit(is_marked ? diverted(entry) : entry, is_marked);
+    };
+    table.is_bitmap() ? BitmapLog::for_each(table, with_mark) : HashLog::for_each(table, with_mark);
   }
 
   // Relaxed: only its owner changes it.
@@ -232,10 +240,12 @@ class ReadLog {
   void change_to(LogTable& empty) noexcept {
     LogTable& old = table();
     Log log(empty);
-    for_each_entry(old, [&](std::uint32_t entry) {
-      log.add(handle_in(entry));
-      if (entry != handle_in(entry)) log.mark_diverted(handle_in(entry));
+    for_each_entry<StateMemory>(old, [&](StateHandle handle, bool is_marked) {
+      log.add(handle);
+      if (is_marked) log.mark_diverted(handle);
     });
+    // Relaxed: seen by who sees the table.
+    empty.has_marks.store(old.has_marks.load(std::memory_order_relaxed), std::memory_order_relaxed);
     publish(&empty, old);
     look_into(empty);
   }
@@ -246,7 +256,7 @@ class ReadLog {
     std::unique_ptr<std::bitset<LogBitmap::kPages>> seen(new (std::nothrow) std::bitset<LogBitmap::kPages>);
     if (seen == nullptr) return false;  // nor is there memory for a bitmap
     std::uint32_t entries = 0, pages = 0;
-    for_each_entry(set, [&](std::uint32_t entry) {
+    HashLog::for_each(set, [&](std::uint32_t entry) {
       auto page = (*seen)[entry >> LogBitmap::kPageShift];
       ++entries;
       pages += !page;

@@ -3,10 +3,9 @@
 // Thread safety: all functions may be called from any thread; a state belongs to one caller at a time.
 //
 // Invariants:
-//  1. What comes out of here is dead and complete but for its key, and when a function throws, the slot that it took has
+//  1. What comes out of here is private and complete but for its key, and when a function throws, the slot that it took has
 //     gone back (state/lifecycle.hpp).
-//  2. A type has its number in keys (state/key.hpp), which takes memory, before there is a state of it: publishing cannot
-//     fail.
+//  2. A type has its number in keys, which takes memory, before there is a state of it (state/type_table.hpp): publishing cannot fail.
 #pragma once
 
 #include <cxxabi.h>
@@ -30,7 +29,7 @@ namespace cow::detail {
 inline HeapSum heap_bytes_of(const StateHeader& state) {
   HeapSum sum;
   try {
-    state.operations->add_heap_bytes(state, sum);
+    state.operations().add_heap_bytes(state, sum);
   } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
     throw;
   } catch (...) {
@@ -45,10 +44,10 @@ inline void weigh(StateHeader& state, std::size_t record_bytes) {
   HeapSum sum = heap_bytes_of(state);
   std::size_t heap_bytes = sum.bytes();
   if (!sum.complete()) {
-    std::size_t slot_bytes = size_classes::bytes_of(state.size_class);
-    std::size_t charge = state.charge.load(std::memory_order_relaxed);
+    std::size_t slot_bytes = size_classes::bytes_of(state.size_class());
+    std::size_t charge = state.charge();
     heap_bytes = std::max(heap_bytes, charge - slot_bytes);
-    if (record_bytes > state.operations->state_bytes - sizeof(StateHeader))
+    if (record_bytes > state.operations().state_bytes - sizeof(StateHeader))
       heap_bytes = std::max(heap_bytes, record_bytes);
   }
   set_charge(state, heap_bytes);
@@ -57,11 +56,10 @@ inline void weigh(StateHeader& state, std::size_t record_bytes) {
 /// A revision as a state of the type, or as a tombstone; its interval is set. Throws what decoding throws.
 inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOperations& operations) {
   const TypeOperations& made = revision.erased ? erased_operations : operations;
-  (void)made.type_bits();  // invariant 2
   made.prepare_decode();
   HeapMeter meter;
   StateHeader& state =
-      build_state(made, [&](StateHeader& raw) { raw.operations->decode(raw, revision.record, oid, revision.begin); });
+      build_state(made, [&](StateHeader& raw) { made.decode(raw, revision.record, oid, revision.begin); });
   HeapSum sum;
   try {
     sum = heap_bytes_of(state);
@@ -80,7 +78,6 @@ inline StateHeader& decode_state(const Revision& revision, Oid oid, const TypeOp
 /// A state around a new value; its heap members are weighed when it is committed.
 template <class T>
 StateHeader& new_state(T&& value) {
-  (void)type_bits<T>();  // invariant 2
   StateHeader& state =
       build_state(type_operations<T>, [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(std::forward<T>(value)); });
   set_charge(state, 0);
@@ -88,7 +85,6 @@ StateHeader& new_state(T&& value) {
 }
 
 inline StateHeader& new_tombstone() {
-  (void)erased_operations.type_bits();  // invariant 2
   StateHeader& state = build_state(erased_operations, [](StateHeader&) {});
   set_charge(state, 0);
   return state;

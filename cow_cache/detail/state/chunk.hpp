@@ -46,6 +46,9 @@ class alignas(64) Chunk {
   bool empty() const noexcept { return out_.load(std::memory_order_relaxed) == 0; }
   std::uint32_t out() const noexcept { return out_.load(std::memory_order_relaxed); }
 
+  /// Whether a slot starts there. REQUIRES: it is an address of this chunk.
+  bool is_slot(const std::byte* at) const noexcept { return static_cast<std::uint32_t>(at - start) % slot_bytes == 0; }
+
   /// Fills `into` with free ones, those with the lowest addresses first, and returns how many there were.
   std::size_t take(std::span<StateHeader*> into) noexcept {
     std::size_t taken = 0;

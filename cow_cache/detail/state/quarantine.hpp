@@ -36,7 +36,7 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
     } catch (const std::bad_alloc&) {
       return false;
     }
-    bytes_ += size_classes::bytes_of(slot->size_class);
+    bytes_ += size_classes::bytes_of(slot->size_class());
     return true;
   }
 
@@ -52,7 +52,7 @@ class COW_CACHE_ONE_PER_PROCESS Quarantine {
     if (bytes_ <= bytes) return nullptr;
     StateHeader* slot = slots_.front();
     slots_.pop_front();
-    bytes_ -= size_classes::bytes_of(slot->size_class);
+    bytes_ -= size_classes::bytes_of(slot->size_class());
     return slot;
   }
 

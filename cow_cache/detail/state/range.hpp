@@ -7,7 +7,8 @@
 //  2. A chunk keeps its size class for ever, so a class cannot use what another one has given back: of the addresses a quarter
 //     is set aside, an equal share for each class, and goes to that class only. So every size can be had at any time,
 //     whatever sizes were in use before.
-//  3. It lies between two neighbouring multiples of 2^37, both excluded: handles of states (state_memory.hpp) count on it.
+//  3. It lies between two neighbouring multiples of 2^36, both excluded: handles of states (state_memory.hpp) and links between them
+//     (state_link.hpp) count on it.
 #pragma once
 
 #include <sys/mman.h>
@@ -111,7 +112,7 @@ class StateRange {
 #if defined(COW_CACHE_STATE_ADDRESSES)  // tests want a range that is used up soon
   static constexpr std::size_t kMaxBytes = COW_CACHE_STATE_ADDRESSES, kMinBytes = COW_CACHE_STATE_ADDRESSES;
 #else
-  static constexpr std::size_t kMaxBytes = std::size_t{1} << 37, kMinBytes = std::size_t{1} << 30;
+  static constexpr std::size_t kMaxBytes = kStateWindow, kMinBytes = std::size_t{1} << 30;
 #endif
 
   /// What is set aside for each class.

@@ -1,11 +1,11 @@
 // The state: one immutable revision of one object, header and decoded C++ value side by side.
 //
 // Thread safety: a published state is read by any number of threads. Its value never changes; of its header only `end`,
-// `older`, `visited` and `key` (once, to dead) do; and what is guarded by the lock of the oid's stripe.
+// `older`, whether it was visited, and `key` (once, to dead) do.
 //
 // Invariants:
-//  1. The header comes first and a state starts on a cache line, so the check of a hint and the first bytes of the value
-//     cost one cache miss.
+//  1. The header comes first, and the key last in it: so a repeated read finds the key and the first bytes of the value in one
+//     cache line, but where a line begins with the value (size_classes.hpp).
 //  2. `key` is written last when a state is published (release) and read first (acquire): a reader that sees a live key
 //     sees the whole state.
 //  3. `key` (key.hpp) names the cache and the type as well as the object: a hint that wanders into another cache's
@@ -13,6 +13,8 @@
 //  4. Free is 0: memory that was never a state, or was given back to the system, reads as free. A state that died but may
 //     still be read keeps its key with `kDeadMark` in it: a transaction that had logged it before knows it again, no
 //     other does.
+//  5. A state that only one thread knows has its type in its key, but no cache and no oid (private_key). Type 0 is none, so it is
+//     not free; no reference looks for such a key.
 #pragma once
 
 #include <atomic>
@@ -26,6 +28,7 @@
 #include "cow_cache/stored_type.hpp"
 #include "cow_cache/types.hpp"
 #include "key_bits.hpp"
+#include "state_link.hpp"
 
 namespace cow {
 class HeapSum;
@@ -62,36 +65,105 @@ inline bool same_type(const TypeOperations& a, const TypeOperations& b) noexcept
          names_one_type(a.spelled);
 }
 
-inline constexpr std::size_t kStateAlignment = 64;
+/// The ends of states that nothing has superseded: infinity, or as much less than that as `StateHeader::prune_after` says. No commit
+/// has such a tid.
+inline constexpr std::uint64_t kMaxPruneAfter = 0xFFFF;
+inline constexpr Tid kFirstInfinity{kInfinity.value - kMaxPruneAfter};
+
+/// What a state is charged with, in 24 bits: a multiple of 16 bytes up to 128 MiB, then one of 8 KiB up to 64 GiB. Rounded up.
+struct Charge {
+  static constexpr std::uint32_t kCoarse = 1u << 23;
+  static constexpr std::size_t kFineBytes = 16, kCoarseBytes = std::size_t{8} << 10;
+
+  static constexpr std::uint32_t packed(std::size_t bytes) noexcept {
+    std::size_t fine = bytes / kFineBytes + (bytes % kFineBytes != 0);
+    if (fine < kCoarse) return static_cast<std::uint32_t>(fine);
+    std::size_t coarse = bytes / kCoarseBytes + (bytes % kCoarseBytes != 0);
+    return kCoarse | static_cast<std::uint32_t>(coarse < kCoarse ? coarse : kCoarse - 1);
+  }
+  static constexpr std::size_t bytes(std::uint32_t packed) noexcept {
+    return packed < kCoarse ? packed * kFineBytes : (packed - kCoarse) * kCoarseBytes;
+  }
+};
 
 struct alignas(16) StateHeader {
-  std::atomic<std::uint64_t> key{0};
+  StateLink older;                       ///< the next older state of the object that is resident
+  std::atomic<std::uint32_t> packed{0};  ///< charge, size class and whether it was visited: see below
   std::atomic<std::uint64_t> begin{kInfinity.value};
-  std::atomic<std::uint64_t> end{kInfinity.value};
-  std::atomic<StateHeader*> older{nullptr};
-  const TypeOperations* operations = nullptr;
-  std::atomic<std::uint32_t> charge{0};  ///< bytes of this state, heap members included
-  std::atomic<bool> visited{false};      ///< read since the replacement policy last looked
-  std::uint8_t size_class = 0;           ///< constant for ever at this address
-  /// Of the newest state of an object, guarded by the lock of its stripe: its old revisions are looked at again after so
-  /// many further commits.
-  std::uint16_t prune_after = 0;
+  std::atomic<std::uint64_t> end{kInfinity.value};  ///< up from kFirstInfinity: nothing has superseded it
+  std::atomic<std::uint64_t> key{0};                ///< last: in a cache line with the first bytes of the value
 
   // Relaxed: a state may die or be superseded at any time. What must be seen here, the caller has acquired elsewhere.
   /// REQUIRES: the caller holds the state (invariant 4), as for the next.
   bool is_dead() const noexcept { return (key.load(std::memory_order_relaxed) & kDeadMark) != 0; }
-  bool is_superseded() const noexcept { return end.load(std::memory_order_relaxed) != kInfinity.value; }
+  bool is_superseded() const noexcept { return end.load(std::memory_order_relaxed) < kFirstInfinity.value; }
 
   Oid oid() const noexcept { return oid_in(key.load(std::memory_order_relaxed)); }
+  /// Of what is alive, dead or private.
+  std::uint64_t type_bits() const noexcept { return key.load(std::memory_order_relaxed) & kTypeMask; }
   /// The key of this state as that object in that cache.
-  std::uint64_t key_as(Oid oid, std::uint64_t cache_bits) const {
-    return cache_bits | operations->type_bits() | oid.value;
+  std::uint64_t key_as(Oid oid, std::uint64_t cache_bits) const noexcept {
+    return cache_bits | type_bits() | oid.value;
   }
-};
-static_assert(sizeof(StateHeader) == 48, "header and the first reference of a value must share a cache line");
+  /// Its key while nobody else knows it: of no cache and no object.
+  std::uint64_t private_key() const noexcept { return type_bits(); }
 
-/// The largest sizeof(T): what fits into the largest slot of the state memory beside the header.
-inline constexpr std::size_t kMaxValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader);
+  /// What is done with its value (type_table.hpp). REQUIRES: it is alive, dead or private, not free.
+  inline const TypeOperations& operations() const noexcept;
+
+  // `packed`, from its lowest bit on: visited, 7 bits of size class, 24 bits of charge. Relaxed, all of it: who marks a visit
+  // holds the state, and the other bits change only while nobody else knows it; so marks may be lost, but nothing else.
+  /// The class is constant for ever at this address.
+  std::uint8_t size_class() const noexcept {
+    return static_cast<std::uint8_t>((packed.load(std::memory_order_relaxed) & kClassBits) >> kClassShift);
+  }
+  /// Bytes of this state, heap members included.
+  std::size_t charge() const noexcept { return Charge::bytes(packed.load(std::memory_order_relaxed) >> kChargeShift); }
+  /// REQUIRES: nobody else knows the state; so for the next.
+  void set_charge(std::size_t bytes) noexcept {
+    std::uint32_t others = packed.load(std::memory_order_relaxed) & (kClassBits | kVisited);
+    packed.store(Charge::packed(bytes) << kChargeShift | others, std::memory_order_relaxed);
+  }
+  /// As another state of its size class. REQUIRES: as well, and that it was not visited.
+  void set_charge_of(const StateHeader& other) noexcept {
+    packed.store(other.packed.load(std::memory_order_relaxed) & ~kVisited, std::memory_order_relaxed);
+  }
+  void set_size_class(std::uint8_t size_class) noexcept {  // charged with nothing, not visited
+    packed.store(std::uint32_t{size_class} << kClassShift, std::memory_order_relaxed);
+  }
+
+  /// Read since the replacement policy last looked.
+  bool visited() const noexcept { return (packed.load(std::memory_order_relaxed) & kVisited) != 0; }
+  /// Tested first, so that hits write no shared line.
+  [[gnu::always_inline]] void mark_visited() noexcept {
+    std::uint32_t bits = packed.load(std::memory_order_relaxed);
+    if ((bits & kVisited) == 0) packed.store(bits | kVisited, std::memory_order_relaxed);
+  }
+  /// Whether it was; from now on it was not.
+  bool take_visited() noexcept {
+    std::uint32_t bits = packed.load(std::memory_order_relaxed);
+    if ((bits & kVisited) != 0) packed.store(bits & ~kVisited, std::memory_order_relaxed);
+    return (bits & kVisited) != 0;
+  }
+
+  /// Of the newest state of an object: its old revisions are looked at again after so many further commits. Relaxed: guarded by
+  /// the lock of its stripe, and to all others one end is as infinite as the other. REQUIRES: that lock, and that nothing has
+  /// superseded the state.
+  unsigned prune_after() const noexcept {
+    return static_cast<unsigned>(kInfinity.value - end.load(std::memory_order_relaxed));
+  }
+  void set_prune_after(unsigned commits) noexcept {  // at most kMaxPruneAfter
+    end.store(kInfinity.value - commits, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr std::uint32_t kVisited = 1, kClassBits = 0xFE, kClassShift = 1, kChargeShift = 8;
+};
+static_assert(sizeof(StateHeader) == 32, "half a cache line");
+
+/// The largest sizeof(T): what fits into the largest slot of the state memory beside the header and what a
+/// type without a number needs (type_table.hpp).
+inline constexpr std::size_t kMaxValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader) - sizeof(void*);
 
 /// A state of a known type.
 template <class T>
@@ -118,9 +190,10 @@ const T& value_of(const StateHeader& state) noexcept {
   return static_cast<const State<T>&>(state).value;
 }
 
-/// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null. Aligned like a
-/// state, so that its handle has the form of one: a read that takes it for a state logs it, looks, and takes it back.
-struct alignas(kStateAlignment) NullState {
+/// Where the hint of a reference points that has none: dead for ever, so that a read needs no test for null. A read that takes
+/// it for a state logs it, looks, and takes it back. (It lies outside of the state memory, so its handle may be that of a state, too:
+/// found in the log, it fails at the key.)
+struct NullState {
   StateHeader header;
   std::byte value[16] = {};
 };

@@ -25,9 +25,7 @@
 namespace cow::detail {
 
 /// Constant from the time when a state is retired on.
-inline std::uint32_t charge_in(const StateHeader& state) noexcept {
-  return state.charge.load(std::memory_order_relaxed);
-}
+inline std::size_t charge_in(const StateHeader& state) noexcept { return state.charge(); }
 
 class StateChain {
  public:

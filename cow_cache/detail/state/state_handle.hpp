@@ -6,16 +6,20 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cow_cache/detail/visibility.hpp"
 #include "state.hpp"
 
 namespace cow::detail {
 
-/// Four bytes that stand for a state: the address of its value divided by 32, cut to 32 bits. Unique within the state
-/// memory, which spans at most 2^37 bytes. The lowest bit is always 1, so that a read log can use it as a mark.
+class COW_CACHE_ONE_PER_PROCESS StateMemory;
+
+/// Four bytes that stand for a state: the address of its value divided by 16, cut to 32 bits. Unique within the state
+/// memory, which spans at most 2^36 bytes; and none is another one with its lowest bit changed, so that a read log can use that as
+/// a mark.
 using StateHandle = std::uint32_t;
 
 inline StateHandle handle_of(const StateHeader* state) noexcept {
-  return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state + 1) >> 5);
+  return static_cast<StateHandle>(reinterpret_cast<std::uintptr_t>(state + 1) >> kStateAlignmentBits);
 }
 
 /// For hash tables of handles, which come as arithmetic progressions: a multiplicative hash (Knuth, TAOCP 3, 6.4).

@@ -8,7 +8,8 @@
 //     Slots are reused, never merged, split or unmapped. So a stale hint always points at some header, and looking at it
 //     is defined. (Linux calls the pattern SLAB_TYPESAFE_BY_RCU; see include/linux/slab.h there.)
 //  2. A free slot has key 0, memory never used or given back to the system included: it reads as zeros.
-//  3. Slots start on a cache line, and none lies at a multiple of 2^37, so `handle_of` is unique and neither 0 nor 1.
+//  3. Slots start at multiples of 16 bytes, take 48 at least, and none lies at a multiple of 2^36. So `handle_of` is unique and not 0,
+//     and the handles of two states are never neighbours.
 //
 // The design follows Bonwick's slabs and magazines (USENIX ATC 2001): a thread keeps a few free slots of each class for
 // itself and trades them with the class's depot in batches. The depot (detail/state/depot.hpp) knows of each chunk
@@ -57,13 +58,19 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
 
   /// The state that a handle stands for. REQUIRES: there is one.
   StateHeader* state_of(StateHandle handle) const noexcept {
-    // The value lies 48 bytes behind a cache line's start, the handle says in which 32 bytes: one more than the header.
-    static_assert(sizeof(StateHeader) / 32 == 1);
-    std::uintptr_t window = reinterpret_cast<std::uintptr_t>(range_.base()) & ~((std::uintptr_t{1} << 37) - 1);
-    return reinterpret_cast<StateHeader*>(window | std::uintptr_t{handle - 1} << 5);
+    std::uintptr_t window = reinterpret_cast<std::uintptr_t>(range_.base()) & ~(kStateWindow - 1);
+    return reinterpret_cast<StateHeader*>(window | std::uintptr_t{handle} << kStateAlignmentBits) - 1;
   }
 
-  /// A dead slot of the class, its header initialised but for `operations`. Throws std::bad_alloc, LimitError.
+  /// Whether a handle, or one with its lowest bit changed, is the handle. REQUIRES: there is a state that one of the two stands for.
+  bool is_handle(StateHandle handle) const noexcept {
+    auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(state_of(handle)) - range_.base());
+    if (offset >= range_.used()) return true;  // tests log what is nowhere, and mark none of it
+    const Chunk* chunk = range_.chunk_at(offset);
+    return chunk == nullptr || chunk->is_slot(range_.base() + offset);
+  }
+
+  /// A dead slot of the class, its header initialised; its key is 0. Throws std::bad_alloc, LimitError.
   StateHeader* allocate(std::uint8_t size_class) {
     Magazine& magazine = magazines_.of_class[size_class];
     std::uint32_t count =
@@ -77,15 +84,13 @@ class COW_CACHE_ONE_PER_PROCESS StateMemory {
     state->begin.store(kInfinity.value, std::memory_order_relaxed);
     state->end.store(kInfinity.value, std::memory_order_relaxed);
     state->older.store(nullptr, std::memory_order_relaxed);
-    state->charge.store(0, std::memory_order_relaxed);
-    state->visited.store(false, std::memory_order_relaxed);
-    state->size_class = size_class;
+    state->set_size_class(size_class);
     return state;
   }
 
   /// Takes back a slot. REQUIRES: it is dead, its value is destroyed, and no transaction can still read it.
   void release(StateHeader* state) noexcept {
-    std::uint8_t size_class = state->size_class;
+    std::uint8_t size_class = state->size_class();
     state->key.store(0, std::memory_order_relaxed);  // it was dead to everybody already
     poison(state + 1, size_classes::bytes_of(size_class) - sizeof(StateHeader));
     Magazine& magazine = magazines_.of_class[size_class];

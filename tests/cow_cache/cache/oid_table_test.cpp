@@ -14,7 +14,6 @@
 
 namespace cow {
 
-using cow::detail::kStateAlignment;
 using cow::detail::LoadTicket;
 using cow::detail::LoadTickets;
 using cow::detail::OidTable;
@@ -26,19 +25,16 @@ namespace {
 class States {
  public:
   StateHeader& of(Oid oid) {
-    std::unique_ptr<Aligned>& state = states_[oid.value];
+    std::unique_ptr<StateHeader>& state = states_[oid.value];
     if (state == nullptr) {
-      state = std::make_unique<Aligned>();
-      state->header.key.store(oid.value);
+      state = std::make_unique<StateHeader>();
+      state->key.store(oid.value);
     }
-    return state->header;
+    return *state;
   }
 
  private:
-  struct alignas(kStateAlignment) Aligned {
-    StateHeader header;
-  };
-  std::unordered_map<std::uint64_t, std::unique_ptr<Aligned>> states_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<StateHeader>> states_;
 };
 
 void set(OidTable& table, Oid oid, StateHeader& state) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <random>
@@ -26,8 +27,28 @@ namespace {
 
 using Outcome = ReadLog::Outcome;
 
-/// The handle of the n-th state of an imaginary slab. Handles are odd (state_memory.hpp).
-StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n + 1) * (slot_bytes / 32) | 1; }
+/// The handle of the n-th state of an imaginary slab.
+StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n + 1) * (slot_bytes / 16); }
+
+/// Handles of states of so many `bytes`, in the order of their addresses. They are there, so marks among them are known again.
+std::vector<StateHandle> made_states(std::size_t count, std::size_t bytes) {
+  std::vector<StateHandle> found;
+  const std::uint8_t size_class = detail::size_classes::class_of(bytes);
+  while (found.size() < count)
+    found.push_back(detail::handle_of(detail::StateMemory::instance().allocate(size_class)));
+  std::sort(found.begin(), found.end());
+  return found;
+}
+/// Of such as lie close together.
+const std::vector<StateHandle>& neighbours() {
+  static const std::vector<StateHandle> handles = made_states(60'000, 48);  // even and odd ones
+  return handles;
+}
+/// Those, or such of which few lie on each page of a bitmap.
+const std::vector<StateHandle>& states(bool dense) {
+  static const std::vector<StateHandle> distant = made_states(10'000, 8'000);
+  return dense ? neighbours() : distant;
+}
 
 class ReadLogTest : public ::testing::Test {
  protected:
@@ -177,12 +198,12 @@ TEST_F(ReadLogTest, WhatWasTakenBackIsGoneAndTheRestStays) {
 
 // The quick way and the other one, mixed, with marks and with what is taken back, in both layouts.
 TEST_F(ReadLogTest, TheQuickWayAddsOnceOrLeavesItToTheOther) {
-  for (std::uint32_t distance : {1u, 1000u}) {  // a bitmap in the end; a hash set, for few on each page
-    std::mt19937 random(distance);
+  for (bool is_dense : {false, true}) {  // a hash set, for few on each page; a bitmap in the end
+    std::mt19937 random(3);
     std::set<StateHandle> kept;
     int quick = 0, slow = 0;
     for (int i = 0; i < 60'000; ++i) {
-      StateHandle candidate = handle(static_cast<std::uint32_t>(random() % 20'000) * distance);
+      StateHandle candidate = states(is_dense)[random() % 10'000];
       bool known = kept.contains(candidate);
       if (log_.try_add(candidate)) {
         ASSERT_FALSE(known) << "twice";
@@ -200,7 +221,7 @@ TEST_F(ReadLogTest, TheQuickWayAddsOnceOrLeavesItToTheOther) {
         if (random() % 16 == 0) log_.mark_diverted(candidate);
       }
     }
-    EXPECT_EQ(is_bitmap(), distance == 1);
+    EXPECT_EQ(is_bitmap(), is_dense);
     EXPECT_EQ(scanned_states(), kept);
     EXPECT_GT(quick, slow) << "the quick way is not the usual one";
     log_.close();
@@ -248,17 +269,17 @@ TEST_F(ReadLogTest, LookingAtManyUselessStatesDoesNotGrowIt) {
 }
 
 TEST_F(ReadLogTest, ADivertedBaseIsProtectedButNoLongerAHit) {
-  for (std::uint32_t distance : {1u, 1000u}) {  // a bitmap in the end, a hash set
-    auto state = [&](std::uint32_t n) { return handle(n * distance); };
+  for (bool is_dense : {false, true}) {  // a hash set, a bitmap in the end
+    auto state = [&](std::uint32_t n) { return states(is_dense)[n]; };
     for (std::uint32_t n = 0; n < 1000; ++n) log_.add(state(n));
     for (std::uint32_t n = 0; n < 1000; n += 3) log_.mark_diverted(state(n));
     for (std::uint32_t n = 1000; n < 10'000; ++n) log_.add(state(n));  // marks survive growth
-    EXPECT_EQ(is_bitmap(), distance == 1);
+    EXPECT_EQ(is_bitmap(), is_dense);
     for (std::uint32_t n = 0; n < 1000; ++n) {
       if (n % 3 == 0) {
         ASSERT_FALSE(log_.contains(state(n)));
       }
-      ASSERT_EQ(is_logged(state(n)), n % 3 != 0);
+      ASSERT_EQ(is_logged(state(n)), n % 3 != 0) << n;
       ASSERT_EQ(log_.add(state(n)), Outcome::present);
     }
     std::set<StateHandle> scanned = scanned_states();
@@ -321,19 +342,20 @@ TEST_F(ReadLogTest, AHugeTableIsNotKeptByAnIdleParticipant) {
 
 TEST_F(ReadLogTest, ABitmapIsForStatesThatLieCloseTogether) {
   // Scattered over the whole state memory: a hash set, whatever their number.
-  std::mt19937 random(5);
   std::set<StateHandle> added;
-  while (added.size() < 5'000) {
-    StateHandle scattered = static_cast<StateHandle>(random()) | 1;
-    if (log_.add(scattered) == Outcome::inserted) added.insert(scattered);
+  for (std::uint32_t n = 0; n < 5'000; ++n) {
+    log_.add(states(false)[2 * n]);
+    added.insert(states(false)[2 * n]);
   }
   EXPECT_FALSE(is_bitmap());
-  const StateHandle marked = *added.begin();
+  const StateHandle marked = neighbours()[0];
+  log_.add(marked);
   log_.mark_diverted(marked);
   // Close together: a bitmap at the next growth.
   for (std::uint32_t n = 0; !is_bitmap(); ++n) {
-    ASSERT_LT(n, 2'000'000u);
-    if (log_.add(handle(n)) == Outcome::inserted) added.insert(handle(n));
+    ASSERT_LT(n, neighbours().size());
+    log_.add(neighbours()[n]);
+    added.insert(neighbours()[n]);
   }
   EXPECT_EQ(log_.size(), added.size());
   EXPECT_EQ(scanned_states(), added);
@@ -344,7 +366,7 @@ TEST_F(ReadLogTest, ABitmapIsForStatesThatLieCloseTogether) {
 TEST_F(ReadLogTest, ABitmapIsClearedOfWhatEachTransactionHasUsed) {
   constexpr std::uint32_t kStates = 60'000;
   std::mt19937 random(5);
-  for (std::uint32_t n = 0; n < kStates; ++n) log_.add(handle(n));
+  for (std::uint32_t n = 0; n < kStates; ++n) log_.add(neighbours()[n]);
   ASSERT_TRUE(is_bitmap());
   const LogTable* bitmap = &table();
   for (int transaction = 0; transaction < 50; ++transaction) {
@@ -355,9 +377,9 @@ TEST_F(ReadLogTest, ABitmapIsClearedOfWhatEachTransactionHasUsed) {
     std::set<StateHandle> added;
     std::uint32_t first = random() % (kStates - 200);
     for (std::uint32_t n = first; n < first + 200; ++n) {
-      ASSERT_EQ(log_.add(handle(n)), Outcome::inserted);
-      if (random() % 8 == 0) log_.mark_diverted(handle(n));
-      added.insert(handle(n));
+      ASSERT_EQ(log_.add(neighbours()[n]), Outcome::inserted);
+      if (random() % 8 == 0) log_.mark_diverted(neighbours()[n]);
+      added.insert(neighbours()[n]);
     }
     ASSERT_EQ(scan(), std::multiset<StateHandle>(added.begin(), added.end()));
   }
@@ -365,12 +387,12 @@ TEST_F(ReadLogTest, ABitmapIsClearedOfWhatEachTransactionHasUsed) {
 
 TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
   std::set<StateHandle> added;
-  for (std::uint32_t n = 0; n < 1'000; ++n) log_.add(handle(n)), added.insert(handle(n));
+  for (std::uint32_t n = 0; n < 1'000; ++n) log_.add(neighbours()[n]), added.insert(neighbours()[n]);
   ASSERT_TRUE(is_bitmap());
-  log_.mark_diverted(handle(7));
+  log_.mark_diverted(neighbours()[7]);
   std::size_t most_bytes = 0;
   for (std::uint32_t n = 1; n < 4'000; ++n) {  // one to a page
-    StateHandle alone = n << detail::LogBitmap::kPageShift | 1;
+    StateHandle alone = (detail::LogBitmap::kPages - n) << detail::LogBitmap::kPageShift;
     log_.reserve_one();
     ASSERT_EQ(log_.add(alone), Outcome::inserted);
     added.insert(alone);
@@ -379,7 +401,7 @@ TEST_F(ReadLogTest, ABitmapThatBecomesSparseIsGivenUp) {
   EXPECT_FALSE(is_bitmap());
   EXPECT_LE(most_bytes, 4 * ReadLog::kMaxKept);
   EXPECT_EQ(log_.size(), added.size());
-  EXPECT_FALSE(log_.contains(handle(7))) << "the mark was lost";
+  EXPECT_FALSE(log_.contains(neighbours()[7])) << "the mark was lost";
   EXPECT_EQ(scanned_states(), added);
 }
 

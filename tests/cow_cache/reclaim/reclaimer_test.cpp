@@ -85,7 +85,7 @@ TEST_F(ReclaimerTest, ASleeperKeepsExactlyWhatItLogged) {
   }
   reclaimer_->reclaim_all();
   EXPECT_EQ(Probe::alive.load(), static_cast<std::int64_t>(logged.size()));
-  EXPECT_EQ(reclaimer_->limbo_bytes(), logged.size() * logged[0]->charge);
+  EXPECT_EQ(reclaimer_->limbo_bytes(), logged.size() * logged[0]->charge());
   for (StateHeader* state : logged) ASSERT_TRUE(value_of<Probe>(*state).intact());
   sleeper.reset();
   reclaimer_->reclaim_all();
@@ -396,16 +396,16 @@ TEST_F(ReclaimerTest, LimboStaysBoundedWhileAWriterPublishesMillionsBehindASleep
   EXPECT_TRUE(value_of<Probe>(held).intact());
   // One scan per budget's worth of garbage, not one per state.
   EXPECT_GE(reclaimer_->deep_scans(), 1u);
-  EXPECT_LE(reclaimer_->deep_scans(), states * held.charge / kBudget * 2);
+  EXPECT_LE(reclaimer_->deep_scans(), states * held.charge() / kBudget * 2);
 }
 
 TEST_F(ReclaimerTest, ASleeperThatHoldsALotDoesNotMakeEveryRetirementScan) {
   Sleeper sleeper(registry_);
   const std::uint64_t states = detail::kSmallBatches ? 2000 : 20'000;
-  std::uint32_t charge = 0;
+  std::size_t charge = 0;
   for (std::uint64_t i = 1; i <= states; ++i) {  // it holds many times the budget
     StateHeader& state = make_probe(i);
-    charge = state.charge;
+    charge = state.charge();
     sleeper.log.add(handle_of(&state));
     retire(state);
   }
@@ -420,10 +420,10 @@ TEST_F(ReclaimerTest, ASleeperThatHoldsALotDoesNotMakeEveryRetirementScan) {
 TEST_F(ReclaimerTest, LimboStaysBoundedWhileManyThreadsRetireBehindASleeperThatHoldsMuch) {
   const std::uint64_t held = detail::kSmallBatches ? 2000 : 20'000, states = detail::kSmallBatches ? 5000 : 300'000;
   Sleeper sleeper(registry_);
-  std::uint32_t charge = 0;
+  std::size_t charge = 0;
   for (std::uint64_t i = 1; i <= held; ++i) {
     StateHeader& state = make_probe(i);
-    charge = state.charge;
+    charge = state.charge();
     sleeper.log.add(handle_of(&state));
     retire(state);
   }

@@ -11,14 +11,17 @@
 #include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/reclaim/transaction_registry.hpp"
-#include "cow_cache/detail/state/state_memory.hpp"
+#include "cow_cache/detail/state/key.hpp"
+#include "cow_cache/detail/state/lifecycle.hpp"
 
 namespace cow::testing {
 
+using cow::detail::build_state;
 using cow::detail::HybridReclaimer;
 using cow::detail::Participant;
 using cow::detail::ReadLog;
 using cow::detail::Reclaimer;
+using cow::detail::set_charge;
 using cow::detail::State;
 using cow::detail::StateChain;
 using cow::detail::StateHeader;
@@ -47,7 +50,7 @@ inline constexpr TypeOperations kProbeOperations{
     .spelled = "cow::testing::Probe",
     .schema = 1,
     .state_bytes = sizeof(State<Probe>),
-    .type_bits = nullptr,
+    .type_bits = detail::type_bits<Probe>,
     .destroy = [](StateHeader& state) noexcept { value_of<Probe>(state).~Probe(); },
     .copy = nullptr,
     .encode = nullptr,
@@ -56,11 +59,10 @@ inline constexpr TypeOperations kProbeOperations{
 };
 
 inline StateHeader& make_probe(std::uint64_t id) {
-  StateHeader& state = *StateMemory::instance().allocate(size_classes::class_of(sizeof(State<Probe>)));
-  state.operations = &kProbeOperations;
-  state.charge = static_cast<std::uint32_t>(size_classes::bytes_of(state.size_class));
-  ::new (&value_of<Probe>(state)) Probe(id);
-  state.key.store(id, std::memory_order_release);
+  StateHeader& state =
+      build_state(kProbeOperations, [&](StateHeader& raw) { ::new (&value_of<Probe>(raw)) Probe(id); });
+  set_charge(state, 0);
+  state.key.store(state.key_as(Oid{id}, 0), std::memory_order_release);
   return state;
 }
 

@@ -65,7 +65,7 @@ class StressRound {
     detail::StateMemory& memory = detail::StateMemory::instance();
     memory.sweep(0, memory.slot_count(), [&](detail::StateHeader& state) {
       // Relaxed: all threads have been joined.
-      if (state.key.load(std::memory_order_relaxed) != 0) bytes += detail::size_classes::bytes_of(state.size_class);
+      if (state.key.load(std::memory_order_relaxed) != 0) bytes += detail::size_classes::bytes_of(state.size_class());
       return true;
     });
     return bytes;
