@@ -372,7 +372,7 @@ class SharedCache::Reader {
   /// The copy constructor may be the user's, and use this transaction.
   template <class T>
   StateHeader& clone_of(const StateHeader& base, Oid oid) {
-    auto clone = [&]() -> StateHeader& { return clone_state(base); };
+    auto clone = [&]() -> StateHeader& { return clone_state<T>(base, type_operations<T>); };
     if constexpr (std::is_trivially_copy_constructible_v<T>) {
       return with_room(oid, clone);
     } else {
@@ -464,12 +464,12 @@ class SharedCache::Reader {
   /// changes the chain may have a lower priority, and must be let run.
   static constexpr int kSpins = 64;
 
-  VersionChains::Found find_resident(Oid oid, int attempt) {
+  [[gnu::always_inline]] VersionChains::Found find_resident(Oid oid, int attempt) {
     VersionChains& chains = cache_->chains_;
     auto look = [&](StateHeader& state) { return log_and_validate<kKeyButType>(state, oid.value); };
-    if (attempt < kSpins) return chains.find(oid, look);
-    std::scoped_lock lock(chains.mutex_of(oid));
-    return chains.find(oid, look);
+    std::unique_lock<std::mutex> lock;
+    if (attempt >= kSpins) lock = std::unique_lock(chains.mutex_of(oid));
+    return chains.find(oid, look);  // in one place, so that it is inlined
   }
 
   /// From then on first reads ask the write set (invariant 3d).

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #include "cow_cache/detail/sanitizers.hpp"
@@ -77,13 +78,23 @@ inline void set_charge(StateHeader& state, std::size_t heap_bytes) noexcept {
   state.set_charge(size_classes::bytes_of(state.size_class()) + heap_bytes);
 }
 
-/// A copy of a state's value in a state of its own; its heap members are weighed when it is committed.
-[[gnu::always_inline]] inline StateHeader& clone_state(const StateHeader& base) {
-  const TypeOperations& operations = base.operations();
-  StateHeader& clone = build_state(operations, base.type_bits(), base.size_class(),
-                                   [&](StateHeader& raw) { operations.copy(raw, base); });
+/// A copy of a state's value, made by `copy(StateHeader&)`, in a state of its own; its heap members are weighed when it is committed.
+template <class Copy>
+[[gnu::always_inline]] inline StateHeader& clone_state_by(const StateHeader& base, const TypeOperations& operations,
+                                                          Copy&& copy) {
+  StateHeader& clone = build_state(operations, base.type_bits(), base.size_class(), std::forward<Copy>(copy));
   clone.set_charge_of(base);
   return clone;
+}
+inline StateHeader& clone_state(const StateHeader& base) {
+  const TypeOperations& operations = base.operations();
+  return clone_state_by(base, operations, [&](StateHeader& raw) { operations.copy(raw, base); });
+}
+/// The same where the type is known: nothing is looked up, and the copy is inlined. REQUIRES: the state is of the type, whose
+/// operations these are.
+template <class T>
+[[gnu::always_inline]] inline StateHeader& clone_state(const StateHeader& base, const TypeOperations& operations) {
+  return clone_state_by(base, operations, [&](StateHeader& raw) { ::new (&value_of<T>(raw)) T(value_of<T>(base)); });
 }
 
 /// Throws TypeMismatchError unless the state is of the type.
