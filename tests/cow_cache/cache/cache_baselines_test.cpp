@@ -129,7 +129,7 @@ TEST(PrivateCacheTest, ClosedSessionGivesItsMemoryBack) {
   {
     auto session = open_session(database);
     add_labels(session, 100);
-    EXPECT_GT(database.statistics().cache_bytes, 100u * 128);
+    EXPECT_GT(database.statistics().cache_bytes, 100u * 64);
   }
   EXPECT_EQ(database.statistics().cache_bytes, 0u);
   EXPECT_EQ(database.statistics().active_transactions, 0u);
