@@ -151,7 +151,7 @@ class BitmapLog {
     LogWord& word = word_of(handle);
     std::uint32_t bits = word.load(std::memory_order_relaxed);
     if ((bits & bit_of(handle)) == 0) return;
-    // In one store: a scanner finds the same state before and after. Release: see ReadLog::mark_diverted.
+    // In one store: a scanner finds the same state before and after. Release: log_table.hpp, invariant 2.
     word.store((bits & ~bit_of(handle)) | bit_of(diverted(handle)), std::memory_order_release);
   }
 

@@ -76,7 +76,7 @@ class HashLog {
 
   void mark_diverted(StateHandle handle) noexcept {
     LogWord& slot = find(handle);
-    // A scanner finds the same state before and after. Release: see ReadLog::mark_diverted.
+    // A scanner finds the same state before and after. Release: log_table.hpp, invariant 2.
     if (entry_in(slot) == handle) slot.store(diverted(handle), std::memory_order_release);
   }
 

@@ -5,6 +5,8 @@
 //
 // Invariants:
 //  1. An entry is the handle of a state, or a handle with its lowest bit changed: the mark of a diverted base. 0: none.
+//  2. `has_marks` is set before the first mark (relaxed, ordered by the release of the mark), and stays: a scanner that reads an entry
+//     with a mark (seq_cst) and the flag after it finds it set.
 #pragma once
 
 #include <atomic>

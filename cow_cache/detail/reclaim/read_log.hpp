@@ -117,8 +117,7 @@ class ReadLog {
 
   /// Marks a logged state as the base of a private clone: `contains` says no from now on, so reads look for the clone.
   void mark_diverted(StateHandle handle) noexcept {
-    // Relaxed: ordered before the mark, whose store is a release. So a scanner that reads a mark knows that there are some.
-    table().has_marks.store(true, std::memory_order_relaxed);
+    table().has_marks.store(true, std::memory_order_relaxed);  // log_table.hpp, invariant 2
     front_.bits ? front_.bits.mark_diverted(handle) : front_.set.mark_diverted(handle);
   }
 
@@ -180,7 +179,7 @@ class ReadLog {
   template <class Memory, class Visitor>
   static void for_each_entry(LogTable& table, Visitor&& visit) {
     auto with_mark = [&](std::uint32_t entry) {
-      // Which of the two it is, only the memory knows. Relaxed: loaded after the entry, so it is true if that has a mark.
+      // Which of the two it is, only the memory knows. Relaxed: log_table.hpp, invariant 2.
       bool is_marked = table.has_marks.load(std::memory_order_relaxed) && !Memory::instance().is_handle(entry);
       visit(is_marked ? diverted(entry) : entry, is_marked);
     };
