@@ -245,6 +245,29 @@ TEST_F(CommitTest, OldAndYoungOnesTogetherLoseNothing) {
   EXPECT_GT(done, 0);
 }
 
+// A thread whose own commit is written goes on, and leaves what has queued up meanwhile to the next one. (In one round of several: the
+// other one may come at the last instant.)
+TEST_F(CommitTest, WithASlowStoreALeaderWritesOneGroup) {
+  bool left_to_the_next = false;
+  for (int round = 0; round < 20 && !left_to_the_next; ++round) {
+    std::vector<std::thread::id> leaders;
+    std::thread other;
+    store_.before_commit = [&] {
+      leaders.push_back(std::this_thread::get_id());
+      if (leaders.size() > 1) return;
+      other = std::thread([&] { change(items_[1]); });
+      std::this_thread::sleep_for(20ms);
+    };
+    change(items_[0]);
+    std::thread::id id = other.get_id();
+    other.join();
+    store_.before_commit = nullptr;
+    ASSERT_EQ(leaders.size(), 2u);
+    left_to_the_next = leaders[1] == id;
+  }
+  EXPECT_TRUE(left_to_the_next);
+}
+
 TEST(ConflictErrorTest, ItsTextNamesTheFirstObjectsAndCountsTheRest) {
   std::vector<ConflictError::Conflict> conflicts;
   for (std::uint64_t oid = 1; oid <= 20; ++oid) conflicts.push_back({Oid{oid}, Tid{1}, Tid{2}});
