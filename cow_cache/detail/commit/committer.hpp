@@ -232,7 +232,7 @@ class Committer {
     for (CommitRequest* request = group; request != nullptr; request = request->next_) {
       if (request->accepted_) cache.publish(request->writes_, request->tid_);
     }
-    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SnapshotsInUse::refresh.
+    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SnapshotsInUse and FewSnapshots.
     frontier_.store(tid.value, std::memory_order_seq_cst);
     commits_.fetch_add(writes_.size(), std::memory_order_relaxed);
     recent_.rotate(tid);
