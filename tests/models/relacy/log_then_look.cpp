@@ -4,6 +4,9 @@
 // A reader logs a state and looks at its key, a reclaimer kills the state, reads the log, frees the state if nobody holds
 // it, and uses the slot again for the same object. The value is no atomic: to use it while it is freed or built is a data
 // race, which relacy reports.
+//
+// And a log whose owner marks an entry while it is scanned (log_table.hpp, invariant 2): the scanner takes it for the same handle before
+// and after. That the memory tells handles from marks is given.
 #include "checking.hpp"
 
 // The symmetric mode is the one that ThreadSanitizer gets.
@@ -97,6 +100,43 @@ class LogThenLook : public rl::test_suite<LogThenLook<Variant>, 2> {
   rl::var<int> value_;
 };
 
+struct MarkSteps {
+  static constexpr rl::memory_order kMark = rl::mo_release;
+  static constexpr bool kFlagsFirst = true;
+};
+struct MarksRelaxed : MarkSteps {
+  static constexpr rl::memory_order kMark = rl::mo_relaxed;
+};
+struct MarksBeforeTheFlag : MarkSteps {
+  static constexpr bool kFlagsFirst = false;
+};
+
+template <class Variant>
+class MarkThenScan : public rl::test_suite<MarkThenScan<Variant>, 2> {
+ public:
+  void before() {
+    entry_.store(kHandle, std::memory_order_relaxed);
+    has_marks_.store(0, std::memory_order_relaxed);
+  }
+  void thread(unsigned index) { index == 0 ? mark() : scan(); }
+
+ private:
+  static constexpr std::uint32_t kMarked = kHandle ^ 1 | 2;  // not 0
+
+  void mark() {
+    if (Variant::kFlagsFirst) has_marks_.store(1, std::memory_order_relaxed);
+    entry_.store(kMarked, Variant::kMark, $);
+    if (!Variant::kFlagsFirst) has_marks_.store(1, std::memory_order_relaxed);
+  }
+  void scan() {
+    std::uint32_t entry = entry_.load(std::memory_order_seq_cst);
+    bool is_marked = has_marks_.load(std::memory_order_relaxed) != 0 && entry == kMarked;
+    RL_ASSERT((is_marked ? kHandle : entry) == kHandle);
+  }
+
+  rl::atomic<std::uint32_t> entry_, has_marks_;
+};
+
 }  // namespace
 
 int main() {
@@ -110,5 +150,8 @@ int main() {
   checker.broken<LogThenLook<ScansAcquiring>>("scan with acquire only");
   checker.broken<LogThenLook<UnlogsRelaxed>>("leave the log relaxed");
   checker.broken<LogThenLook<PublishesRelaxed>>("publish relaxed");
+  checker.right<MarkThenScan<MarkSteps>>("mark while it is scanned");
+  checker.broken<MarkThenScan<MarksRelaxed>>("mark relaxed");
+  checker.broken<MarkThenScan<MarksBeforeTheFlag>>("mark before the flag");
   return checker.finish();
 }
