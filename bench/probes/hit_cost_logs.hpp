@@ -34,7 +34,7 @@ struct NoLog {
 class HashLog {
  public:
   HashLog() = default;
-  ListLog(const HashLog&) = delete;
+  HashLog(const HashLog&) = delete;
   HashLog& operator=(const HashLog&) = delete;
 
   void open(Participant&) {

@@ -35,7 +35,7 @@ template <class Features>
 class HitCostVariant : public ::testing::Test {};
 
 using Variants = ::testing::Types<Everything, WithoutLog, WithoutVisited, WithoutInterval, WithoutHint, WithoutDecode,
-                                  ListOnly, BitmapOnly, KeyOnly, HintOnly>;
+                                  HashOnly, BitmapOnly, KeyOnly, HintOnly>;
 TYPED_TEST_SUITE(HitCostVariant, Variants);
 
 TYPED_TEST(HitCostVariant, ReadsTheChainAsTheCacheDoes) {
