@@ -23,7 +23,8 @@ struct Node {
   Payload payload{};
   MSGPACK_DEFINE(next, number, payload);
 };
-static_assert(sizeof(Node) + sizeof(cow::detail::StateHeader) == chase::kNodeBytes);
+namespace slots = cow::detail::size_classes;
+static_assert(slots::bytes_of(slots::class_of(sizeof(cow::detail::State<Node>))) == chase::kNodeBytes);
 
 class CowCachePeer {
  public:
