@@ -158,7 +158,7 @@ class BasicTransaction {
   /// has called gets a TransactionBusyError, and may not commit it.
   void commit() {
     if (!active()) throw TransactionEndedError();
-    if (is_busy()) [[unlikely]]
+    if (reader().is_busy(changes())) [[unlikely]]
       refuse_commit();
     if (changes().empty()) return reader().end();
     commit_writes();
@@ -167,7 +167,7 @@ class BasicTransaction {
   /// Ends the transaction without its changes. Harmless when it has ended. The read, write, creation or commit in which a codec, a
   /// constructor or a destructor calls this throws TransactionEndedError.
   void abort() noexcept {
-    if (is_busy()) [[unlikely]]
+    if (reader().is_busy(changes())) [[unlikely]]
       return abort_writes();
     if (!active()) return;
     if (changes().empty()) return reader().end();
@@ -228,15 +228,6 @@ class BasicTransaction {
   const auto& reader() const noexcept { return reader_.get(); }
   auto& changes() noexcept { return writes_.get(); }
   const auto& changes() const noexcept { return writes_.get(); }
-
-  /// True in user code that this transaction has called.
-  bool is_busy() const noexcept {
-    if constexpr (requires { reader().is_busy(); }) {
-      return reader().is_busy();
-    } else {
-      return changes().frozen();
-    }
-  }
 
   // Defined in transaction_definitions.hpp.
   template <class T>

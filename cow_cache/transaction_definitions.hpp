@@ -8,8 +8,6 @@
 #include "version.hpp"
 
 #include <cstddef>
-#include <cstdio>
-#include <exception>
 #include <utility>
 
 #include "detail/cache/shared_cache.hpp"
@@ -30,30 +28,11 @@ Ref<T> BasicTransaction<Cache>::create_here(T&& value) {
   return reader().create(database_->oids_.next(), std::forward<T>(value), changes());
 }
 
-namespace detail {
-
-/// Of a cache to compare with: user code that ends the transaction there ends the program, if it ends it in time.
-struct CommittingWithout {
-  explicit CommittingWithout(auto& /*reader*/) noexcept {}
-  static bool leave() noexcept { return true; }
-};
-template <class Reader>
-struct CommittingOf {
-  using Type = CommittingWithout;
-};
-template <class Reader>
-requires requires { typename Reader::Committing; }
-struct CommittingOf<Reader> {
-  using Type = typename Reader::Committing;
-};
-
-}  // namespace detail
-
 template <class Cache>
 void BasicTransaction<Cache>::commit_writes() {
   // Not within `try`: to abort means to give states back, to the memory that they are from.
   database_->cache_.require_one_memory();
-  typename detail::CommittingOf<typename Cache::Reader>::Type operation(reader());
+  typename Cache::Reader::Committing operation(reader());
   detail::WriteSet::Frozen frozen(changes());
   try {
     write_and_publish(frozen);
@@ -88,21 +67,13 @@ inline void BasicTransaction<Cache>::write_and_publish(auto& frozen) {
 
 template <class Cache>
 void BasicTransaction<Cache>::refuse_commit() const {
-  changes().require_open();  // says which object is being encoded
-  if constexpr (requires { reader().refuse_commit(); }) reader().refuse_commit();
-  std::terminate();  // it was busy
+  reader().refuse_commit(changes());
 }
 
 /// Destructors of private values are user code. With the shared cache the transaction has ended by then, so it is of no use
 /// to them. Baselines change shared states, which they must restore before they end.
 template <class Cache>
 void BasicTransaction<Cache>::abort_writes() noexcept {
-  if constexpr (!requires { typename Cache::Reader::Committing; }) {
-    if (changes().frozen()) {
-      std::fputs("cow: a transaction was aborted or destroyed by a codec that encodes its changes\n", stderr);
-      std::terminate();
-    }
-  }
   reader().end_and_discard(changes());
 }
 

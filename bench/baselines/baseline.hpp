@@ -1,7 +1,10 @@
-// Baseline: what the caches to compare with have in common.
+// Baseline and BaselineReader: what the caches to compare with have in common, and what their readers have.
 //
-// Thread safety: of the cache that it is a base of.
+// Thread safety: of the class that they are a base of.
 #pragma once
+
+#include <cstdio>
+#include <exception>
 
 #include "cow_cache/database.hpp"
 #include "cow_cache/detail/cache/object_cache.hpp"
@@ -22,6 +25,28 @@ class Baseline {
   void prepare(cow::detail::WriteSet&) noexcept {}
   /// Nothing is left that others could still read.
   void after_commit(cow::detail::WriteSet& writes) noexcept { writes.clear(); }
+};
+
+/// User code that a transaction calls is not provided for, but for codecs that encode its changes: these may read. One that ends the
+/// transaction ends the program.
+class BaselineReader {
+ public:
+  struct Committing {
+    explicit Committing(const BaselineReader& /*reader*/) noexcept {}
+    static bool leave() noexcept { return true; }
+  };
+  static bool is_busy(const cow::detail::WriteSet& writes) noexcept { return writes.frozen(); }
+  [[noreturn]] static void refuse_commit(const cow::detail::WriteSet& writes) { writes.refuse(); }
+
+  /// Nothing that others free waits for it.
+  void will_sleep() noexcept {}
+
+ protected:
+  static void require_not_busy(const cow::detail::WriteSet& writes) noexcept {
+    if (!is_busy(writes)) return;
+    std::fputs("cow: a transaction was aborted or destroyed by a codec that encodes its changes\n", stderr);
+    std::terminate();
+  }
 };
 
 static_assert(ObjectDatabase<Database>);  // the one that they are compared with

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include "baseline.hpp"
 #include "cow_cache/detail/commit/write_set.hpp"
 #include "cow_cache/detail/record/decode.hpp"
 #include "cow_cache/detail/state/lifecycle.hpp"
@@ -67,7 +68,7 @@ inline void publish_in_place(WriteSet& writes, Tid tid) noexcept {
 }
 
 template <class Home>
-class InPlaceReader {
+class InPlaceReader : public BaselineReader {
  public:
   InPlaceReader() noexcept = default;
   /// `kept`: by a client, if the cache has such.
@@ -101,6 +102,7 @@ class InPlaceReader {
 
   /// Drops everything that this transaction has changed, and ends it.
   void end_and_discard(WriteSet& writes) noexcept {
+    require_not_busy(writes);
     settle_charges();
     for (WriteSetEntry& entry : writes) {
       if (!entry.erased) home_->remove(*entry.state);
@@ -109,9 +111,6 @@ class InPlaceReader {
     writes.clear();
     end();
   }
-
-  /// Nothing that others free waits for it.
-  void will_sleep() noexcept {}
 
   template <class T>
   [[gnu::always_inline]] const T& read(const Ref<T>& reference, WriteSet& writes) {

@@ -117,7 +117,7 @@ class LockedCache : public Baseline {
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0};  // statistics: relaxed everywhere
 };
 
-class LockedCache::Reader {
+class LockedCache::Reader : public BaselineReader {
  public:
   Reader() noexcept = default;
   explicit Reader(LockedCache& cache)
@@ -144,13 +144,11 @@ class LockedCache::Reader {
   }
 
   void end_and_discard(WriteSet& writes) noexcept {
+    require_not_busy(writes);
     for (WriteSetEntry& entry : writes) destroy_state(*entry.state);
     writes.clear();
     end();
   }
-
-  /// Nothing that others free waits for it.
-  void will_sleep() noexcept {}
 
   template <class T>
   const T& read(const Ref<T>& reference, WriteSet& writes) {

@@ -53,6 +53,17 @@ concept ReadsOneSnapshot = requires(Reader& reader, const Reader& same, WriteSet
   requires noexcept(reader.end_and_discard(writes));
 };
 
+/// User code that a transaction calls may use that very transaction. `is_busy`: it has been called, and has not returned; then commits
+/// are refused, and `end_and_discard` is for a transaction that it ends. A `Committing` lives while the transaction commits;
+/// its `leave` says whether the transaction is still there.
+template <class Reader>
+concept KnowsUserCode = requires(Reader& reader, const Reader& same, const WriteSet& writes) {
+  { same.is_busy(writes) } -> std::same_as<bool>;
+  requires noexcept(same.is_busy(writes));
+  same.refuse_commit(writes);  // throws
+  { typename Reader::Committing(reader).leave() } -> std::same_as<bool>;
+};
+
 template <class Reader, class T = RootDirectory>
 concept ReadsWithoutWaiting = requires(Reader& reader, const Ref<T>& reference, WriteSet& writes, LoadWaiter& waiter,
                                        const LoadFailure& failure) {
@@ -83,6 +94,7 @@ concept ObjectCache = requires(Store& store, const CacheOptions& options, const 
   requires std::movable<typename Cache::Reader>;
   requires std::is_constructible_v<typename Cache::Reader, Cache&>;
   requires ReadsOneSnapshot<typename Cache::Reader>;
+  requires KnowsUserCode<typename Cache::Reader>;
   requires ReadsObjects<Cache, typename Cache::Reader>;
 
   // What not every cache is capable of: it says so, and nobody guesses.

@@ -93,8 +93,12 @@ class SharedCache::Reader {
   const OidSet* absent() const noexcept { return participant_->absent.get(); }
 
   /// True in user code that the transaction has called (operation.hpp).
-  bool is_busy() const noexcept { return operation_ != nullptr; }
-  [[noreturn]] void refuse_commit() const { operation_->refuse("commit it"); }
+  bool is_busy(const WriteSet& /*writes*/) const noexcept { return operation_ != nullptr; }
+  /// REQUIRES: busy.
+  [[noreturn]] void refuse_commit(const WriteSet& writes) const {
+    writes.require_open();  // says which object is being encoded
+    operation_->refuse("commit it");
+  }
 
   /// While the transaction commits.
   struct Committing : Operation {

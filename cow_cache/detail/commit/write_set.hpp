@@ -117,8 +117,10 @@ class WriteSet {
   /// Throws TransactionCommittingError where what was encoded, or will be, might become another value.
   void require_open() const {
     if (frozen_ != nullptr) [[unlikely]]
-      throw TransactionCommittingError(frozen_->oid_);
+      refuse();
   }
+  /// The same. REQUIRES: frozen.
+  [[noreturn]] void refuse() const { throw TransactionCommittingError(frozen_->oid_); }
 
   /// Adds an entry; the caller fills in what it knows besides, in place: an entry that was put together elsewhere and copied
   /// would be read before its small stores have arrived. REQUIRES: the oid is not in the set. Throws std::bad_alloc and what
