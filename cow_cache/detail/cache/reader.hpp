@@ -249,7 +249,7 @@ class SharedCache::Reader {
   [[gnu::always_inline]] bool is_visible(StateHeader& state, std::uint64_t identity) const noexcept {
     if (validate_quickly(state.key) != (identity | log_.cache_bits()) || interval_of(state) != Visibility::visible)
       return false;
-    mark_visited(state);
+    state.mark_visited();
     return true;
   }
 
@@ -344,7 +344,7 @@ class SharedCache::Reader {
     ReadLog::Outcome outcome = log_.add(handle_of(&state));
     Visibility result = look_at<kCompared>(state, identity | log_.cache_bits(), outcome);
     if (result == Visibility::visible) {
-      mark_visited(state);
+      state.mark_visited();
     } else if (outcome == ReadLog::Outcome::inserted) {
       log_.undo_add(handle_of(&state));
     }
@@ -370,8 +370,6 @@ class SharedCache::Reader {
     if (state.end.load(std::memory_order_acquire) <= snapshot_) return Visibility::too_old;
     return Visibility::visible;
   }
-
-  [[gnu::always_inline]] static void mark_visited(StateHeader& state) noexcept { state.mark_visited(); }
 
   /// The copy constructor may be the user's, and use this transaction.
   template <class T>

@@ -164,7 +164,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     OidTable::Place place = table_.place_of_object(oid);
     StateHeader* head = place.state();
     if (head != nullptr) {
-      if (take_mark(*head)) fresh.mark_visited();  // read before it was written
+      if (head->take_visited()) fresh.mark_visited();  // read before it was written
       prune_after = head->prune_after();
       if (prune_after > 0) --prune_after;
       if (head->begin.load(std::memory_order_relaxed) == tid.value) {
@@ -237,9 +237,9 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     std::scoped_lock lock(mutex_of(oid));
     StateHeader* newer = table_.find(oid);
     if (newer == nullptr) return Residency::gone;
-    bool read = take_mark(*newer);
+    bool read = newer->take_visited();
     while (StateHeader* older = newer->older.load(std::memory_order_relaxed)) {
-      if (take_mark(*older)) {
+      if (older->take_visited()) {
         read = true;
         newer = older;
       } else {
@@ -362,9 +362,6 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     retired.add(state);
     return dropped;
   }
-
-  /// Whether a state was read since the mark was last taken. Relaxed: a guess; losing a mark costs a miss at most.
-  static bool take_mark(StateHeader& state) noexcept { return state.take_visited(); }
 
   const CacheTag tag_;
   OidTable table_;

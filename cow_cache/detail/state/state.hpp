@@ -112,7 +112,7 @@ struct alignas(16) StateHeader {
   inline const TypeOperations& operations() const noexcept;
 
   // `packed`, from its lowest bit on: visited, 7 bits of size class, 24 bits of charge. Relaxed, all of it: who marks a visit
-  // holds the state, and the other bits change only while nobody else knows it; so marks may be lost, but nothing else.
+  // holds the state, and the other bits change only while nobody else knows it; so marks may be lost (a miss at most), but nothing else.
   /// The class is constant for ever at this address.
   std::uint8_t size_class() const noexcept {
     return static_cast<std::uint8_t>((packed.load(std::memory_order_relaxed) & kClassBits) >> kClassShift);
