@@ -1,7 +1,7 @@
 // Old revisions: which objects have some, and which snapshots may still see them.
 //
 // Thread safety: of OldRevisionQueues and FewSnapshots all functions may be called from any thread; everything else REQUIRES the
-// queue's `mutex`, `any_waiting` apart.
+// queue's `mutex`, `any_waiting` and `helps_now` apart.
 //
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
@@ -178,7 +178,7 @@ class alignas(64) OldRevisions {
   /// Without the mutex. Relaxed: a thread that does not see what another one has just left may look next time.
   bool any_waiting() const noexcept { return any_waiting_.load(std::memory_order_relaxed); }
 
-  /// Whether the thread helps another queue now.
+  /// Whether the thread helps another queue now. Without the mutex.
   bool helps_now() noexcept {
     // Relaxed, and no step of its own: threads that share a queue may count for one another.
     std::uint32_t commits = commits_.load(std::memory_order_relaxed) + 1;
