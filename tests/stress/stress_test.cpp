@@ -205,6 +205,31 @@ TEST_F(StressTest, UpdatesAreNeverLost) {
   finish();
 }
 
+// A reference within a state is repaired by everybody who follows it, at any moment: what a transaction clones is what it has read.
+TEST_F(StressTest, AWriteClonesWhatItsTransactionHasReadWhoeverRepairsTheHint) {
+  open(1 << 20, 2, 0);
+  start(2, [&](Random& random) {
+    db_->transact([&](Transaction& txn) {
+      Cell& cell = txn.write(cells_[1]);
+      cell.set(cell.number + 1);
+    });
+    Transaction txn = db_->begin();
+    if (random() % 8 != 0) (void)txn.read(txn.read(cells_[0]).next);  // repairs it
+  });
+  start(2, [&](Random&) {
+    Transaction txn = db_->begin();
+    const Ref<Cell>& next = txn.read(cells_[0]).next;
+    const std::int64_t number = txn.read(next).number;
+    ++reads_;
+    Cell& mine = txn.write(next);
+    check(mine.number == number, "cloned a revision that it has not read");
+    mine.set(-1);
+    check(txn.read(next).number == -1 && txn.read(Ref<Cell>(next.oid())).number == -1, "an own write is lost");
+    txn.abort();
+  });
+  finish();
+}
+
 // A load that read an old record must not install it over a commit that happened meanwhile; and whatever is evicted and
 // loaded again, each transaction sees its own snapshot. The budget is so small that almost nothing stays.
 TEST_F(StressTest, ALoadNeverBringsBackWhatACommitReplaced) {

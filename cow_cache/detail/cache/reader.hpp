@@ -145,13 +145,15 @@ class SharedCache::Reader {
   T& divert(const Ref<T>& reference, WriteSet& writes) {
     require_may_write(writes);
     // A hit is of an object that was read and not written yet (invariant 3).
-    const bool was_read = log_.front().is_hit(*reference.hint(), reference.identity());
+    // One load of the hint for both: others repair it meanwhile, to states that this transaction has not logged.
+    StateHeader& hinted = *reference.hint();
+    const bool was_read = log_.front().is_hit(hinted, reference.identity());
     if (!was_read) {
       if (WriteSetEntry* entry = own_write(reference.oid(), type_operations<T>, writes))
         return value_of<T>(*entry->state);
     }
     cache_->require_one_memory();
-    StateHeader& base = was_read ? *reference.hint() : read_unwritten(reference, type_operations<T>);
+    StateHeader& base = was_read ? hinted : read_unwritten(reference, type_operations<T>);
     StateHeader& clone = clone_of<T>(base, reference.oid());
     WriteSetEntry& entry = add_own_write(writes, reference.oid(), clone);
     entry.base = Tid{base.begin.load(std::memory_order_relaxed)};
@@ -298,6 +300,8 @@ class SharedCache::Reader {
 
   /// By oid, where the newest state is the answer, as usual. Null: look further. REQUIRES: nothing need be asked before logging.
   [[gnu::always_inline]] StateHeader* find_newest(auto& reference) {
+    if ((reference.identity() & kTypeMask) == kUnnumberedType) [[unlikely]]
+      return nullptr;  // such a key would not tell one type from another, nor from a tombstone
     cache_->require_one_memory();
     StateHeader* newest = cache_->chains_.newest(reference.oid());
     if (newest == nullptr) [[unlikely]]

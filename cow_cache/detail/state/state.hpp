@@ -161,9 +161,9 @@ struct alignas(16) StateHeader {
 };
 static_assert(sizeof(StateHeader) == 32, "half a cache line");
 
-/// The largest sizeof(T): what fits into the largest slot of the state memory beside the header and what a
-/// type without a number needs (type_table.hpp).
-inline constexpr std::size_t kMaxValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader) - sizeof(void*);
+/// The largest sizeof(T): what fits into the largest slot of the state memory beside the header and the address that a type without a
+/// number needs (type_table.hpp); a State is a multiple of its alignment.
+inline constexpr std::size_t kMaxValueBytes = (std::size_t{1} << 20) - sizeof(StateHeader) - alignof(StateHeader);
 
 /// A state of a known type.
 template <class T>

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,7 @@ using cow::detail::decode_state;
 using cow::detail::destroy_state;
 using cow::detail::erased_operations;
 using cow::detail::kDeadMark;
+using cow::detail::kMaxValueBytes;
 using cow::detail::kNoCache;
 using cow::detail::kTypeMask;
 using cow::detail::kUnnumberedType;
@@ -92,7 +94,7 @@ TEST(Key, ACacheOwnsItsLiveKeysOnly) {
   EXPECT_FALSE(one.owns(0));
 }
 
-// The last test: from here on every new type of this program is unnumbered.
+// The last tests: from here on every new type of this program is unnumbered.
 TEST(Key, TypesBeyondTheNumbersAreFoundByOid) {
   EXPECT_GE(bits_of_types(std::make_index_sequence<2'200>()).size(), 2'000u);
   using Late = Numbered<1'000'000>;
@@ -109,10 +111,41 @@ TEST(Key, TypesBeyondTheNumbersAreFoundByOid) {
     EXPECT_EQ(txn.read(later).value, 2);
     EXPECT_THROW(txn.read(Ref<Later>(late.oid())), TypeMismatchError);
     EXPECT_THROW(txn.read(Ref<Late>(later.oid())), TypeMismatchError);
+    EXPECT_THROW(txn.write(Ref<Later>(late.oid())), TypeMismatchError);
     txn.write(late).value += 1;
     EXPECT_EQ(txn.read(late).value, 2 + round);
     txn.commit();
   }
+  Transaction old = database.begin();
+  database.transact([&](Transaction& txn) { txn.erase(late); });
+  Transaction txn = database.begin();
+  EXPECT_THROW(txn.read(late), DanglingReferenceError);
+  EXPECT_THROW(txn.write(late), DanglingReferenceError);
+  EXPECT_THROW(txn.read(Ref<Later>(late.oid())), DanglingReferenceError);
+  EXPECT_EQ(old.read(late).value, 4);
+}
+
+struct Vast {
+  int value = 0;
+  std::array<char, kMaxValueBytes - sizeof(int)> unused = {};
+  MSGPACK_DEFINE_MAP(value);
+};
+static_assert(sizeof(Vast) == kMaxValueBytes);
+
+// The address of its operations has room in the slot as well.
+TEST(Key, ATypeBeyondTheNumbersMayBeAsLargeAsAnyOther) {
+  ASSERT_EQ(type_bits<Vast>(), kUnnumberedType);
+  MemoryStore store;
+  Database database(store, {});
+  Ref<Vast> vast = database.transact([](Transaction& txn) {
+    auto value = std::make_unique<Vast>();
+    value->value = 7;
+    value->unused.fill('x');
+    return txn.create(*value);
+  });
+  database.transact([&](Transaction& txn) { txn.write(vast).value += 1; });
+  database.evict_all();
+  EXPECT_EQ(database.begin().read(vast).value, 8);
 }
 
 }  // namespace
