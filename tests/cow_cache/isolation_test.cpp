@@ -448,7 +448,6 @@ TEST(IsolationOfADatabase, IsThatOfItsTransactionsUnlessTheySayOtherwise) {
   Database db(store, {}, Isolation::serializable);
   EXPECT_EQ(db.begin().isolation(), Isolation::serializable);
   EXPECT_EQ(db.begin(Isolation::snapshot).isolation(), Isolation::snapshot);
-  EXPECT_EQ(db.begin().isolation(), Isolation::serializable);
   db.transact([](Transaction& txn) { EXPECT_EQ(txn.isolation(), Isolation::serializable); });
   Transaction moved = db.begin(), target = db.begin(Isolation::snapshot);
   target = std::move(moved);

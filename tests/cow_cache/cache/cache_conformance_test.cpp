@@ -290,7 +290,6 @@ TYPED_TEST(CacheConformance, EvictAllLeavesColdCaches) {
   }
 }
 
-/// Whatever keeps nothing for a client also serves who has no session.
 TYPED_TEST(CacheConformance, TransactionsNeedNoSession) {
   Ref<Account> account = this->add_account(1);
   for (int balance = 2; balance < 5; ++balance) {
