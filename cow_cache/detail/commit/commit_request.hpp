@@ -97,8 +97,7 @@ class CommitRequest {
   /// What the records of small values take: the type's name, the value as large as in memory, less than is kept for nothing.
   static std::size_t likely_bytes(const WriteSet& writes) noexcept {
     std::size_t bytes = 0;
-    for (const WriteSetEntry& entry : writes)
-      bytes += entry.state->charge() + kLikelyName;
+    for (const WriteSetEntry& entry : writes) bytes += entry.state->charge() + kLikelyName;
     return std::min(bytes, kMaxLikelyBytes);
   }
 

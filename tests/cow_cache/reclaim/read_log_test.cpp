@@ -34,8 +34,7 @@ StateHandle handle(std::uint32_t n, std::uint32_t slot_bytes = 64) { return (n +
 std::vector<StateHandle> made_states(std::size_t count, std::size_t bytes) {
   std::vector<StateHandle> found;
   const std::uint8_t size_class = detail::size_classes::class_of(bytes);
-  while (found.size() < count)
-    found.push_back(detail::handle_of(detail::StateMemory::instance().allocate(size_class)));
+  while (found.size() < count) found.push_back(detail::handle_of(detail::StateMemory::instance().allocate(size_class)));
   std::sort(found.begin(), found.end());
   return found;
 }
