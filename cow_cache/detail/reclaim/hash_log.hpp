@@ -105,7 +105,8 @@ class HashLog {
 
   /// The home of a handle as an offset in bytes. Multiplicative hashing (Knuth, TAOCP 3, 6.4), but the mask takes bits from
   /// the middle of the product, where the golden ratio clusters the handles of a slab. This factor came out of a search over
-  /// size classes and fills: neighbours in a slab are at home in 93 of 100 cases on the average; at worst half of them, a third above 512 bytes.
+  /// size classes and fills: neighbours in a slab are at home in 93 of 100 cases on the average; at worst half of them, a third
+  /// above 512 bytes.
   [[gnu::always_inline]] std::uint64_t home_of(StateHandle handle) const noexcept { return hash(handle) >> 32 & mask_; }
   /// Handles of one home go on from it in steps of their own; these are odd, so each comes to all slots.
   static constexpr std::uint64_t step_of(StateHandle handle) noexcept {

@@ -14,7 +14,7 @@ namespace cow::detail::size_classes {
 /// Slots of the sizes in `kFine`, then four sizes per doubling up to 1 MiB.
 inline constexpr std::size_t kUnitOfSlots = 16, kLargestFine = 512, kLargest = std::size_t{1} << 20;
 inline constexpr std::array<std::uint16_t, 12> kFine{48, 64, 128, 192, 208, 224, 240, 256, 320, 384, 448, 512};
-inline constexpr std::size_t kCount = kFine.size() + 4 * 11;
+inline constexpr std::size_t kCount = kFine.size() + std::size_t{4} * 11;
 
 namespace fine {
 /// The class of each number of units.
