@@ -221,7 +221,8 @@ class alignas(64) OldRevisions {
 
 class OldRevisionQueues {
  public:
-  OldRevisionQueues() noexcept {
+  /// Throws std::bad_alloc.
+  OldRevisionQueues() {
     for (OldRevisions& queue : queues_) queue.all_bytes_ = &bytes_;
   }
 
