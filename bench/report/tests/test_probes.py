@@ -38,7 +38,7 @@ class HitCostTest(unittest.TestCase):
         self.assertEqual(found["Residency and swizzling checks: key"][:2], ["21%", "30%"])
         self.assertEqual(found["whole traversal: of plain C++"][:2], ["1.89x", "2.10x"])
         self.assertIn("OO7 T1: a bitmap", shown.tables[0].note)
-        self.assertIn("chase, 100 objects: a list", shown.tables[0].note)
+        self.assertIn("chase, 100 objects: a hash set", shown.tables[0].note)
         self.assertEqual(len(shown.figures), 4)
         self.assertEqual(shown.doubts, [])
 
