@@ -7,7 +7,7 @@
 //  1. The hint is only a guess. It is never null and always points at memory that is a state header for ever
 //     (state_memory.hpp); the header says whether the guess is right.
 //  2. The word beside the hint is the object's part of a key (key.hpp): oid and type. So comparing it with the key that
-//     the hint leads to checks the type as well. Types without a number of their own get no hints.
+//     the hint leads to checks the type as well. References to types without a number of their own match no key, and get no hints.
 #pragma once
 
 #include "version.hpp"
@@ -32,7 +32,7 @@ class Ref {
 
   Ref() noexcept = default;
   /// Throws OidRangeError above `kMaxOid`: the bits there would change which cache the reference means.
-  explicit Ref(Oid oid) : identity_(oid ? oid.value | detail::type_bits<T>() : 0) {
+  explicit Ref(Oid oid) : identity_(oid ? oid.value | detail::reference_bits<T>() : 0) {
     if (oid > kMaxOid) throw OidRangeError(oid);
   }
   Ref(Oid oid, detail::StateHeader& hint) : Ref(oid) { set_hint(hint); }
@@ -64,8 +64,8 @@ class Ref {
   /// checked with an acquire load of its key, which pairs with the release store that published it.
   detail::StateHeader* hint() const noexcept { return detail::state_at(hint_.load(std::memory_order_relaxed)); }
   void set_hint(detail::StateHeader& state) const noexcept {
-    if ((identity_ & detail::kTypeMask) == detail::kUnnumberedType)
-      return;  // such a key would not tell one type from another
+    if ((identity_ & detail::kTypeMask) == 0)
+      return;  // no key would match
     hint_.store(detail::value_address(state), std::memory_order_relaxed);
   }
 

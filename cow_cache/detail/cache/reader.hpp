@@ -300,8 +300,6 @@ class SharedCache::Reader {
 
   /// By oid, where the newest state is the answer, as usual. Null: look further. REQUIRES: nothing need be asked before logging.
   [[gnu::always_inline]] StateHeader* find_newest(auto& reference) {
-    if ((reference.identity() & kTypeMask) == kUnnumberedType) [[unlikely]]
-      return nullptr;  // such a key would not tell one type from another, nor from a tombstone
     cache_->require_one_memory();
     StateHeader* newest = cache_->chains_.newest(reference.oid());
     if (newest == nullptr) [[unlikely]]

@@ -7,8 +7,8 @@
 //
 // Invariants:
 //  1. Key 0 is a free slot; no live key is 0, for no object has oid 0.
-//  2. Two types have the same bits only where both have `kUnnumberedType`, which no hint is ever set for (ref.hpp). So a
-//     hint whose key matches needs no type check.
+//  2. Two types have the same bits only where both have `kUnnumberedType`, which no reference has (`reference_bits`). So a
+//     state whose key matches a reference, by its hint or by oid, needs no type check.
 //  3. Two caches alive at the same time have different bits. Those of a cache that has ended are used again: it has left
 //     no state alive.
 #pragma once
@@ -49,6 +49,13 @@ struct COW_CACHE_ONE_PER_PROCESS TypeNumbers {
 template <class T>
 std::uint64_t type_bits() {
   static const std::uint64_t bits = TypeNumbers<void>::number_of(spelled_type_name<T>());
+  return bits;
+}
+
+/// The type's bits in references. Type 0 is none: a reference to objects of a type without a number matches no key of a state.
+template <class T>
+std::uint64_t reference_bits() {
+  static const std::uint64_t bits = type_bits<T>() == kUnnumberedType ? 0 : type_bits<T>();
   return bits;
 }
 
