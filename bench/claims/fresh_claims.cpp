@@ -4,13 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
-#include <tuple>
 
 #include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
 #include "bench/support/thread_time.hpp"
 #include "bench/workloads/chase.hpp"
-#include "bench/workloads/oo7/oo7.hpp"
 #include "claim.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "warm_oo7.hpp"
@@ -74,16 +72,10 @@ Measured measure_first_reads() {
 Measured measure_oo7_fresh() {
   WarmOo7<Shared> shared;
   WarmOo7<Private> separate;
-  Measured worst;
-  for (auto [name, operation, times] : {std::tuple{"T1", oo7::Operation::t1, 5}, {"T6", oo7::Operation::t6, 50}}) {
-    Paired paired = measure_paired(
-        31, [&, operation = operation, times = times] { return shared.seconds_fresh(operation, times); },
-        [&, operation = operation, times = times] { return separate.seconds_fresh(operation, times); });
-    worst.value = std::max(worst.value, paired.ratio);
-    worst.detail += fmt::format("{}{}: {:.1f} / {:.1f} us = {:.3f}x", worst.detail.empty() ? "" : "; ", name,
-                                paired.first * 1e6, paired.second * 1e6, paired.ratio);
-  }
-  return worst;
+  OfTraversals both =
+      compare_traversals([&](auto operation, int times) { return shared.seconds_fresh(operation, times); },
+                         [&](auto operation, int times) { return separate.seconds_fresh(operation, times); });
+  return {both.worse(), both.detail()};
 }
 
 }  // namespace

@@ -73,38 +73,23 @@ Measured measure_chase() {
 
 // ---- OO7
 
-struct OfTraversals {
-  Paired t1, t6;
-
-  double worse() const { return std::max(t1.ratio, t6.ratio); }
-  std::string detail() const {
-    auto one = [](const char* name, const Paired& paired) {
-      return fmt::format("{}: {:.1f} / {:.1f} us = {:.3f}x", name, paired.first * 1e6, paired.second * 1e6,
-                         paired.ratio);
-    };
-    return one("T1", t1) + "; " + one("T6", t6);
-  }
-};
-
+/// In a transaction that has run them before.
 template <class Other>
-OfTraversals compare_traversals() {
+OfTraversals compare_hot() {
   WarmOo7<InMemory<SharedCache>> shared;
   WarmOo7<Other> other;
-  auto compare = [&](oo7::Operation operation, int times) {
-    return measure_paired(
-        31, [&] { return shared.seconds_hot(operation, times); }, [&] { return other.seconds_hot(operation, times); });
-  };
-  return {compare(oo7::Operation::t1, 5), compare(oo7::Operation::t6, 50)};
+  return compare_traversals([&](auto operation, int times) { return shared.seconds_hot(operation, times); },
+                            [&](auto operation, int times) { return other.seconds_hot(operation, times); });
 }
 
 template <class Other>
 Measured measure_oo7() {
-  OfTraversals both = compare_traversals<Other>();
+  OfTraversals both = compare_hot<Other>();
   return {both.worse(), both.detail()};
 }
 
 Measured measure_oo7_raw_t1() {
-  OfTraversals both = compare_traversals<RawInMemory>();
+  OfTraversals both = compare_hot<RawInMemory>();
   return {both.t1.ratio, both.detail()};
 }
 

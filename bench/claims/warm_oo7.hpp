@@ -3,6 +3,11 @@
 // Thread safety: one measurement at a time.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
 #include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
 #include "bench/support/thread_time.hpp"
@@ -50,5 +55,28 @@ class WarmOo7 {
   System system_;
   oo7::Traverser<Database> traverser_;
 };
+
+/// T1 and T6 with two systems.
+struct OfTraversals {
+  Paired t1, t6;
+
+  double worse() const { return std::max(t1.ratio, t6.ratio); }
+  std::string detail() const {
+    auto one = [](const char* name, const Paired& paired) {
+      return fmt::format("{}: {:.1f} / {:.1f} us = {:.3f}x", name, paired.first * 1e6, paired.second * 1e6,
+                         paired.ratio);
+    };
+    return one("T1", t1) + "; " + one("T6", t6);
+  }
+};
+
+/// `seconds_of_one(operation, times)`, `seconds_of_other(operation, times)`: of one traversal.
+OfTraversals compare_traversals(auto&& seconds_of_one, auto&& seconds_of_other) {
+  auto compare = [&](oo7::Operation operation, int times) {
+    return measure_paired(
+        31, [&] { return seconds_of_one(operation, times); }, [&] { return seconds_of_other(operation, times); });
+  };
+  return {compare(oo7::Operation::t1, 5), compare(oo7::Operation::t6, 50)};
+}
 
 }  // namespace cow::bench
