@@ -29,37 +29,39 @@ struct NoLog {
   static void forget() noexcept {}
 };
 
-/// A hash set however many states there are, where ReadLog would change over to a bitmap. Like a participant of the registry it
-/// keeps its table for the next transaction.
-class HashLog {
+/// One layout from the first state on, whatever the states, where ReadLog would change over. Like a participant of the registry it keeps
+/// its table for the next transaction.
+template <cow::detail::LogLayout Layout>
+class OneLayoutLog {
  public:
-  HashLog() = default;
-  HashLog(const HashLog&) = delete;
-  HashLog& operator=(const HashLog&) = delete;
+  OneLayoutLog() = default;
+  OneLayoutLog(const OneLayoutLog&) = delete;
+  OneLayoutLog& operator=(const OneLayoutLog&) = delete;
 
   void open(Participant&) {
-    if (kept_ == nullptr) kept_ = cow::detail::HashLog::make();
-    handles_ = cow::detail::HashLog(*kept_);
+    if (kept_ == nullptr) kept_ = Layout::make();
+    if (kept_ == nullptr) throw std::bad_alloc();
+    entries_ = Layout(*kept_);
   }
   void close() noexcept {
-    if (std::exchange(size_, 0) > 0) handles_.clear();
+    if (std::exchange(size_, 0) > 0) entries_.clear();
   }
-  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return handles_.contains(handle); }
+  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return entries_.contains(handle); }
 
   ReadLog::Outcome add(StateHandle handle) {
-    if (size_ == handles_.capacity()) [[unlikely]]
+    if (is_full()) [[unlikely]]
       grow();
-    bool inserted = handles_.add(handle);
+    bool inserted = entries_.add(handle);
     size_ += inserted;
     return inserted ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
   }
   [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    if (size_ == handles_.capacity() || !handles_.try_add(handle)) return false;
+    if (is_full() || !entries_.try_add(handle)) return false;
     ++size_;
     return true;
   }
   void undo_add(StateHandle handle) noexcept {
-    handles_.undo_add(handle);
+    entries_.undo_add(handle);
     --size_;
   }
   std::uint32_t size() const noexcept { return size_; }
@@ -70,61 +72,27 @@ class HashLog {
   }
 
  private:
+  static constexpr bool kGrows = requires(const Layout& layout) { layout.capacity(); };
+
+  [[gnu::always_inline]] bool is_full() const noexcept {
+    if constexpr (kGrows) return size_ == entries_.capacity();
+    return false;
+  }
   void grow() {
-    LogTable* larger = cow::detail::HashLog::make(kept_->capacity * 2);
-    cow::detail::HashLog handles(*larger);
-    cow::detail::HashLog::for_each(*kept_, [&](std::uint32_t entry) { handles.add(entry); });
-    handles_ = handles;
-    ReadLog::destroy_table(kept_);
-    kept_ = larger;
+    if constexpr (kGrows) {
+      LogTable* larger = Layout::make(kept_->capacity * 2);
+      Layout entries(*larger);
+      Layout::for_each(*kept_, [&](std::uint32_t entry) { entries.add(entry); });
+      entries_ = entries;
+      ReadLog::destroy_table(std::exchange(kept_, larger));
+    }
   }
 
   static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::HashLog handles_;
+  Layout entries_;
   std::uint32_t size_ = 0;
 };
-
-/// A bitmap from the first state on.
-class BitmapLog {
- public:
-  BitmapLog() = default;
-  BitmapLog(const BitmapLog&) = delete;
-  BitmapLog& operator=(const BitmapLog&) = delete;
-
-  void open(Participant&) {
-    if (kept_ == nullptr) kept_ = cow::detail::BitmapLog::make();
-    if (kept_ == nullptr) throw std::bad_alloc();
-    bits_ = cow::detail::BitmapLog(*kept_);
-  }
-  void close() noexcept {
-    if (std::exchange(size_, 0) > 0) bits_.clear();
-  }
-  [[gnu::always_inline]] bool contains(StateHandle handle) const noexcept { return bits_.contains(handle); }
-  ReadLog::Outcome add(StateHandle handle) noexcept {
-    bool inserted = bits_.add(handle);
-    size_ += inserted;
-    return inserted ? ReadLog::Outcome::inserted : ReadLog::Outcome::present;
-  }
-  [[gnu::always_inline]] bool try_add(StateHandle handle) noexcept {
-    if (!bits_.try_add(handle)) return false;
-    ++size_;
-    return true;
-  }
-  void undo_add(StateHandle handle) noexcept {
-    bits_.undo_add(handle);
-    --size_;
-  }
-  std::uint32_t size() const noexcept { return size_; }
-
-  /// As HashLog::forget.
-  static void forget() noexcept {
-    if (kept_ != nullptr) ReadLog::destroy_table(std::exchange(kept_, nullptr));
-  }
-
- private:
-  static inline thread_local LogTable* kept_ = nullptr;
-  cow::detail::BitmapLog bits_;
-  std::uint32_t size_ = 0;
-};
+using HashLog = OneLayoutLog<cow::detail::HashLog>;
+using BitmapLog = OneLayoutLog<cow::detail::BitmapLog>;
 
 }  // namespace cow::bench
