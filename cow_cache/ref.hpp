@@ -64,8 +64,7 @@ class Ref {
   /// checked with an acquire load of its key, which pairs with the release store that published it.
   detail::StateHeader* hint() const noexcept { return detail::state_at(hint_.load(std::memory_order_relaxed)); }
   void set_hint(detail::StateHeader& state) const noexcept {
-    if ((identity_ & detail::kTypeMask) == 0)
-      return;  // no key would match
+    if ((identity_ & detail::kTypeMask) == 0) return;  // no key would match
     hint_.store(detail::value_address(state), std::memory_order_relaxed);
   }
 
