@@ -104,7 +104,7 @@ TEST(AllocationFailure, MissesThatEvict) {
   }
 }
 
-TEST(AllocationFailure, OldRevisions) {
+TEST(AllocationFailure, OldRevisionQueue) {
   Sweep::over({.items = 20,
                .prepare =
                    [](World& world) {

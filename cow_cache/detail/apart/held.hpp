@@ -88,7 +88,7 @@ struct Holding {
 template <>
 struct Holding<SharedCache> {
   using Reader = HeldApart<ReaderOf<SharedCache>, 144>;
-  using Writes = HeldApart<WritesOf<SharedCache>, 48>;
+  using Writes = HeldApart<WritesOf<SharedCache>, 64>;
 };
 
 }  // namespace cow::detail

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/types.hpp"
 #include "load_failure.hpp"
 
@@ -141,7 +142,7 @@ class LoadTickets {
 class TicketHolder {
  public:
   /// `stripe`: the lock of `tickets`. All three outlive the holder.
-  TicketHolder(const std::shared_ptr<LoadTicket>& ticket, LoadTickets& tickets, std::mutex& stripe) noexcept
+  TicketHolder(const std::shared_ptr<LoadTicket>& ticket, LoadTickets& tickets, BackoffLock& stripe) noexcept
       : ticket_(ticket), tickets_(tickets), stripe_(stripe) {}
   TicketHolder(const TicketHolder&) = delete;
   TicketHolder& operator=(const TicketHolder&) = delete;
@@ -174,7 +175,7 @@ class TicketHolder {
  private:
   const std::shared_ptr<LoadTicket>& ticket_;
   LoadTickets& tickets_;
-  std::mutex& stripe_;
+  BackoffLock& stripe_;
   bool withdrawn_ = false;
 };
 

@@ -20,6 +20,7 @@
 #include <optional>
 
 #include "build_scope.hpp"
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/state/heap_meter.hpp"
 #include "operation.hpp"
 #include "reader.hpp"
@@ -79,7 +80,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
   if (alone_) return &load_old();
   HeapPause not_of_an_outer_value;
   VersionChains& chains = cache_.chains_;
-  std::mutex& mutex = chains.mutex_of(oid_);
+  BackoffLock& mutex = chains.mutex_of(oid_);
   LoadTickets& tickets = chains.tickets_of(oid_);
   Evictor::Place place(cache_.evictor_);
   auto ticket = std::make_shared<LoadTicket>(oid_, cache_.ticket_bytes_);
@@ -101,7 +102,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
 inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicket>& ticket, Evictor::Place& place,
                                                  Operation& operation) {
   VersionChains& chains = cache_.chains_;
-  std::mutex& mutex = chains.mutex_of(oid_);
+  BackoffLock& mutex = chains.mutex_of(oid_);
   OwnedState owned;
   bool visible = false, is_linked = false;
   {
@@ -182,7 +183,7 @@ inline StateHeader& SharedCache::Loader::load_old() {
   bool is_linked = cache_.chains_.insert_old(*owned, oid_, revision->begin, revision->end);
   StateHeader& state = is_linked ? *owned.release() : keep_private(std::move(owned));
   if (is_linked) {
-    cache_.note_old_revision(oid_);
+    cache_.pruner_.note_old_revision(oid_);
     cache_.make_room();
   }
   operation.require_here();  // destructors have run

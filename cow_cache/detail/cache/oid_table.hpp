@@ -21,9 +21,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <mutex>
 #include <new>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/types.hpp"
@@ -49,8 +49,8 @@ class OidTable {
 
   /// Which stripe guards an oid: what is kept per stripe elsewhere has the same lock.
   static std::size_t stripe_of(Oid oid) noexcept { return product_of(oid) >> (64 - kStripeBits); }
-  std::mutex& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
-  std::mutex& mutex_of_stripe(std::size_t stripe) noexcept { return stripes_[stripe].mutex; }
+  BackoffLock& mutex_of(Oid oid) noexcept { return stripes_[stripe_of(oid)].mutex; }
+  BackoffLock& mutex_of_stripe(std::size_t stripe) noexcept { return stripes_[stripe].mutex; }
 
   /// The newest state of an object, or null: not resident, or just being moved (invariant 3). Throws OidRangeError.
   StateHeader* find(Oid oid) const { return search(stripes_[checked_stripe_of(oid)], oid).state_; }
@@ -150,7 +150,7 @@ class OidTable {
   static constexpr unsigned kNeighbourBits = 3;  // eight oids to a cache line of cells
 
   struct alignas(64) Stripe {
-    std::mutex mutex;
+    BackoffLock mutex;
     Cell* cells = nullptr;
     std::atomic<std::uint32_t> capacity_bits{kMinBits};
     std::uint32_t count = 0;

@@ -11,7 +11,8 @@
 //     more entries than objects were changed since the oldest snapshot, however often they are evicted and loaded again while
 //     nobody commits.
 //  3. [queues-are-worked-off] Each commit looks at some entries of its thread's queue for each object that it has changed, in turn,
-//     and each kHelpEvery-th commit at some of another one, which has some, in turn. So old revisions that no snapshot sees any
+//     (while all that wait are seen by snapshots, one commit in some does)
+//     and each kHelpEvery-th commit at some of another one, which has some and whose threads have not committed lately. So old revisions that no snapshot sees any
 //     more go while others commit, whoever has left them, and right away where no other transaction is active.
 //  4. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
 //     its entry in a queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
@@ -30,10 +31,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <mutex>
 #include <new>
 #include <vector>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/reclaim/thread_number.hpp"
 #include "cow_cache/detail/reclaim/transaction_registry.hpp"
 #include "cow_cache/types.hpp"
@@ -46,7 +47,7 @@ class SnapshotsInUse {
  public:
   void refresh(const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier) noexcept {
     try {
-      std::uint64_t now = frontier.load(std::memory_order_seq_cst);  // before the scan: registry, active_snapshots
+      std::uint64_t now = frontier.load(std::memory_order_acquire);  // acquire: before the scan (for_each_snapshot)
       registry.active_snapshots(snapshots_);
       frontier_ = now;
     } catch (const std::bad_alloc&) {
@@ -88,10 +89,10 @@ class SnapshotsInUse {
 /// The same of few transactions, as of when it was made, for one commit: it needs neither memory nor the mutex.
 class FewSnapshots {
  public:
-  static constexpr std::uint32_t kMax = 16;
+  static constexpr std::uint32_t kMax = TransactionRegistry::kFew;
 
   FewSnapshots(const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier) noexcept
-      : frontier_(frontier.load(std::memory_order_seq_cst)) {  // before the scan: registry, active_snapshots
+      : frontier_(frontier.load(std::memory_order_acquire)) {  // acquire: before the scan (for_each_snapshot)
     registry.for_each_snapshot([&](std::uint64_t snapshot) {
       if (count_ < kMax) snapshots_[count_] = snapshot;
       ++count_;
@@ -110,16 +111,16 @@ class FewSnapshots {
   std::uint64_t snapshots_[kMax];
 };
 
-class alignas(64) OldRevisions {
+class alignas(64) OldRevisionQueue {
  public:
-  OldRevisions() { queued_.min_load_factor(0.1F); }  // gives memory back when the queue has become short
+  OldRevisionQueue() { queued_.min_load_factor(0.1F); }  // gives memory back when the queue has become short
 
   /// Why an object is looked at: it has just been changed, or its turn in the queue has come.
   enum class Source { commit, queue };
 
   static constexpr std::size_t kMaxSteps = 64;  // objects, before the mutex is given up for a moment
 
-  std::mutex mutex;
+  BackoffLock mutex;
 
   /// Before a commit's objects are looked at.
   void begin_round(const TransactionRegistry& registry) noexcept {
@@ -174,7 +175,24 @@ class alignas(64) OldRevisions {
     return true;
   }
 
+  /// How many of those that wait a commit looks at that has changed so many objects. Where many looks in a row have found nothing
+  /// to drop, a snapshot sees all that waits, and goes on to do so: then one commit in kPatience looks, until one finds something.
+  std::size_t turns(std::size_t changes) noexcept {
+    bool is_vain = vain_looks_ >= kVainLooks && ++passed_over_ % kPatience != 0;
+    return is_vain ? 0 : kFurtherPerChange * changes;
+  }
+  void note_look(bool has_dropped) noexcept { vain_looks_ = has_dropped ? 0 : vain_looks_ + 1; }
+  static constexpr std::size_t kFurtherPerChange = 2;
+
   std::size_t waiting() const noexcept { return queue_.size(); }
+  /// Whether nobody has committed here since this was asked last. Without the mutex. Relaxed, and no step of its own: one that counts or
+  /// asks at the same time may be missed, and then it is asked again.
+  bool is_left_alone() noexcept {
+    std::uint32_t commits = commits_.load(std::memory_order_relaxed);
+    if (commits == commits_when_asked_.load(std::memory_order_relaxed)) return true;
+    commits_when_asked_.store(commits, std::memory_order_relaxed);
+    return false;
+  }
   /// Without the mutex. Relaxed: a thread that does not see what another one has just left may look next time.
   bool any_waiting() const noexcept { return any_waiting_.load(std::memory_order_relaxed); }
 
@@ -204,6 +222,7 @@ class alignas(64) OldRevisions {
     bytes_ = bytes;
   }
   static constexpr std::size_t kOidsAtOnce = 64;
+  static constexpr std::size_t kVainLooks = 64, kPatience = 4;
 
   friend class OldRevisionQueues;
   using Queued = tsl::robin_set<Oid>;
@@ -214,8 +233,9 @@ class alignas(64) OldRevisions {
   bool is_fresh_ = false;
   std::size_t rounds_ = 0;  // since the list was made
   std::size_t bytes_ = 0;   // as noted
+  std::size_t vain_looks_ = 0, passed_over_ = 0;
   std::atomic<std::size_t>* all_bytes_ = nullptr;
-  std::atomic<std::uint32_t> commits_{0};
+  std::atomic<std::uint32_t> commits_{0}, commits_when_asked_{0};
   std::atomic<bool> any_waiting_{false};
 };
 
@@ -223,19 +243,19 @@ class OldRevisionQueues {
  public:
   /// Throws std::bad_alloc.
   OldRevisionQueues() {
-    for (OldRevisions& queue : queues_) queue.all_bytes_ = &bytes_;
+    for (OldRevisionQueue& queue : queues_) queue.all_bytes_ = &bytes_;
   }
 
   /// That of the calling thread, or of several.
-  OldRevisions& of_thread() noexcept { return queues_[thread_number() % kQueues]; }
+  OldRevisionQueue& of_thread() noexcept { return queues_[thread_number() % kQueues]; }
 
-  /// Another one in which some wait; null: there is none, or it is not yet time to help.
-  OldRevisions* to_help(OldRevisions& own) noexcept {
+  /// Another one in which some wait, and whose threads do not commit; null: there is none, or it is not yet time to help.
+  OldRevisionQueue* to_help(OldRevisionQueue& own) noexcept {
     if (!own.helps_now()) return nullptr;
     std::uint32_t from = next_.load(std::memory_order_relaxed);  // relaxed: any one will do
     for (std::uint32_t i = 0; i < kQueues; ++i) {
-      OldRevisions& queue = queues_[(from + i) % kQueues];
-      if (&queue == &own || !queue.any_waiting()) continue;
+      OldRevisionQueue& queue = queues_[(from + i) % kQueues];
+      if (&queue == &own || !queue.any_waiting() || !queue.is_left_alone()) continue;
       next_.store(from + i + 1, std::memory_order_relaxed);
       return &queue;
     }
@@ -247,7 +267,7 @@ class OldRevisionQueues {
  private:
   static constexpr std::uint32_t kQueues = 8;
 
-  std::array<OldRevisions, kQueues> queues_;
+  std::array<OldRevisionQueue, kQueues> queues_;
   alignas(64) std::atomic<std::size_t> bytes_{0};
   std::atomic<std::uint32_t> next_{0};
 };

@@ -471,7 +471,7 @@ class SharedCache::Reader {
   [[gnu::always_inline]] VersionChains::Found find_resident(Oid oid, int attempt) {
     VersionChains& chains = cache_->chains_;
     auto look = [&](StateHeader& state) { return log_and_validate<kKeyButType>(state, oid.value); };
-    std::unique_lock<std::mutex> lock;
+    std::unique_lock<BackoffLock> lock;
     if (attempt >= kSpins) lock = std::unique_lock(chains.mutex_of(oid));
     return chains.find(oid, look);  // in one place, so that it is inlined
   }

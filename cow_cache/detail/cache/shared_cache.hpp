@@ -21,8 +21,6 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <utility>
 
 #include "cow_cache/detail/commit/write_set.hpp"
@@ -39,7 +37,7 @@
 #include "cow_cache/statistics.hpp"
 #include "cow_cache/store.hpp"
 #include "evictor.hpp"
-#include "old_revisions.hpp"
+#include "pruner.hpp"
 #include "version_chains.hpp"
 
 namespace cow::detail {
@@ -86,9 +84,14 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   }
 
   /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
+  /// REQUIRES: its transaction is active.
   void prepare(WriteSet& writes) {
     std::size_t places = 0;
+    const bool is_alone = pruner_.is_alone();
+    writes.adds = {};
     for (WriteSetEntry& entry : writes) {
+      writes.adds += ResidentBytes(*entry.state);
+      entry.drops_base = is_alone;
       // It may be evicted at any time, and then is not kept.
       const StateHeader* cloned = entry.cloned_state();
       bool is_resident = cloned != nullptr && !cloned->is_superseded() && !cloned->is_dead();
@@ -108,11 +111,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
   /// later is left to `after_commit`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
-    VersionChains::Bytes bytes;
-    for (const WriteSetEntry& entry : writes) bytes += VersionChains::Bytes(*entry.state);
-    chains_.count(bytes);
     for (WriteSetEntry& entry : writes) {
-      VersionChains::Published published = chains_.publish(*entry.state, entry.oid, tid, entry.has_place);
+      VersionChains::Published published =
+          chains_.publish(*entry.state, entry.oid, tid, entry.has_place, entry.drops_base);
       entry.state = published.unlinked;
       entry.was_absent = published.is_new;
       entry.prunes = published.may_be_pruned;
@@ -122,22 +123,19 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// After a commit and the end of its transaction, on the thread that asked for it: gives back what was superseded, and
   /// makes room for what is new. Empties the write set.
   void after_commit(WriteSet& writes) noexcept {
-    StateChain retired;
-    std::array<Oid, 64> admitted;
-    std::size_t count = 0;
-    std::size_t unused = 0;
+    DroppedStates dropped;
+    bool had_places = false;
     for (const WriteSetEntry& entry : writes) {
-      if (entry.state != nullptr) retired.add(*entry.state);
-      unused += entry.has_place && !entry.was_absent;
-      if (!entry.was_absent) continue;
-      admitted[count++] = entry.oid;
-      if (count == admitted.size()) evictor_.admit({admitted.data(), std::exchange(count, 0)});
+      if (entry.state != nullptr) dropped.add(*entry.state);
+      had_places = had_places || entry.has_place;
     }
-    evictor_.admit({admitted.data(), count});
-    if (unused > 0) evictor_.give_back(unused);
-    prune(writes, retired);
+    if (had_places) admit(writes);
+    pruner_.prune(writes, dropped);
+    // Once, for what a small commit drops is often as large as what it adds: then nobody's line is written.
+    ResidentBytes change = writes.adds;
+    chains_.count(change -= dropped.bytes);
     writes.clear();  // first: values' destructors may destroy the transaction that it belongs to
-    reclaimer_->retire(std::move(retired));
+    reclaimer_->retire(std::move(dropped.states));
     make_room();
   }
 
@@ -163,7 +161,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     statistics.cache_bytes += resident;
     statistics.heap_bytes += std::min<std::uint64_t>(resident, chains_.heap_bytes());
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
-    statistics.table_bytes += chains_.table_bytes() + old_revisions_.bytes();
+    statistics.table_bytes += chains_.table_bytes() + pruner_.bytes();
     statistics.replacement_bytes += evictor_.bytes();
     statistics.transaction_bytes += registry_.bytes() + registry_.held().bytes();
     statistics.ticket_bytes += ticket_bytes_.load(std::memory_order_relaxed);
@@ -178,9 +176,10 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   /// Throws SeparateMemoryError where the caller is code of a shared library that has a state memory of its own.
   [[gnu::always_inline]] void require_one_memory() const {
-    if (!StateMemory::is_ours(memory_)) [[unlikely]]
+    if (!has_one_memory()) [[unlikely]]
       refuse_memory();
   }
+  bool has_one_memory() const noexcept { return StateMemory::is_ours(memory_); }
 
   std::size_t active_transactions() const noexcept { return registry_.active_count(); }
   Reclaimer& reclaimer() noexcept { return *reclaimer_; }
@@ -197,101 +196,18 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     StateMemory::instance().give_back_magazines();
   }
 
-  // ---- old revisions (old_revisions.hpp)
-
-  /// Works off the objects that a commit has changed, and some of those that wait in a queue.
-  void prune(WriteSet& writes, StateChain& retired) noexcept {
-    OldRevisions& queue = old_revisions_.of_thread();
-    if (registry_.participant_count() > FewSnapshots::kMax) {
-      prune_among_many(queue, writes, retired);
-    } else {
-      prune_among_few(queue, writes, retired);
+  /// What is resident now, and was not before; the places of the others are given back.
+  [[gnu::noinline]] void admit(const WriteSet& writes) noexcept {
+    std::array<Oid, 64> admitted;
+    std::size_t count = 0, unused = 0;
+    for (const WriteSetEntry& entry : writes) {
+      unused += entry.has_place && !entry.was_absent;
+      if (!entry.was_absent) continue;
+      admitted[count++] = entry.oid;
+      if (count == admitted.size()) evictor_.admit({admitted.data(), std::exchange(count, 0)});
     }
-    if (OldRevisions* other = old_revisions_.to_help(queue)) [[unlikely]]
-      help(*other, writes, retired);
-  }
-
-  void prune_among_few(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
-    std::optional<FewSnapshots> list;
-    auto in_use = [&]() -> const FewSnapshots& { return list ? *list : list.emplace(registry_, frontier_); };
-    bool some_stay = false;
-    for (WriteSetEntry& entry : writes) {  // without the lock of the queue
-      if (!entry.prunes) continue;
-      entry.prunes = chains_.prune(entry.oid, OldRevisions::Source::commit, in_use, retired).comes_again;
-      some_stay = some_stay || entry.prunes;
-    }
-    if (!some_stay && !queue.any_waiting()) return;
-    Turns turns{kFurtherPerChange * writes.size()};
-    auto entry = writes.begin();
-    do {
-      std::scoped_lock lock(queue.mutex);
-      std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
-      prune_waiting(queue, writes, turns, steps, in_use, retired);
-      for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes) queue.push(entry->oid);
-      }
-    } while (entry != writes.end() || turns.left > 0);
-  }
-
-  [[gnu::noinline]] void prune_among_many(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
-    auto in_use = [&] { return queue.snapshots(registry_, frontier_); };
-    Turns turns{kFurtherPerChange * writes.size()};
-    auto entry = writes.begin();
-    while (entry != writes.end() || turns.left > 0) {
-      std::scoped_lock lock(queue.mutex);
-      queue.begin_round(registry_);
-      std::size_t steps = OldRevisions::kMaxSteps;  // then other threads may have the lock
-      for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes && chains_.prune(entry->oid, OldRevisions::Source::commit, in_use, retired).comes_again)
-          queue.push(entry->oid);
-      }
-      if (steps > 0) prune_waiting(queue, writes, turns, steps, in_use, retired);
-    }
-  }
-
-  /// [queues-are-worked-off], for a thread that may commit no more.
-  [[gnu::noinline]] void help(OldRevisions& queue, WriteSet& writes, StateChain& retired) noexcept {
-    std::unique_lock lock(queue.mutex, std::try_to_lock);
-    if (!lock) return;  // a thread of its own is at it
-    queue.begin_round(registry_);
-    auto in_use = [&] { return queue.snapshots(registry_, frontier_); };
-    Turns turns{kFurtherPerChange * OldRevisions::kHelpEvery};
-    std::size_t steps = kMaxProductive;
-    prune_waiting(queue, writes, turns, steps, in_use, retired);
-  }
-
-  /// What a commit still looks at of a queue, and how many objects it has dropped something of.
-  struct Turns {
-    std::size_t left, productive = 0;
-  };
-  /// REQUIRES: the queue's mutex.
-  template <class InUse>
-  void prune_waiting(OldRevisions& queue, WriteSet& writes, Turns& turns, std::size_t& steps, InUse& in_use,
-                     StateChain& retired) noexcept {
-    turns.left = std::min(turns.left, queue.waiting());
-    for (; steps > 0 && turns.left > 0; --steps) {
-      Oid oid = queue.front();
-      if (writes.find(oid) != nullptr) {  // it has its turn with what was changed, or needs none yet
-        if (!queue.put_back()) turns.left = 0;
-        if (turns.left > 0) --turns.left;
-        continue;
-      }
-      VersionChains::Pruned pruned = chains_.prune(oid, OldRevisions::Source::queue, in_use, retired);
-      if (!pruned.comes_again) {
-        queue.pop();
-      } else if (!queue.put_back()) {
-        turns.left = 1;
-      }
-      if (pruned.dropped == 0 || ++turns.productive > kMaxProductive) --turns.left;
-      turns.left = std::min(turns.left, queue.waiting());
-    }
-  }
-
-  /// A transaction has loaded an old revision.
-  void note_old_revision(Oid oid) noexcept {
-    OldRevisions& queue = old_revisions_.of_thread();
-    std::scoped_lock lock(queue.mutex);
-    queue.push(oid);
+    evictor_.admit({admitted.data(), count});
+    if (unused > 0) evictor_.give_back(unused);
   }
 
   /// Evicts until the budget is kept, and a little more, so that not every miss has to. What it has evicted is retired
@@ -361,7 +277,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// evicting more does not make logs shorter. For the same reason the states that sleepers hold do not count
   /// (invariant 4).
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = chains_.table_bytes() + old_revisions_.bytes() + registry_.bytes() +
+    std::size_t others = chains_.table_bytes() + pruner_.bytes() + registry_.bytes() +
                          ticket_bytes_.load(std::memory_order_relaxed) + evictor_.bytes() +
                          std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
@@ -369,9 +285,6 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   static constexpr std::size_t kMaxAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
   static constexpr std::size_t kEvictedAtOnce = 64;
-  // Of the objects that wait in the queue, a commit looks at so many for each that it has changed; and those from which
-  // something can be dropped do not count, up to a bound, as that was paid for when they were changed.
-  static constexpr std::size_t kFurtherPerChange = 2, kMaxProductive = 256;
   static constexpr int kMaxClosingRounds = 1000;
 
   const StateMemory* const memory_ = &StateMemory::instance();
@@ -380,12 +293,12 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   const std::size_t budget_, limbo_budget_;
   VersionChains chains_;  // first made, last gone: what the reclaimer has bears its keys
   TransactionRegistry registry_;
+  Pruner pruner_{chains_, registry_, frontier_};
   const std::unique_ptr<Reclaimer> reclaimer_;
   std::atomic<std::size_t> ticket_bytes_{0};
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
   Evictor evictor_;
-  OldRevisionQueues old_revisions_;
 };
 
 }  // namespace cow::detail

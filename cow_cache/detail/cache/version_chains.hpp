@@ -25,10 +25,11 @@
 #include <optional>
 #include <type_traits>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/reclaim/reclaimer.hpp"
 #include "cow_cache/detail/replacement/policy.hpp"
 #include "cow_cache/detail/state/key.hpp"
-#include "cow_cache/detail/state/size_classes.hpp"
+#include "cow_cache/detail/state/resident_bytes.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/state/state_chain.hpp"
 #include "cow_cache/detail/visibility.hpp"
@@ -51,7 +52,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   /// The cache's bits of the keys of its states.
   std::uint64_t cache_bits() const noexcept { return tag_.bits(); }
 
-  std::mutex& mutex_of(Oid oid) noexcept { return table_.mutex_of(oid); }
+  BackoffLock& mutex_of(Oid oid) noexcept { return table_.mutex_of(oid); }
 
   // ---- reading
 
@@ -103,7 +104,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   /// stripe's lock; the object is not resident; its ticket stands.
   bool insert_newest(StateHeader& state, Oid oid, Tid begin) {
     if (!table_.has_room_for(oid)) return false;
-    count(Bytes(state));
+    count(ResidentBytes(state));
     bring_to_life(state, oid, begin, kInfinity);
     table_.set(oid, state);
     return true;
@@ -123,7 +124,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader* older = older_of(newer);
     if (older != nullptr && begin_of(older) == begin.value) return false;
     state.older.store(older, std::memory_order_relaxed);
-    count(Bytes(state));
+    count(ResidentBytes(state));
     bring_to_life(state, oid, begin, end);
     newer->older.store(&state, std::memory_order_release);  // pairs with the acquire in find
     return true;
@@ -131,22 +132,14 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
 
   // ---- commits
 
-  /// What states are charged with.
-  struct Bytes {
-    Bytes() noexcept = default;
-    explicit Bytes(const StateHeader& state) noexcept
-        : all(state.charge()), heap(all - size_classes::bytes_of(state.size_class())) {}
-    Bytes& operator+=(const Bytes& other) noexcept {
-      all += other.all;
-      heap += other.heap;
-      return *this;
-    }
-    std::size_t all = 0, heap = 0;
-  };
-  /// Of states that are about to come to life: before they do, so that others, which may evict them at once, take away what is there.
-  void count(const Bytes& bytes) noexcept {
-    resident_bytes_.fetch_add(bytes.all, std::memory_order_relaxed);
+  /// Counts what has come to life, or has died. The two may be counted in any order (`resident_bytes_`).
+  void count(const ResidentBytes& bytes) noexcept {
+    if (bytes.all != 0) resident_bytes_.fetch_add(bytes.all, std::memory_order_relaxed);
     if (bytes.heap != 0) heap_bytes_.fetch_add(bytes.heap, std::memory_order_relaxed);
+  }
+  void count_dead(const ResidentBytes& bytes) noexcept {
+    ResidentBytes change;
+    count(change -= bytes);
   }
 
   /// What publishing has left to do.
@@ -156,8 +149,9 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     bool may_be_pruned = false;       ///< old revisions of it may be of no use any more
   };
 
-  /// Makes a private state, which was counted, the newest one of its object. `has_place`: if the object is not resident, it may become so.
-  Published publish(StateHeader& fresh, Oid oid, Tid tid, bool has_place) noexcept {
+  /// Makes a private state the newest one of its object. `has_place`: if the object is not resident, it may become so. `drops_base`:
+  /// what it supersedes need not stay. (A transaction that has begun meanwhile may have to load it again.) The caller counts, later.
+  Published publish(StateHeader& fresh, Oid oid, Tid tid, bool has_place, bool drops_base) noexcept {
     Published published;
     unsigned prune_after = 0;
     std::scoped_lock lock(mutex_of(oid));
@@ -170,13 +164,19 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       if (head->begin.load(std::memory_order_relaxed) == tid.value) {
         // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
         fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
-        uncount(unpublish(*head));
+        unpublish(*head);
         published.unlinked = head;
       } else {
-        fresh.older.store(head, std::memory_order_relaxed);
         head->end.store(tid.value, std::memory_order_release);  // invariant 3
+        if (drops_base) {
+          fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
+          unpublish(*head);
+          published.unlinked = head;
+        } else {
+          fresh.older.store(head, std::memory_order_relaxed);
+        }
       }
-      published.may_be_pruned = prune_after == 0;
+      published.may_be_pruned = prune_after == 0 && fresh.older.load(std::memory_order_relaxed) != nullptr;
     } else {
       published.is_new = has_place && table_.has_room_for(oid);
     }
@@ -189,7 +189,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     } else if (published.is_new) {
       table_.set(oid, fresh);
     } else {  // evicted since it was prepared, or the table is full: as if it were evicted right now, the store has it
-      uncount(unpublish(fresh));
+      unpublish(fresh);
       published.unlinked = &fresh;
     }
     return published;
@@ -201,6 +201,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
 
   struct Pruned {
     std::size_t dropped = 0;
+    ResidentBytes bytes;       ///< of those dropped; the caller counts them
     bool comes_again = false;  ///< some stay, or its turn has not come
   };
 
@@ -208,7 +209,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   /// VLDB 2019.) Being conservative is harmless, and so is dropping too much: the store can load a revision again.
   /// `snapshots()` is asked for the snapshots in use once that is to be known.
   template <class Snapshots>
-  Pruned prune(Oid oid, OldRevisions::Source source, Snapshots&& snapshots, StateChain& retired) noexcept {
+  Pruned prune(Oid oid, OldRevisionQueue::Source source, Snapshots&& snapshots, StateChain& retired) noexcept {
     Walk<std::decay_t<decltype(snapshots())>> walk;
     do {
       std::scoped_lock lock(mutex_of(oid));  // for a part of a long chain at a time
@@ -216,8 +217,8 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       if (head == nullptr) break;  // evicted since, with all its revisions
       if (!walk.in_use) {
         unsigned prune_after = head->prune_after();
-        if (source == OldRevisions::Source::queue && prune_after > 0) head->set_prune_after(--prune_after);
-        if (prune_after > 0) return {.comes_again = true};
+        if (source == OldRevisionQueue::Source::queue && prune_after > 0) head->set_prune_after(--prune_after);
+        if (prune_after > 0) return {.bytes = {}, .comes_again = true};
         walk.in_use.emplace(snapshots());
         walk.stay_at(*head);
       }
@@ -225,8 +226,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       if (walk.at == nullptr)
         head->set_prune_after(static_cast<unsigned>(std::min<std::size_t>(walk.kept / 2, kMaxPruneAfter)));
     } while (walk.at != nullptr);
-    uncount(walk.bytes);
-    return {.dropped = walk.dropped, .comes_again = walk.kept > 0};
+    return {.dropped = walk.dropped, .bytes = walk.bytes, .comes_again = walk.kept > 0};
   }
 
   // ---- eviction
@@ -243,7 +243,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
         read = true;
         newer = older;
       } else {
-        uncount(drop_older(*newer, retired));
+        count_dead(drop_older(*newer, retired));
       }
     }
     return read ? Residency::read : Residency::unread;
@@ -268,10 +268,10 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
 
   // ---- statistics
 
-  /// The charge of all that is alive.
-  std::size_t resident_bytes() const noexcept { return resident_bytes_.load(std::memory_order_relaxed); }
+  /// The charge of all that is alive. What comes and goes right now may be counted or not.
+  std::size_t resident_bytes() const noexcept { return at_least_none(resident_bytes_); }
   /// Of these, heap members. May be ahead of them for an instant.
-  std::size_t heap_bytes() const noexcept { return heap_bytes_.load(std::memory_order_relaxed); }
+  std::size_t heap_bytes() const noexcept { return at_least_none(heap_bytes_); }
   std::size_t table_bytes() const noexcept { return table_.bytes(); }
 
  private:
@@ -282,7 +282,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader* at = nullptr;         ///< the last state that stays; null: the walk has ended
     std::uint64_t key = 0, begin = 0;  ///< of that
     std::size_t kept = 0, dropped = 0;
-    Bytes bytes;  ///< of those dropped
+    ResidentBytes bytes;  ///< of those dropped
 
     void stay_at(StateHeader& state) noexcept {
       at = &state;
@@ -319,13 +319,6 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     walk.stay_at(*newer);
   }
 
-  /// Of states that have died.
-  void uncount(const Bytes& bytes) noexcept {
-    if (bytes.all == 0) return;
-    resident_bytes_.fetch_sub(bytes.all, std::memory_order_relaxed);
-    if (bytes.heap != 0) heap_bytes_.fetch_sub(bytes.heap, std::memory_order_relaxed);
-  }
-
   /// Publishes a complete private state's key. REQUIRES: the stripe's lock; the caller then links it.
   void bring_to_life(StateHeader& state, Oid oid, Tid begin, Tid end) noexcept {
     state.begin.store(begin.value, std::memory_order_relaxed);
@@ -334,42 +327,44 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     state.key.store(state.key_as(oid, tag_.bits()), std::memory_order_release);
   }
 
-  /// Returns what the caller then takes out of the count. REQUIRES: the stripe's lock; the caller has unlinked the state, or does
-  /// so before it lets go of the lock.
-  static Bytes unpublish(StateHeader& state) noexcept {
-    Reclaimer::mark_dead(state);
-    return Bytes(state);
-  }
+  /// REQUIRES: the stripe's lock; the caller has unlinked the state, or does so before it lets go of the lock. It is then counted
+  /// as dead.
+  static void unpublish(StateHeader& state) noexcept { Reclaimer::mark_dead(state); }
 
   /// REQUIRES: the stripe's lock; the head is unlinked.
   void unpublish_chain(StateHeader& head, StateChain& retired) noexcept {
-    Bytes dropped;
+    ResidentBytes dropped;
     for (StateHeader* state = &head; state != nullptr;) {
       StateHeader* older = state->older.load(std::memory_order_relaxed);
-      dropped += unpublish(*state);
+      unpublish(*state);
+      dropped += ResidentBytes(*state);
       retired.add(*state);
       state = older;
     }
-    uncount(dropped);
+    count_dead(dropped);
   }
 
-  /// Takes the state behind `newer`, which there is, out of the chain. What it returns: as of `unpublish`. REQUIRES: the stripe's lock.
-  static Bytes drop_older(StateHeader& newer, StateChain& retired) noexcept {
+  /// Takes the state behind `newer`, which there is, out of the chain. Returns what died. REQUIRES: the stripe's lock.
+  static ResidentBytes drop_older(StateHeader& newer, StateChain& retired) noexcept {
     StateHeader& state = *newer.older.load(std::memory_order_relaxed);
     // Release: pairs with the acquire in find, which goes on to what this store names.
     newer.older.store(state.older.load(std::memory_order_relaxed), std::memory_order_release);
-    Bytes dropped = unpublish(state);
+    unpublish(state);
     retired.add(state);
-    return dropped;
+    return ResidentBytes(state);
   }
 
   const CacheTag tag_;
   OidTable table_;
   std::array<LoadTickets, OidTable::kStripes> tickets_;
 
-  // Statistics, on which the budget is kept: relaxed everywhere.
-  alignas(64) std::atomic<std::size_t> resident_bytes_{0};
-  std::atomic<std::size_t> heap_bytes_{0};
+  static std::size_t at_least_none(const std::atomic<std::int64_t>& bytes) noexcept {
+    return static_cast<std::size_t>(std::max<std::int64_t>(bytes.load(std::memory_order_relaxed), 0));
+  }
+
+  // Statistics, on which the budget is kept: relaxed everywhere. Signed: what one thread adds another may have subtracted before.
+  alignas(64) std::atomic<std::int64_t> resident_bytes_{0};
+  std::atomic<std::int64_t> heap_bytes_{0};
 };
 
 }  // namespace cow::detail

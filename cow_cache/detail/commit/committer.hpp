@@ -74,7 +74,7 @@ class Committer {
   void adopt(Tid tid) noexcept {
     last_tid_ = tid;
     recent_.start_at(tid);
-    frontier_.store(tid.value, std::memory_order_seq_cst);
+    frontier_.store(tid.value, std::memory_order_release);  // as in `run`
   }
 
   /// Bytes of the tables of recent writes.
@@ -232,9 +232,10 @@ class Committer {
     for (CommitRequest* request = group; request != nullptr; request = request->next_) {
       if (request->accepted_) cache.publish(request->writes_, request->tid_);
     }
-    // Seq_cst, and so release: pairs with the acquire in begin; the total order is for SnapshotsInUse and FewSnapshots.
-    frontier_.store(tid.value, std::memory_order_seq_cst);
-    commits_.fetch_add(writes_.size(), std::memory_order_relaxed);
+    // Release: pairs with the acquire in begin. (A pin needs more: RecentWrites::rotate.)
+    frontier_.store(tid.value, std::memory_order_release);
+    // Relaxed: a statistic. No step of its own: the leader alone writes it.
+    commits_.store(commits_.load(std::memory_order_relaxed) + writes_.size(), std::memory_order_relaxed);
     recent_.rotate(tid);
   }
 
@@ -292,13 +293,14 @@ class Committer {
 
   // The leader's alone; leadership changes hands by the queue's release and acquire, or a request's.
   Tid last_tid_;
-  std::vector<TransactionWrite> writes_;  // the group's that is being written
+  std::vector<TransactionWrite> writes_;   // the group's that is being written
+  std::atomic<std::uint64_t> commits_{0};  // any thread reads it
   RecentWrites recent_;
 
   alignas(64) std::atomic<std::uint64_t> frontier_;         // read by every begin: a line of its own
   alignas(64) std::atomic<CommitRequest*> queue_{nullptr};  // invariant 6
   alignas(64) std::mutex pin_mutex_;                        // whose turn it is to pin: invariant 5
-  std::atomic<std::uint64_t> commits_{0}, conflicts_{0};
+  std::atomic<std::uint64_t> conflicts_{0};
 };
 
 }  // namespace cow::detail

@@ -57,6 +57,8 @@ class OidPool {
 
   /// The objects of a transaction are committed: its commit has returned.
   void mark_committed(std::span<const ObjectWrite> objects) noexcept {
+    // Relaxed: whoever hands an oid to this thread has set it before.
+    if (!has_blocks_.load(std::memory_order_relaxed)) return;
     const Oid unsure = first_unsure();
     for (const ObjectWrite& object : objects) {
       if (object.oid >= unsure) return mark_pending_as_committed(objects);
@@ -118,6 +120,7 @@ class OidPool {
     if (auto old = pending_.find(current_); old != pending_.end() && old->second.count == 0) pending_.erase(old);
     if (pending_.size() >= kMaxBlocks) pending_.erase(pending_.begin());
     pending_.insert_or_assign(block.first.value, std::move(pending));
+    has_blocks_.store(true, std::memory_order_relaxed);
     block_ = block;
     current_ = block.first.value;
     highest_ = std::max(highest_, block.first.value + block.count - 1);
@@ -160,6 +163,7 @@ class OidPool {
   std::uint64_t highest_ = 0;  // of all that this process was given
   Blocks pending_;
   std::atomic<std::uint64_t> first_unsure_{1};
+  std::atomic<bool> has_blocks_{false};  // it was given one
 };
 
 }  // namespace cow::detail

@@ -41,11 +41,13 @@ class RecentWrites {
   class Pin {
    public:
     Pin(RecentWrites& writes, const std::atomic<std::uint64_t>& frontier) noexcept : writes_(writes) {
-      // Seq_cst, all of it: either the leader that is about to rotate sees the pin, or its store of the frontier, which
-      // comes before, is seen here. What it rotates to is not above that frontier.
-      writes_.pinned_.store(0, std::memory_order_seq_cst);
-      frontier_ = Tid{frontier.load(std::memory_order_seq_cst)};
-      writes_.pinned_.store(frontier_.value, std::memory_order_seq_cst);
+      // Read-modify-writes here and in `rotate`, so one of the two comes first. Either the leader that is about to rotate sees the
+      // pin; or this one reads what the leader's has written, and so (acquire; its release) sees the frontier that it has stored
+      // before. What it rotates to is not above that frontier.
+      writes_.pinned_.exchange(0, std::memory_order_acq_rel);
+      // Acquire: pairs with the release after publishing ([alive-is-newest], commit_request.hpp).
+      frontier_ = Tid{frontier.load(std::memory_order_acquire)};
+      writes_.pinned_.store(frontier_.value, std::memory_order_release);  // raises the limit only: may be seen late
     }
     ~Pin() { writes_.pinned_.store(kInfinity.value, std::memory_order_release); }
     Pin(const Pin&) = delete;
@@ -125,10 +127,12 @@ class RecentWrites {
   /// After a group, when the frontier is at its tid: forgets the older half when there are many.
   void rotate(Tid last) {
     std::size_t buckets = recent_.bucket_count() + less_recent_.bucket_count();
-    bytes_.store(buckets * kBucketBytes + ordered_.capacity() * sizeof(Write),
-                 std::memory_order_relaxed);  // a statistic
+    std::size_t bytes = buckets * kBucketBytes + ordered_.capacity() * sizeof(Write);
+    // Relaxed: a statistic. Written where it changes only.
+    if (bytes_.load(std::memory_order_relaxed) != bytes) bytes_.store(bytes, std::memory_order_relaxed);
     if (recent_.size() < kObjects) return;
-    if (rotated_at_.value > pinned_.load(std::memory_order_seq_cst)) return;  // invariant 2; seq_cst: see Pin
+    // Invariant 2. Acquire and release: see Pin.
+    if (rotated_at_.value > pinned_.fetch_or(0, std::memory_order_acq_rel)) return;
     less_recent_ = std::exchange(recent_, {});
     set_since(std::exchange(rotated_at_, last));
   }
@@ -157,10 +161,10 @@ class RecentWrites {
   std::uint64_t noted_ = 0;                // notes so far, without those that were rolled back
   Tid ordered_since_;
 
-  // Of other threads: a line of their own, which changes with a rotation only.
+  // Of other threads: a line of their own, which changes with a rotation only, or where a table grows.
   alignas(64) std::atomic<std::uint64_t> since_for_all_{0};
   std::atomic<std::uint64_t> pinned_{kInfinity.value};
-  alignas(64) std::atomic<std::size_t> bytes_{0};
+  std::atomic<std::size_t> bytes_{0};
 };
 
 }  // namespace cow::detail

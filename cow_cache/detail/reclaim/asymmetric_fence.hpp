@@ -4,18 +4,19 @@
 //
 // Invariants:
 //  1. [log-before-look] Dekker, asymmetric. A reader does `announce(entry); validate(key)`; the reclaimer does
-//     `mark_dead(key); heavy_fence(); read entry`. Then either the reclaimer reads the entry, or the look reads dead.
+//     `mark_before_fence(key); heavy_fence(); read entry`. Then either the reclaimer reads the entry, or the look reads dead.
+//     (Another thread may have marked: what it did happens before the fence, for it has handed the state over.)
 //     Proof, asymmetric mode: membarrier(2) makes every running thread of the process execute a full barrier at some point
 //     between its call and its return. If the reader's store comes before that point in its program order, the
 //     reclaimer's later load reads it. Otherwise the look, which the compiler may not move before the store, comes after
-//     the point as well and reads the mark that the reclaimer had written before calling.
+//     the point as well and reads the mark, which happens before the call. (The kernel's barriers are cumulative.)
 //     Proof, symmetric mode: all four accesses are seq_cst, so one total order S has them; if the reclaimer's load of the
 //     entry does not read the store, it precedes it in S, hence the mark precedes the look in S.
 //     The end of a transaction is such a pair as well: the owner announces it, then looks at a flag; a reclaimer sets the
 //     flag, fences, then reads the announcement ([held-at-the-end], transaction_registry.hpp).
 //  2. The mode is chosen once, at start-up, and never changes. (Static initialisers that run before see the symmetric
 //     reader, which is also right under an asymmetric reclaimer: it only fences more.)
-//  3. [seq-cst-scanner] The reclaimer's marks and its loads of announcements are seq_cst in both modes.
+//  3. [seq-cst-scanner] The reclaimer's loads of announcements are seq_cst in both modes; its marks in the symmetric one.
 //
 // ThreadSanitizer does not know membarrier, so it gets the symmetric mode: what it checks there is this very protocol.
 // Source: the "hazard pointers with asymmetric fences" idea of folly and of P1202 (asymmetric thread fences).
@@ -92,6 +93,16 @@ template <template <class> class Atomic, class Value>
 template <template <class> class Atomic, class Value>
 [[gnu::always_inline]] inline Value validate(const Atomic<Value>& key) noexcept {
   return asymmetric_fences ? validate_quickly(key) : key.load(std::memory_order_seq_cst);
+}
+
+/// The reclaimer's mark, ordered before any later heavy_fence(). Release in either mode: for whoever acquires it.
+template <template <class> class Atomic, class Value>
+[[gnu::always_inline]] inline void mark_before_fence(Atomic<Value>& key, Value value) noexcept {
+  if (asymmetric_fences) [[likely]] {
+    key.store(value, std::memory_order_release);
+  } else {
+    key.store(value, std::memory_order_seq_cst);
+  }
 }
 
 /// The reclaimer's side: between marking states dead and reading the announcements.

@@ -21,38 +21,11 @@
 #include <memory>
 #include <vector>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/oid_set.hpp"
-#include "cow_cache/detail/pause.hpp"
 #include "log_table.hpp"
 
 namespace cow::detail {
-
-/// Guards one read log, in four bytes. A scanner holds it while it reads the log, the owner only briefly, so a thread spins
-/// before it sleeps. It does sleep: a thread of real-time priority that only yielded would keep the holder from running.
-/// (The three states are those of Drepper, "Futexes Are Tricky", 2011.)
-class LogLock {
- public:
-  void lock() noexcept {
-    for (int spin = 0; spin < kSpins; ++spin) {
-      int free = kFree;  // acquire: pairs with the release in unlock
-      if (state_.compare_exchange_strong(free, kTaken, std::memory_order_acquire, std::memory_order_relaxed)) return;
-      pause();
-    }
-    // From here on the thread that unlocks must wake one that waits. Acquire: as above; relaxed: only wakes up, the
-    // exchange decides.
-    while (state_.exchange(kAwaited, std::memory_order_acquire) != kFree)
-      state_.wait(kAwaited, std::memory_order_relaxed);
-  }
-  void unlock() noexcept {
-    if (state_.exchange(kFree, std::memory_order_release) == kAwaited) state_.notify_one();
-  }
-
- private:
-  static constexpr int kFree = 0, kTaken = 1, kAwaited = 2;
-  static constexpr int kSpins = 64;  // some microseconds
-
-  std::atomic<int> state_{kFree};
-};
 
 /// Two cache lines, so that neighbours never share one (nor a pair that the hardware prefetches together).
 struct alignas(128) Participant {
@@ -62,7 +35,7 @@ struct alignas(128) Participant {
   std::atomic<std::uint64_t> announced{kIdle};
   std::atomic<std::uint64_t> snapshot{0};
   std::atomic<LogTable*> log{nullptr};
-  LogLock log_lock;
+  BackoffLock log_lock;  ///< guards the read log: a scanner holds it while it reads, the owner only briefly
   std::atomic<bool> asleep{false};
   std::atomic<bool> waited_for{false};  ///< invariant 5
   bool owned_by_thread = false;         ///< waits for its thread's next transaction, rather than in the free list

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "asymmetric_fence.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/detail/state/state_chain.hpp"
 
@@ -35,7 +36,7 @@ class Reclaimer {
   /// Kills a state: the mark that looks will see. The caller unlinks it, then retires it.
   static void mark_dead(StateHeader& state) noexcept {
     std::uint64_t key = state.key.load(std::memory_order_relaxed);  // the caller alone changes it
-    state.key.store(key | kDeadMark, std::memory_order_seq_cst);    // [seq-cst-scanner], asymmetric_fence.hpp
+    mark_before_fence(state.key, key | kDeadMark);
   }
 
   /// Takes over dead, unlinked states, and does its share of freeing. Where memory runs out, states are freed later.

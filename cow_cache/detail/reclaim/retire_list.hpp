@@ -13,10 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <mutex>
 #include <new>
 #include <utility>
 
+#include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/sanitizers.hpp"
 #include "cow_cache/detail/state/state_chain.hpp"
 
@@ -38,7 +38,7 @@ struct RetireBatch {
 using RetireBatches = std::list<RetireBatch>;
 
 struct alignas(64) RetireList {
-  mutable std::mutex mutex;
+  BackoffLock mutex;
   StateChain open;  ///< without a stamp yet
   RetireBatches closed;
   std::size_t retired_since_look = 0;      ///< states, since this list last had the announcements read

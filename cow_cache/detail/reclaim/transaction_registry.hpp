@@ -246,6 +246,17 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
   }
 
+  /// Whether one transaction at most is active, as of some time during the call. False as well where it would take long to say so.
+  bool has_one_at_most() const noexcept {
+    if (participant_count() > kFew) return false;
+    std::uint32_t active = 0;
+    for_each_participant([&](const Participant&, std::uint64_t announced) { active += is_active(announced); });
+    return active <= 1;
+  }
+
+  /// Participants that may be looked at for every commit.
+  static constexpr std::uint32_t kFew = 16;
+
   /// Number of active transactions, as of some time during the call.
   std::size_t active_count() const noexcept {
     std::size_t active = 0;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <future>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -145,6 +146,63 @@ TEST_F(OldRevisionsTest, ATransactionFreesWhatItHasSuperseded) {
     txn.commit();
     EXPECT_LE(limbo(), 32u << 10) << "less than a batch or two";
   }
+}
+
+/// Lets a test do something while a transaction is with the store: its own thread has asked who else is active by then.
+class BusyStore : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  void commit(std::span<const TransactionWrite> group) override {
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+    inner_.commit(group);
+  }
+  std::function<void()> meanwhile;
+};
+
+TEST(OldRevisionsOfOne, ATransactionThatBeginsWhileAnotherOneCommitsSeesWhatThatSupersedes) {
+  MemoryStore memory;
+  BusyStore store(memory);
+  Database db(store);
+  std::vector<Ref<Note>> notes = db.transact([](Transaction& txn) {
+    return std::vector<Ref<Note>>{txn.create(Note{}), txn.create(Note{}), txn.create(Note{})};
+  });
+  for (const Isolation isolation : {Isolation::snapshot, Isolation::serializable}) {
+    std::optional<Transaction> other;
+    const std::int64_t before = db.begin().read(notes[0]).number;
+    store.meanwhile = [&] {
+      std::async(std::launch::async, [&] {
+        other = db.begin(isolation);
+        EXPECT_EQ(other->read(notes[2]).number, before);
+      }).wait();
+    };
+    db.transact([&](Transaction& txn) {
+      for (const Ref<Note>& note : notes) ++txn.write(note).number;
+    });
+    EXPECT_EQ(db.begin().read(notes[0]).number, before + 1);
+    EXPECT_EQ(other->read(notes[0]).number, before);
+    EXPECT_EQ(other->read(Ref<Note>(notes[1].oid())).number, before);
+    EXPECT_EQ(other->read(notes[2]).number, before) << "logged before it was superseded";
+    other->write(notes[2]).number = -1;
+    EXPECT_THROW(other->commit(), ConflictError);
+  }
+}
+
+TEST(OldRevisionsOfOne, ASerializableTransactionIsToldThatWhatItReadWasSupersededAndDroppedAtOnce) {
+  MemoryStore memory;
+  BusyStore store(memory);
+  Database db(store);
+  auto [read, written] =
+      db.transact([](Transaction& txn) { return std::pair(txn.create(Note{}), txn.create(Note{})); });
+  std::optional<Transaction> other;
+  store.meanwhile = [&] {
+    std::async(std::launch::async, [&] {
+      other = db.begin(Isolation::serializable);
+      EXPECT_EQ(other->read(read).number, 0);
+    }).wait();
+  };
+  db.transact([&](Transaction& txn) { ++txn.write(read).number; });
+  other->write(written).number = 1;
+  EXPECT_THROW(other->commit(), ConflictError);
 }
 
 TEST_F(OldRevisionsTest, WhatAReaderHasSeenGoesWhileOthersCommitAfterItsEnd) {

@@ -27,9 +27,9 @@
 
 namespace cow {
 
+using cow::detail::BackoffLock;
 using cow::detail::handle_of;
 using cow::detail::kDeadMark;
-using cow::detail::LogLock;
 using cow::detail::LogTable;
 using cow::detail::Participant;
 using cow::detail::ReadLog;
@@ -309,7 +309,7 @@ TEST_F(ReclaimerTest, NobodyWhoEndsLeavesMoreThanTheBudget) {
 }
 
 TEST_F(ReclaimerTest, AWaitingThreadSleepsBeforeTheLockOfALog) {
-  LogLock lock;
+  BackoffLock lock;
   std::atomic<pid_t> waiter = 0;
   std::uint64_t entered = 0;
   lock.lock();
@@ -339,7 +339,7 @@ TEST_F(ReclaimerTest, AWaitingThreadSleepsBeforeTheLockOfALog) {
 }
 
 TEST_F(ReclaimerTest, TheLockOfALogExcludes) {
-  LogLock lock;
+  BackoffLock lock;
   std::uint64_t count = 0;
   constexpr std::uint64_t kThreads = 4, kTimes = 20'000;
   std::vector<std::thread> threads;
