@@ -22,6 +22,7 @@ struct DefinedParts {
   decltype(&TransactRunner<SharedCache>::run) run = &TransactRunner<SharedCache>::run;
   decltype(&TypeNumbers<void>::number_of) number_of = &TypeNumbers<void>::number_of;
   decltype(&Root::read_first) read_root = &Root::read_first;
+  decltype(&Root::read_by_oid) read_root_by_oid = &Root::read_by_oid;
   decltype(&Root::write) write_root = &Root::write;
   const TypeOperations* root = &type_operations<RootDirectory>;
 };

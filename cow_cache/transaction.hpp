@@ -93,6 +93,16 @@ class BasicTransaction {
     }
   }
 
+  /// The same by a temporary: most of those are made of an oid, and so have no hint that is worth trying.
+  template <class T>
+  [[gnu::always_inline]] const T& read(cow::Ref<T>&& reference) {
+    if constexpr (detail::kHasDefinedAccess<Cache>) {
+      if (reference.hint() == &detail::null_state.header)
+        return detail::value_of<T>(detail::DefinedAccess<T>::read_by_oid(*this, reference));
+    }
+    return read(static_cast<const cow::Ref<T>&>(reference));
+  }
+
   /// Like `read`, but never waits for the store: null where it would have to. For event loops (cow_cache/async).
   template <class T>
   [[gnu::always_inline]] const T* try_read(const cow::Ref<T>& reference) requires kReadsWithoutWaiting {

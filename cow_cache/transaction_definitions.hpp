@@ -118,6 +118,10 @@ template <class T>
       [&](const StateHeader& state) { return read_otherwise(transaction, reference, state); });
 }
 template <class T>
+[[gnu::noinline]] StateHeader& DefinedAccess<T>::read_by_oid(Transaction& transaction, const Ref<T>& reference) {
+  return *transaction.reader().read_by_oid(reference, [&] { return read_slowly(transaction, reference); });
+}
+template <class T>
 [[gnu::noinline]] StateHeader* DefinedAccess<T>::read_displaced(Transaction& transaction, const Ref<T>& reference) {
   return transaction.reader().read_displaced(reference, [&] { return read_slowly(transaction, reference); });
 }

@@ -72,6 +72,7 @@ class ModelRun : private ModelUserCode {
     Live& live = live_[index];
     switch (action) {
       case Action::read:
+        if (how % 4 == 1) return read_by_oid(live, reference(what, how));
         return read(live, reference(what, how), "read");
       case Action::read_by_all:
         return read_by_all(live, what);

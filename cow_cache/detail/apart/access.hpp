@@ -44,6 +44,7 @@ struct DefinedAccess {
   using Transaction = BasicTransaction<SharedCache>;
 
   static StateHeader& read_first(Transaction& transaction, const Ref<T>& reference);
+  static StateHeader& read_by_oid(Transaction& transaction, const Ref<T>& reference);
   static T& write(Transaction& transaction, const Ref<T>& reference);
   static Ref<T> create(Transaction& transaction, T&& value);
   static void erase(Transaction& transaction, const Ref<T>& reference);

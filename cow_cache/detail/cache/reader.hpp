@@ -229,6 +229,26 @@ class SharedCache::Reader {
     return slowly();
   }
 
+  /// A read by a reference that has no hint. Else `slowly()`, as above.
+  template <class Slowly>
+  [[gnu::always_inline]] StateHeader* read_by_oid(auto& reference, Slowly slowly) {
+    if (!active()) [[unlikely]]
+      return slowly();
+    StateHeader* state = cache_->oid_hints_.find(reference.oid());
+    if (state == nullptr || !cache_->has_one_memory()) [[unlikely]]
+      return slowly();
+    if (!log_.front().is_hit(*state, reference.identity())) {
+      if (!log_.try_add(handle_of(state))) [[unlikely]]
+        return slowly();
+      if (!is_visible(*state, reference.identity())) [[unlikely]] {
+        log_.undo_add(handle_of(state));
+        return slowly();
+      }
+    }
+    reference.set_hint(*state);
+    return state;
+  }
+
   [[gnu::noinline]] StateHeader* read_resident(auto& reference, const TypeOperations& operations, WriteSet& writes) {
     auto slowly = [&] { return read_slowly(reference, operations, &writes, {OnMiss::give_up}); };
     return read_first(
@@ -312,6 +332,7 @@ class SharedCache::Reader {
         return nullptr;
       }
     }
+    if (reference.hint() == &null_state.header) cache_->oid_hints_.note(reference.oid(), *newest);
     repair_hint(reference, *newest);
     return newest;
   }

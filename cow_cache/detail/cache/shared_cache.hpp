@@ -37,6 +37,7 @@
 #include "cow_cache/statistics.hpp"
 #include "cow_cache/store.hpp"
 #include "evictor.hpp"
+#include "oid_hints.hpp"
 #include "pruner.hpp"
 #include "version_chains.hpp"
 
@@ -161,7 +162,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     statistics.cache_bytes += resident;
     statistics.heap_bytes += std::min<std::uint64_t>(resident, chains_.heap_bytes());
     statistics.limbo_bytes += reclaimer_->limbo_bytes();
-    statistics.table_bytes += chains_.table_bytes() + pruner_.bytes();
+    statistics.table_bytes += chains_.table_bytes() + pruner_.bytes() + OidHints::kBytes;
     statistics.replacement_bytes += evictor_.bytes();
     statistics.transaction_bytes += registry_.bytes() + registry_.held().bytes();
     statistics.ticket_bytes += ticket_bytes_.load(std::memory_order_relaxed);
@@ -277,7 +278,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// evicting more does not make logs shorter. For the same reason the states that sleepers hold do not count
   /// (invariant 4).
   std::size_t budget_of_states() const noexcept {
-    std::size_t others = chains_.table_bytes() + pruner_.bytes() + registry_.bytes() +
+    std::size_t others = chains_.table_bytes() + pruner_.bytes() + OidHints::kBytes + registry_.bytes() +
                          ticket_bytes_.load(std::memory_order_relaxed) + evictor_.bytes() +
                          std::min(limbo_budget_, budget_ / 16);
     return others < budget_ / 2 ? budget_ - others : budget_ / 2;
@@ -299,6 +300,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   std::atomic<std::uint64_t> loads_{0}, old_loads_{0}, evictions_{0};  // statistics: relaxed everywhere
 
   Evictor evictor_;
+  OidHints oid_hints_;
 };
 
 }  // namespace cow::detail

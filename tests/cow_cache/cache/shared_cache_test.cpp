@@ -285,10 +285,11 @@ TEST_F(SharedCacheTest, ThePartsAddUp) {
 // However long the logs of those who sleep: the states keep half of the budget.
 TEST(CacheBudget, LogsTakeFromTheStatesButNotMoreThanHalf) {
   MemoryStore store;
-  Database db(store, {.cache_bytes = 2 << 20});
+  constexpr std::size_t kBudget = 3 << 20;
+  Database db(store, {.cache_bytes = kBudget});
   std::vector<Ref<Account>> accounts;
   db.transact([&](Transaction& txn) {
-    for (int i = 0; i < 12'000; ++i) accounts.push_back(txn.create(Account{"owner", i, {}}));
+    for (int i = 0; i < 20'000; ++i) accounts.push_back(txn.create(Account{"owner", i, {}}));
   });
   auto read_all = [&](Transaction& txn) {
     for (const Ref<Account>& account : accounts) (void)txn.read(account);
@@ -303,7 +304,7 @@ TEST(CacheBudget, LogsTakeFromTheStatesButNotMoreThanHalf) {
   ASSERT_GT(db.statistics().transaction_bytes, 512u << 10);
   db.transact([](Transaction& txn) { txn.create(Account{"what comes in makes room", 0, {}}); });
   EXPECT_LT(db.statistics().cache_bytes, alone - (256 << 10));
-  EXPECT_GE(db.statistics().cache_bytes, (1u << 20) - (64 << 10)) << "a cache that keeps nothing is of no use";
+  EXPECT_GE(db.statistics().cache_bytes, kBudget / 2 - (64 << 10)) << "a cache that keeps nothing is of no use";
 }
 
 TEST(CacheBudget, RevisionsLoadedForAnOldSnapshotCountToo) {
