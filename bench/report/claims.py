@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from . import published
 from .intervals import Interval
 from .model import Job, Size
 
@@ -62,13 +63,13 @@ class Outcome:
 
 
 def outcomes(rows: list[dict]) -> list[Outcome]:
-    """In the order in which the program names them first."""
+    """By the questions that they answer, whatever the order of the run."""
     by_name: dict[str, list[dict]] = {}
     for row in rows:
         if row["experiment"] == NAME:
             by_name.setdefault(row["name"], []).append(row)
     found = []
-    for name, own in by_name.items():
+    for name, own in sorted(by_name.items(), key=lambda one: published.place_of(one[0])):
         shown = [row for row in own if row.get("measured") is not None]
         found.append(Outcome(name, own[0], Interval.of([row["measured"] for row in shown]) if shown else None,
                              median([row.get("upper_end", row["measured"]) for row in shown]) if shown else None,

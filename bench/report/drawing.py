@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from .intervals import Interval
@@ -10,6 +11,7 @@ from .systems import look
 WIDTH = 3.5
 LEGEND_CHARACTERS = 62  # that fit into a row
 LEGEND_ROW_INCHES = 0.17
+TITLE_POINTS = 11  # above the legend, for the title
 AXIS_INCHES = 2.75  # of an axis, beside what its labels take
 DIGIT_INCHES = 0.066
 # Colours that the page replaces by its own, for light and dark: each must be found nowhere else in a figure.
@@ -29,6 +31,18 @@ STYLE = {
     "lines.linewidth": 1.5, "lines.markersize": 4.5, "legend.frameon": False, "svg.fonttype": "none",
     "svg.hashsalt": "cow_cache",
 }
+
+
+@contextmanager
+def narrower(width: float, without_titles: bool):
+    """Figures that are drawn meanwhile are so wide; a paper has their titles in its captions."""
+    global WIDTH, LEGEND_CHARACTERS, TITLE_POINTS
+    before = WIDTH, LEGEND_CHARACTERS, TITLE_POINTS
+    WIDTH, LEGEND_CHARACTERS, TITLE_POINTS = width, int(LEGEND_CHARACTERS * (width / WIDTH) ** 2), 0 if without_titles else TITLE_POINTS
+    try:
+        yield
+    finally:
+        WIDTH, LEGEND_CHARACTERS, TITLE_POINTS = before
 
 
 @dataclass
@@ -237,7 +251,7 @@ def legend(axes, names: list[str]) -> None:
     # Flush with the left edge of the figure, whatever room the labels of the axis take.
     edge = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
     drawn.set_bbox_to_anchor((0.01, 1), transform=edge)
-    above = 11 + 12 * rows
+    above = TITLE_POINTS + 12 * rows
     title = axes.annotate(axes.get_title(loc="left"), (0.01, 1), xycoords=edge, xytext=(0, above),
                           textcoords="offset points", weight="bold", fontsize=8.5, annotation_clip=False)
     title.set_in_layout(False)

@@ -14,13 +14,14 @@ CLEARLY = 1.05  # less than that between two medians of a smoke run is noise
 
 def claims_table(run: dict, outcomes: list[Outcome], groups: list[Group]) -> str:
     lines = ["# Claims", "", *provenance(run), "",
-             "| experiment | claim | published | ours (95% interval) | must be | verdict | raw rows |", "|---|---|---|---|---|---|---|"]
+             "| question | experiment | claim | published | ours (95% interval) | must be | verdict | raw rows |",
+             "|---|---|---|---|---|---|---|---|"]
     smoke = " (smoke)" if run["size"] == "smoke" else ""
     for one in outcomes:
         unit = one.row.get("unit", "")
         verdict = f"{one.verdict}{smoke}" if one.required else f"{one.verdict}{smoke}, a goal, not required"
         lines.append(
-            f"| {published.experiment_of(one.name)} | `{one.name}`: {one.row.get('description', '')} | "
+            f"| {published.question_of(one.name)} | {published.experiment_of(one.name)} | `{one.name}`: {one.row.get('description', '')} | "
             f"{published.beside(one.name)} | {interval(one.measured, unit)} | {one.row['comparison']} {one.row['bound']:g} {unit} | "
             f"{verdict} | {', '.join(one.ids)} |")
     lines += ["", "## By experiment", "", "| number | experiment | questions | state | claims |", "|---|---|---|---|---|"]

@@ -59,3 +59,8 @@ def duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60}:{whole % 60:02d} min" if whole >= 60 else f"{whole} s"
+
+
+def flat_number(value) -> str:
+    """Of a point, in the name of a row: 0.05, 1024, zipf."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -11,6 +11,7 @@ import experiments
 from . import artifact, claims, findings, page, results, sections, svg
 from .console import complain, say
 from .folder import ROWS
+from .paper import rows as published_rows
 from .model import Experiment
 from .results import replace_whole
 from .runner import Gap
@@ -47,13 +48,14 @@ def write(out: Path, run: dict, chosen: list[Experiment], rows: list[dict],
     replace_whole(out / "report.html", page.render(run, groups, rows, outcomes, sections.gaps_of(claims.NAME, gaps)))
     replace_whole(out / "claims.md", findings.claims_table(run, outcomes, groups))
     replace_whole(out / "findings.md", findings.findings(run, outcomes, rows, built, groups))
+    replace_whole(out / published_rows.NAME, published_rows.text_of_run(run, rows, out / ROWS))
     return [doubt for section in built for doubt in section.doubts]
 
 
 def into_papers(out: Path, papers: Path) -> None:
     """The text and the figures of this run in place of those of an earlier one, and the map to them. Git keeps the text alone.
     Everything is copied before anything is replaced, so that a full disk leaves the earlier results whole. Throws OSError."""
-    chosen = {papers / name: out / name for name in ("claims.md", "findings.md")}
+    chosen = {papers / name: out / name for name in ("claims.md", "findings.md", published_rows.NAME)}
     chosen |= {papers / "figures" / one.name: one for kind in ("pdf", "svg") for one in sorted((out / "figures").glob(f"*.{kind}"))}
     (papers / "figures").mkdir(parents=True, exist_ok=True)
     new = {place: place.with_name(place.name + ".new") for place in chosen}

@@ -1,6 +1,8 @@
 """Figures that others published, shown beside ours. Other machines, other years: for scale, never for a ratio."""
 from __future__ import annotations
 
+from . import catalogue
+
 # https://zodbshootout.readthedocs.io/en/stable/results.html, "typical output of running zodbshootout with
 # etc/sample.conf on a dual core, 2.1 GHz laptop": 1000 objects a transaction, objects per second.
 ZODBSHOOTOUT_SOURCE = "zodbshootout's documentation, results.html: dual-core 2.1 GHz laptop, Python, 1,000 objects a transaction"
@@ -46,7 +48,7 @@ CLAIMS = {
     "sleeper-limbo": ("E6", "epochs: without bound; hazard pointers: some 60 objects"),
     "sleepers-limbo": ("E6", "epochs: without bound"),
     "sleeper-throughput": ("E6", ""),
-    "oversubscribed": ("E12", "epochs, 90 threads on 72 cores: 0.5x (Hyaline, PODC 2019)"),
+    "oversubscribed": ("E12", "epochs, 90 threads on 72 cores: 0.5x (rusnikola/lfsmr, artifact of Hyaline, PLDI 2021)"),
     "open-transactions": ("E1", ""),
     "budget": ("E1", ""),
     "limbo-idle": ("E6", ""),
@@ -69,6 +71,20 @@ CLAIMS = {
 def experiment_of(claim: str) -> str:
     """Its number in the catalogue; "" for a claim that this table does not know."""
     return CLAIMS.get(claim, ("", ""))[0]
+
+
+def question_of(claim: str) -> str:
+    """The research question that it answers: the first of its experiment. "" for a claim that this table does not know."""
+    number = experiment_of(claim)
+    return catalogue.entry(number).questions[0] if number else ""
+
+
+def place_of(claim: str) -> tuple[int, int, int]:
+    """By question, then by experiment, then by this table; what it does not know comes last."""
+    if claim not in CLAIMS:
+        return len(catalogue.QUESTIONS), 0, 0
+    numbers = [entry.number for entry in catalogue.ENTRIES]
+    return list(catalogue.QUESTIONS).index(question_of(claim)), numbers.index(experiment_of(claim)), list(CLAIMS).index(claim)
 
 
 def beside(claim: str) -> str:

@@ -76,7 +76,7 @@ class VerdictTest(unittest.TestCase):
         groups = sections.groups([], BUILT)
         self.assertIn("holds (smoke)", findings.claims_table(RUN, outcomes, groups))
         self.assertNotIn("(smoke)", findings.claims_table({**RUN, "size": "full"}, outcomes, groups))
-        self.assertIn(f"| E2 | `oo7-raw`:  | {published.beside('oo7-raw')} |", findings.claims_table(RUN, outcomes, groups))
+        self.assertIn(f"| RQ2 | E2 | `oo7-raw`:  | {published.beside('oo7-raw')} |", findings.claims_table(RUN, outcomes, groups))
 
 
 class StructureTest(unittest.TestCase):
