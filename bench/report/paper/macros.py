@@ -83,7 +83,11 @@ def with_unit(value: float, unit: str) -> str:
         return f"{number(value / 1e6)}\\,M/s"
     if unit == "1/s" and value >= 1e4:
         return f"{number(value / 1e3)}\\,k/s"
-    return number(value) + (UNITS[unit] if unit in UNITS else f"~{unit}")
+    return number(value) + unit_text(unit)
+
+
+def unit_text(unit: str) -> str:
+    return UNITS[unit] if unit in UNITS else f"~{unit}"
 
 
 def of_row(use: Use, known: Knowledge) -> str:
@@ -93,7 +97,7 @@ def of_row(use: Use, known: Knowledge) -> str:
     if use.macro == "verdict":
         return ("holds" if row.holds else "fails" if row.required else "is not reached")
     if use.macro == "bound":
-        return (r"$\le$" if row.comparison == "<=" else r"$\ge$") + with_unit(row.bound, row.unit)
+        return (r"$\le$\," if row.comparison == "<=" else r"$\ge$\,") + f"{row.bound:,g}" + unit_text(row.unit)
     if use.macro == "curvemax":
         return linked(row, with_unit(max(value for _, value in row.curve), row.unit) + mark)
     if any(one.median is None for one in rows):

@@ -95,8 +95,8 @@ class Row:
 
     @property
     def is_single(self) -> bool:
-        """It has no interval: it comes from fewer runs than one can be made of."""
-        return self.low is None
+        """It comes from fewer runs than an interval can be made of."""
+        return self.count < MINIMUM_FOR_INTERVAL
 
     @property
     def interval(self) -> Interval:

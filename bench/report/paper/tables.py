@@ -12,7 +12,7 @@ from .sources import Paper
 def escaped(text: str) -> str:
     for mark in "&%#_{}$":
         text = text.replace(mark, "\\" + mark)
-    return text.replace("<", r"\textless{}").replace(">", r"\textgreater{}")
+    return text.replace("--", "-{}-").replace("<", r"\textless{}").replace(">", r"\textgreater{}")
 
 
 def claims(known: Knowledge) -> str:

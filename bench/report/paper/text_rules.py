@@ -10,10 +10,10 @@ import re
 from .macros import OF_ROWS, OTHERS
 from .sources import Paper, Source
 
-# Commands whose arguments are no text.
+# Commands whose arguments are no text. (drawn has a name and a description; names of figures have no digits.)
 SILENT = (*OF_ROWS, *OTHERS, "cite", "citep", "citet", "label", "ref", "autoref", "pageref", "eqref", "input", "tablebody", "include", "usepackage",
           "documentclass", "begin", "end", "vspace", "hspace", "setlength", "includegraphics", "bibliography", "bibliographystyle",
-          "setcopyright", "settopmatter", "acmConference", "acmYear", "acmDOI", "acmISBN", "href", "url", "definecolor", "drawn",
+          "setcopyright", "settopmatter", "acmConference", "acmYear", "acmDOI", "acmISBN", "href", "url", "definecolor",
           "newcommand", "renewcommand", "providecommand", "defnumber", "hypersetup", "captionsetup", "fontsize", "raisebox", "rule",
           "AtBeginDocument", "pdfinfo", "lstset", "code", "path", "multicolumn", "cmidrule", "addlinespace")
 DIGITS = re.compile(r"[0-9]+(?:[.,][0-9]+)*")

@@ -29,8 +29,11 @@
 //     limbo exceeds its bounds for so long; where there is none to close a batch, it grows (RetireList).
 //  9. Locks are taken in the order: scan, list, cleared. States are destroyed outside of all of them.
 //
-// Sources: epochs, Fraser (2004); hazard pointers, Michael (2004); the hybrid follows Brown (DEBRA, PODC 2015) and Hyaline
-// (Nikolaev, Ravindran, PODC 2019) in purpose; small frees, Kim, Brown, Singh (Token-EBR, PPoPP 2024).
+// Sources: epochs, Fraser (2004); hazard pointers, Michael (2004); small frees, Kim, Brown, Singh (Token-EBR, PPoPP 2024). Epochs first
+// and hazard pointers without fences when somebody is delayed: QSense (Balmau, Guerraoui, Herlihy, Zablotchi, SPAA 2016), EpochPOP
+// (Singh, Brown, Publish on Ping, PPoPP 2025), HP-BRCU (Kim, Jung, Kang, SPAA 2024). Bounded in the presence of delayed threads, by
+// other means: DEBRA+ (Brown, PODC 2015), Hyaline-S (Nikolaev, Ravindran, PLDI 2021). A look at memory that keeps its type, and a
+// version in it: VBR (Sheffi, Herlihy, Petrank, DISC 2021).
 #pragma once
 
 #include <tsl/robin_set.h>
