@@ -11,7 +11,8 @@ of the source sees which. In the PDF each value links to its row in the appendix
   \ratio{ROW}{ROW}    the first median divided by the second
   \const{NAME}        a constant of the code (constants.toml)
   \cited{NAME}        a figure that others published, with its citation (cited.toml)
-  \fact{NAME}         a fact of the run: revision, date, cores, cpu, repetitions, claims, holding, failing, rows
+  \fact{NAME}         a fact of the run: revision, date, cores, cpu, repetitions, claims, holding, failing, missed, singles, claims-only,
+                      rows
   \claim{NAME}  \experiment{E6}  \question{RQ4}   names that text and artifact share
 """
 from __future__ import annotations
@@ -152,7 +153,13 @@ def facts(known: Published) -> dict[str, str]:
             "repetitions": str(run["repetitions"]), "claims": str(len(claims)), "holding": str(sum(one.holds for one in claims)),
             "failing": str(sum(not one.holds for one in claims)), "rows": str(len(known.rows)),
             "missed": ", ".join(rf"\textsf{{{one.claim}}}" for one in claims if not one.holds) or "none",
-            "singles": str(sum(one.is_single for one in claims))}
+            "singles": str(sum(one.is_single for one in claims)), "claims-only": ", ".join(claims_only(known)) or "none"}
+
+
+def claims_only(known: Published) -> list[str]:
+    """Numbers of the experiments of which no row is published but claims."""
+    measured = {name.partition("/")[0] for name in known.rows}
+    return [catalogue.label(one.number) for one in catalogue.ENTRIES if not measured & one.parts.keys()]
 
 
 def definitions(found: list[Use], known: Knowledge) -> str:
