@@ -43,7 +43,7 @@ every run was good and every required claim holds.
 | workloads (OO7, YCSB, STMBench7, Smallbank, zodbshootout, WordNet) | `bench/workloads/` | tests `workload_*`: counts, distributions, mixes |
 | evaluation: runs, statistics, figures | `bench/experiments/`, a module each; `bench/report/` | test `report` |
 | claims and their bounds | `bench/claims/`, `scripts/claims` | verdicts in `claims.md` |
-| text, with numbers and figures from rows | `papers/paper/`, `papers/published.jsonl`; `scripts/paper` builds the PDF | test `report`; `scripts/paper --check` |
+| text, with numbers and figures from rows | `papers/paper/`, `papers/published.jsonl`, `scripts/paper` | test `report` |
 
 ## Experiments
 

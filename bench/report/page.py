@@ -78,8 +78,7 @@ def by_question(verdicts: list[claims.Outcome]) -> dict[str, list[claims.Outcome
     belong to none."""
     grouped: dict[str, list[claims.Outcome]] = {name: [] for name in (*catalogue.QUESTIONS, "")}
     for one in verdicts:
-        number = published.experiment_of(one.name)
-        grouped[catalogue.entry(number).questions[0] if number else ""].append(one)
+        grouped[published.question_of(one.name)].append(one)
     return {name: own for name, own in grouped.items() if own}
 
 

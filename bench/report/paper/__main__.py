@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..console import complain, say
 from ..results import replace_whole
-from . import checks, figures, macros, rows, schematic, sources, tables
+from . import checks, figures, macros, places, rows, schematic, sources, tables
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -24,7 +24,8 @@ def write(known: macros.Knowledge, paper: sources.Paper, out: Path) -> None:
     (out / "figures").mkdir(parents=True, exist_ok=True)
     made = {"numbers.tex": macros.definitions(found, known), "claims-table.tex": tables.claims(known),
             "rows-table.tex": tables.appendix(found, known), "runs-list.tex": tables.runs(known),
-            "constants-table.tex": tables.constants(paper, ROOT), "numbers.md": tables.as_markdown(found, known, paper, ROOT)}
+            "constants-table.tex": tables.constants(paper, ROOT),
+            "numbers.md": tables.as_markdown(found, known, paper, ROOT) + "\n" + places.as_markdown(paper, known)}
     for name, text in made.items():
         replace_whole(out / name, text)
     say(f"numbers: {len(made)} files, {len({use.key for use in found})} values")

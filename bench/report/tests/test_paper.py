@@ -9,7 +9,7 @@ import experiments
 from experiments import hit_cost, scaling
 from report import artifact, catalogue, published
 from report.model import FULL
-from report.paper import checks, figures, macros, rows, sources, tables, text_rules
+from report.paper import checks, figures, macros, places, rows, sources, tables, text_rules
 from report.paper.macros import Knowledge, Use
 from report.paper.rows import NoSuchRow, Published, Row
 from report.paper.sources import Constant, Source
@@ -153,6 +153,20 @@ class PlacesTest(unittest.TestCase):
             self.assertLess(len(without), len(USES), entry.number)
         with self.assertRaisesRegex(macros.Unknown, "no experiment E99"):
             macros.value(macros.uses([source("\\experiment{E99}")])[0], KNOWN)
+
+    def test_figures_and_tables_lead_to_commands(self):
+        found = places.places(PAPER)
+        self.assertEqual([one.number for one in found if one.kind == "figure"],
+                         list(range(1, sum(one.kind == "figure" for one in found) + 1)))
+        self.assertEqual(len({one.label for one in found}), len(found))
+        by_label = {one.label: one for one in found}
+        self.assertEqual(by_label["fig:limbo"].experiments, ("E6",))
+        drawn = set(re.findall(r"\\drawn\{([\w-]+)\}", "".join(one.text for one in PAPER.texts)))
+        self.assertEqual(drawn, {*figures.ALL, "design"})
+        for name in figures.ALL:
+            self.assertTrue(by_label[f"fig:{name}"].experiments, name)
+        text = places.as_markdown(PAPER, KNOWN)
+        self.assertRegex(text, r"\| Figure \d \| E6 \| `scripts/reproduce --full --only E6` \| \d+ \| .*`sleeper-limbo` 0\.661")
 
     def test_claims_and_rows_are_of_one_run(self):
         self.assertEqual(checks.faults_of_claims_table(KNOWN, ROOT), [])
