@@ -321,18 +321,19 @@ class SharedCache::Reader {
   /// By oid, where the newest state is the answer, as usual. Null: look further. REQUIRES: nothing need be asked before logging.
   [[gnu::always_inline]] StateHeader* find_newest(auto& reference) {
     cache_->require_one_memory();
-    StateHeader* newest = cache_->chains_.newest(reference.oid());
-    if (newest == nullptr) [[unlikely]]
-      return nullptr;
-    if (!log_.front().is_hit(*newest, reference.identity())) {
-      if (!log_.try_add(handle_of(newest))) [[unlikely]]
+    const bool is_by_oid = reference.hint() == &null_state.header;
+    StateHeader* newest =
+        is_by_oid ? cache_->oid_hints_.find(reference.oid()) : nullptr;  // the log had no place for it at once
+    bool is_hinted = newest != nullptr;
+    for (;; is_hinted = false) {
+      if (!is_hinted) newest = cache_->chains_.newest(reference.oid());
+      if (newest == nullptr) [[unlikely]]
         return nullptr;
-      if (!is_visible(*newest, reference.identity())) [[unlikely]] {
-        log_.undo_add(handle_of(newest));
-        return nullptr;
-      }
+      if (log_and_validate<kWholeKey>(*newest, reference.identity()) == Visibility::visible) [[likely]]
+        break;
+      if (!is_hinted) return nullptr;
     }
-    if (reference.hint() == &null_state.header) cache_->oid_hints_.note(reference.oid(), *newest);
+    if (is_by_oid && !is_hinted) cache_->oid_hints_.note(reference.oid(), *newest);
     repair_hint(reference, *newest);
     return newest;
   }
