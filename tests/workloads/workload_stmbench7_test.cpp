@@ -20,7 +20,7 @@ using stmbench7::Class;
 using stmbench7::Operation;
 
 /// Small enough for long traversals under a sanitizer.
-oo7::Parameters tiny() {
+oo7::Parameters tiny_design() {
   oo7::Parameters parameters = oo7::Parameters::small(6);
   parameters.composites = 40;
   parameters.assembly_levels = 4;
@@ -80,7 +80,7 @@ class Stmbench7Test : public testing::Test {
 TYPED_TEST_SUITE(Stmbench7Test, Databases);
 
 TYPED_TEST(Stmbench7Test, EachOperationLeavesTheModuleWhole) {
-  const auto parameters = tiny();
+  const auto parameters = tiny_design();
   const oo7::ObjectCounts before = oo7::generate(this->opened_.database(), parameters);
   auto session = open_session(this->opened_.database());
   stmbench7::Worker<TypeParam> worker(parameters, stmbench7::Mix(0.5, true), 1, 0);
@@ -97,7 +97,7 @@ TYPED_TEST(Stmbench7Test, EachOperationLeavesTheModuleWhole) {
 
 TYPED_TEST(Stmbench7Test, ReadOnlyOperationsWriteNothing) {
   if constexpr (!std::is_same_v<TypeParam, RawDatabase>) {
-    const auto parameters = tiny();
+    const auto parameters = tiny_design();
     oo7::generate(this->opened_.database(), parameters);
     auto session = open_session(this->opened_.database());
     stmbench7::Worker<TypeParam> worker(parameters, stmbench7::Mix(0.5, true), 1, 0);
@@ -115,7 +115,7 @@ TYPED_TEST(Stmbench7Test, ReadOnlyOperationsWriteNothing) {
 TYPED_TEST(Stmbench7Test, AllOperationsAtOnceLeaveTheModuleWhole) {
   constexpr bool kIsRaw = std::is_same_v<TypeParam, RawDatabase>;
   constexpr int kSteps = 1'500;
-  const auto parameters = tiny();
+  const auto parameters = tiny_design();
   const oo7::ObjectCounts before = oo7::generate(this->opened_.database(), parameters);
   for (const char* name : {"read-write", "write"}) {
     SCOPED_TRACE(name);
