@@ -59,8 +59,6 @@ struct Items : InMemory<cow::detail::SharedCache> {
   AsyncDatabase async{database, {.most_waiting = kCrowd}};
 };
 
-double mebibytes(double bytes) { return bytes / (1 << 20); }
-
 // ---- async-hit
 
 /// Bytes that this thread has ever allocated, as jemalloc counts them.

@@ -48,6 +48,8 @@ inline constexpr double kQuickEffort = 0.2;
 /// How often a pair is measured that is worth `most` repetitions.
 inline int repetitions(int most) { return std::max(3, static_cast<int>(most * effort)); }
 
+inline double mebibytes(double bytes) { return bytes / (1 << 20); }
+
 // Grouped by what they measure; each in the file of that name.
 std::vector<Claim> read_claims();         // read_claims.cpp: chase, oo7-raw, oo7-private, begin-end, ...
 std::vector<Claim> fresh_claims();        // fresh_claims.cpp: first-reads, oo7-fresh

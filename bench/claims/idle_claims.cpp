@@ -21,8 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-double mebibytes(double bytes) { return bytes / (1 << 20); }
-
 // ---- limbo-idle
 
 constexpr std::uint64_t kChanged = 100'000;

@@ -19,6 +19,7 @@
 #include "bench/baselines/private_cache.hpp"
 #include "bench/support/accounting.hpp"
 #include "bench/support/generated_store.hpp"
+#include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
 #include "bench/support/process_memory.hpp"
 #include "bench/support/scratch_directory.hpp"
@@ -30,8 +31,6 @@
 
 namespace cow::bench {
 namespace {
-
-constexpr CacheOptions kAmple{.cache_bytes = std::size_t{4} << 30};
 
 /// WordNet in a store of its own, imported once and removed at exit.
 class WordNetStore {

@@ -18,7 +18,7 @@ using Shared = InMemory<cow::detail::SharedCache>;
 using Node = chase::Node<Shared::Database::Pointers>;
 
 /// Walks along a chain, in transactions of so many reads each.
-constexpr std::size_t kReads = 100;
+constexpr std::size_t kWalk = 100;
 
 /// By the references that the objects hold.
 class ByReference {
@@ -28,7 +28,7 @@ class ByReference {
   void walk(std::size_t transactions) {
     for (std::size_t i = 0; i < transactions; ++i) {
       Transaction txn = database_.begin();
-      at_ = *chase::follow(txn, &at_, kReads);  // which lies in an object that the transaction keeps
+      at_ = *chase::follow(txn, &at_, kWalk);  // which lies in an object that the transaction keeps
       txn.commit();
     }
   }
@@ -46,7 +46,7 @@ class ByOid {
   void walk(std::size_t transactions) {
     for (std::size_t i = 0; i < transactions; ++i) {
       Transaction txn = database_.begin();
-      for (std::size_t read = 0; read < kReads; ++read) at_ = txn.read(Ref<Node>(at_)).next.oid();
+      for (std::size_t read = 0; read < kWalk; ++read) at_ = txn.read(Ref<Node>(at_)).next.oid();
       txn.commit();
     }
   }
@@ -62,13 +62,13 @@ Measured measure_by_oid() {
   const Ref<Node> start = chase::build<Database>(system.session, kObjects);
   ByReference by_reference(system.database, start);
   ByOid by_oid(system.database, start);
-  by_reference.walk(kObjects / kReads);  // every hint set
-  constexpr std::size_t kTransactions = std::max<std::size_t>(kObjects, 200'000) / kReads;
+  by_reference.walk(kObjects / kWalk);  // every hint set
+  constexpr std::size_t kTransactions = std::max<std::size_t>(kObjects, 200'000) / kWalk;
   Paired paired = measure_paired(
       repetitions(kObjects >= 1'000'000 ? 15 : 41),
       [&] { return processor_seconds_of([&] { by_oid.walk(kTransactions); }); },
       [&] { return processor_seconds_of([&] { by_reference.walk(kTransactions); }); });
-  constexpr double kNanoseconds = 1e9 / static_cast<double>(kTransactions * kReads);
+  constexpr double kNanoseconds = 1e9 / static_cast<double>(kTransactions * kWalk);
   return {paired.ratio, fmt::format("{} objects: {:.1f} / {:.1f} ns", kObjects, paired.first * kNanoseconds,
                                     paired.second * kNanoseconds)};
 }

@@ -20,8 +20,6 @@
 namespace cow::bench {
 namespace {
 
-double mebibytes(double bytes) { return bytes / (1 << 20); }
-
 /// A database of short items in which all hot ones stay.
 struct HotDatabase {
   ItemStore store;

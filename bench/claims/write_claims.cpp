@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/support/in_memory_systems.hpp"
 #include "bench/support/paired.hpp"
 #include "bench/support/scratch_directory.hpp"
 #include "bench/workloads/random.hpp"
@@ -42,8 +43,6 @@ struct Block {
   std::array<char, kBytes> bytes{};
   MSGPACK_DEFINE(bytes);
 };
-
-constexpr CacheOptions kAmple{.cache_bytes = std::size_t{4} << 30};
 
 template <class T>
 std::vector<Ref<T>> create_objects(Database& database, std::size_t count) {

@@ -15,22 +15,22 @@
 namespace cow::detail {
 namespace {
 
-constexpr std::string_view kMagic(
+constexpr std::string_view kMarkMagic(
     "\xC0\x3B\xAD"
     "cMark",
     8);
-static_assert(kMagic.size() + 3 * sizeof(std::uint64_t) == kLogMarkSize);
+static_assert(kMarkMagic.size() + 3 * sizeof(std::uint64_t) == kLogMarkSize);
 
 void read_marks_in(std::string_view bytes, const std::filesystem::path& log, std::uint64_t store_id,
                    LogTestimony& testimony) {
-  for (std::size_t at = bytes.find(kMagic); at != bytes.npos; at = bytes.find(kMagic, at + 1)) {
+  for (std::size_t at = bytes.find(kMarkMagic); at != bytes.npos; at = bytes.find(kMarkMagic, at + 1)) {
     const std::string_view mark = bytes.substr(at, kLogMarkSize);
     if (mark.size() < kLogMarkSize) return;
     testimony.any = true;
     const std::size_t body = kLogMarkSize - sizeof(std::uint64_t);
     if (fetch_int<std::uint64_t>(mark.data() + body) != hash_bytes(mark.substr(0, body), store_id)) continue;
-    const Tid synced{fetch_int<std::uint64_t>(mark.data() + kMagic.size())};
-    const auto oid_limit = fetch_int<std::uint64_t>(mark.data() + kMagic.size() + 8);
+    const Tid synced{fetch_int<std::uint64_t>(mark.data() + kMarkMagic.size())};
+    const auto oid_limit = fetch_int<std::uint64_t>(mark.data() + kMarkMagic.size() + 8);
     if (synced >= testimony.newest.synced) {
       testimony.newest.synced = synced;
       testimony.log = log;
@@ -58,11 +58,11 @@ void read_marks_of(const std::filesystem::path& log, std::uint64_t store_id, Log
 
 std::array<char, kLogMarkSize> encode_log_mark(const LogMark& mark, std::uint64_t store_id) noexcept {
   std::array<char, kLogMarkSize> bytes;
-  std::memcpy(bytes.data(), kMagic.data(), kMagic.size());
-  char* next = bytes.data() + kMagic.size();
+  std::memcpy(bytes.data(), kMarkMagic.data(), kMarkMagic.size());
+  char* next = bytes.data() + kMarkMagic.size();
   store_int(next, mark.synced.value);
   store_int(next + 8, mark.oid_limit);
-  store_int(next + 16, hash_bytes({bytes.data(), kMagic.size() + 16}, store_id));
+  store_int(next + 16, hash_bytes({bytes.data(), kMarkMagic.size() + 16}, store_id));
   return bytes;
 }
 
