@@ -12,7 +12,7 @@
 // Without hints and without decoded values reads are right and slow. Here all of them are harmless: nobody
 // writes, and nothing is evicted.
 //
-// Thread safety: `Residents` is filled by one thread, and then read by any. A transaction belongs to one thread.
+// Thread safety: a transaction belongs to one thread.
 #pragma once
 
 #include <atomic>
@@ -25,22 +25,16 @@
 
 #include "cow_cache/cow_cache.hpp"
 #include "hit_cost_logs.hpp"
+#include "residents.hpp"
 
 namespace cow::bench {
 
 using cow::detail::build_state;
 using cow::detail::destroy_state;
 using cow::detail::handle_of;
-using cow::detail::kTypeMask;
-using cow::detail::oid_in;
-using cow::detail::OidTable;
 using cow::detail::Participant;
 using cow::detail::ReadLog;
-using cow::detail::SharedCache;
-using cow::detail::state_at;
 using cow::detail::StateHeader;
-using cow::detail::StateMemory;
-using cow::detail::TransactionRegistry;
 using cow::detail::type_operations;
 using cow::detail::TypeOperations;
 using cow::detail::value_of;
@@ -88,53 +82,14 @@ struct Counting : Everything {
   static constexpr bool kCounts = true;
 };
 
-/// The newest states that a shared cache holds, for other readers. REQUIRES: they stay resident, and nobody writes.
-class Residents {
- public:
-  /// `some` is the value of one of them.
-  template <class T>
-  Residents(Database& database, Store& store, const T& some) : frontier_(database.last_tid().value) {
-    auto* address = const_cast<std::byte*>(reinterpret_cast<const std::byte*>(&some));
-    cache_bits_ = state_at(address)->key.load(std::memory_order_acquire) & ~(kTypeMask | kMaxOid.value);
-    StateMemory& memory = StateMemory::instance();
-    memory.sweep(0, memory.slot_count(), [&](StateHeader& state) {
-      std::uint64_t key = state.key.load(std::memory_order_acquire);
-      bool is_newest = !state.is_superseded();  // nobody writes meanwhile
-      if ((key & ~(kTypeMask | kMaxOid.value)) == cache_bits_ && is_newest) add(state, oid_in(key), store);
-      return true;
-    });
-  }
-
-  std::size_t count() const noexcept { return count_; }
-
- private:
-  template <class Features>
-  friend class ProbeTransaction;
-
-  void add(StateHeader& state, Oid oid, Store& store) {
-    std::scoped_lock lock(table_.mutex_of(oid));
-    table_.set(oid, state);
-    if (records_.size() <= oid.value) records_.resize(oid.value + 1);
-    records_[oid.value] = store.load(oid, kInfinity).value().record;
-    ++count_;
-  }
-
-  const std::atomic<std::uint64_t> frontier_;
-  TransactionRegistry registry_{frontier_};
-  OidTable table_;
-  std::vector<std::string> records_;  // by oid
-  std::uint64_t cache_bits_ = 0;
-  std::size_t count_ = 0;
-};
-
 /// A transaction that can only read what is resident. See SharedCache::Reader, whose steps these are.
 template <class Features>
 class ProbeTransaction {
  public:
   explicit ProbeTransaction(Residents& residents)
       : residents_(residents),
-        participant_(residents.registry_.begin()),
-        cache_bits_(residents.cache_bits_),
+        participant_(residents.registry().begin()),
+        cache_bits_(residents.cache_bits()),
         snapshot_(participant_.snapshot.load(std::memory_order_relaxed)) {
     log_.open(participant_);
   }
@@ -143,7 +98,7 @@ class ProbeTransaction {
   ~ProbeTransaction() {
     end_pass();
     log_.close();
-    residents_.registry_.end(participant_);
+    residents_.registry().end(participant_);
   }
 
   template <class T>
@@ -209,14 +164,14 @@ class ProbeTransaction {
 
   /// A hit without a hint: what the table says is in the log, or is looked at.
   [[gnu::always_inline]] StateHeader* read_by_oid(auto& reference, const TypeOperations& operations) {
-    StateHeader* state = residents_.table_.find(reference.oid());
+    StateHeader* state = residents_.newest(reference.oid());
     if (state != nullptr && is_hit(*state, reference.identity() | cache_bits_)) [[likely]]
       return state;
     return find(reference.oid(), operations);
   }
 
   [[gnu::noinline]] StateHeader* find(Oid oid, const TypeOperations& operations) {
-    StateHeader* state = residents_.table_.find(oid);
+    StateHeader* state = residents_.newest(oid);
     if (state == nullptr || !log_and_validate(*state, cache_bits_ | operations.type_bits() | oid.value)) {
       throw std::logic_error("oid " + std::to_string(oid.value) + " is not resident");
     }
@@ -252,8 +207,7 @@ class ProbeTransaction {
   const T& decoded(const StateHeader& state) {
     const Oid oid = state.oid();
     StateHeader& made = build_state(type_operations<T>, [&](StateHeader& raw) {
-      type_operations<T>.decode(raw, residents_.records_[oid.value], oid,
-                                Tid{state.begin.load(std::memory_order_relaxed)});
+      type_operations<T>.decode(raw, residents_.record_of(oid), oid, Tid{state.begin.load(std::memory_order_relaxed)});
     });
     decoded_.push_back(&made);
     return value_of<T>(made);

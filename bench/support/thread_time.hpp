@@ -11,18 +11,20 @@
 
 namespace cow::bench {
 
-/// Processor time that `work()` takes in this thread, in seconds. Reading that clock is a system call, for samples of
-/// milliseconds only. Throws std::system_error.
+/// Processor time of this thread so far, in seconds. Reading that clock is a system call, for samples of milliseconds only. Throws
+/// std::system_error.
+inline double processor_seconds_now() {
+  timespec time{};
+  if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) throw std::system_error(errno, std::generic_category());
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+/// Processor time that `work()` takes in this thread. Throws as well.
 template <class Work>
 double processor_seconds_of(Work&& work) {
-  auto now = [] {
-    timespec time{};
-    if (::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) != 0) throw std::system_error(errno, std::generic_category());
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
-  };
-  double start = now();
+  double start = processor_seconds_now();
   work();
-  return now() - start;
+  return processor_seconds_now() - start;
 }
 
 }  // namespace cow::bench
