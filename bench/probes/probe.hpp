@@ -37,6 +37,13 @@ struct ObjectSizeOptions : ProbeOptions {
   std::size_t most_bytes = std::size_t{1} << 20;
 };
 
+struct ChunkCheckOptions : ProbeOptions {
+  int rounds = 15;            ///< samples of each side
+  double sample_s = 0.003;    ///< time that a sample takes at least
+  bool small_module = false;  ///< of OO7, a few dozen objects: for tests
+  bool instructions = true;   ///< counts them, by Valgrind
+};
+
 struct RecoveryOptions : ProbeOptions {
   std::string cache = "shared";
   std::filesystem::path path;  ///< of the store; empty: a scratch directory
@@ -51,6 +58,10 @@ struct RecoveryOptions : ProbeOptions {
 void probe_hit_cost(const HitCostOptions& options);
 void probe_object_size(const ObjectSizeOptions& options);
 void probe_recovery(const RecoveryOptions& options);
+void probe_chunk_check(const ChunkCheckOptions& options);
+
+/// The process that `probe_chunk_check` starts under Valgrind; see chunk_counts.hpp.
+void run_counted_chunk_check(const ChunkCheckOptions& options);
 
 /// The process that `probe_recovery` starts and kills; see recovery_victim.cpp. Ends by being killed, or returns when it
 /// finds that nobody listens any more.

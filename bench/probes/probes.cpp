@@ -1,5 +1,5 @@
-// Measurements with program parts of their own: what each part of a hit costs, what the size of an object costs its
-// writers, how long a killed process takes to serve again.
+// Measurements with program parts of their own: what each part of a hit costs, what a check of whole chunks would save, what the size
+// of an object costs its writers, how long a killed process takes to serve again.
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
@@ -21,6 +21,18 @@ void add_hit_cost(CLI::App& command, HitCostOptions& options) {
       ->check(within(1e-6, 10))
       ->capture_default_str();
   command.add_flag("--small-chases", options.small_chases, "The pointer chase over 100 objects only");
+}
+
+void add_chunk_check(CLI::App& command, ChunkCheckOptions& options) {
+  add_common_options(command, options, "Of which chunks are written to, and of the order of samples");
+  command.add_option("--rounds", options.rounds, "Samples of each side, interleaved")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  command.add_option("--sample", options.sample_s, "Seconds that a sample takes at least")
+      ->check(within(1e-6, 10))
+      ->capture_default_str();
+  command.add_flag("--small-module", options.small_module, "A module of OO7 with 20 composite parts only");
+  command.add_flag("!--no-instructions", options.instructions, "Without Valgrind: no instructions, no cache lines");
 }
 
 void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
@@ -62,6 +74,10 @@ int run_command_line(int argc, char** argv) {
   HitCostOptions hit_cost;
   CLI::App* hit_cost_command = app.add_subcommand("hit-cost", "Time of a hit with one part of it removed at a time");
   add_hit_cost(*hit_cost_command, hit_cost);
+  ChunkCheckOptions chunk_check;
+  CLI::App* chunk_check_command =
+      app.add_subcommand("chunk-check", "A check of whole chunks before that of single states, by OO7");
+  add_chunk_check(*chunk_check_command, chunk_check);
   ObjectSizeOptions object_size;
   CLI::App* object_size_command =
       app.add_subcommand("object-size", "First write and commit by the size of a value, whole or in pieces of 4 KiB");
@@ -73,10 +89,14 @@ int run_command_line(int argc, char** argv) {
   // Not for users: what `recovery` starts.
   CLI::App* victim_command = app.add_subcommand("recovery-victim", "")->group("");
   add_recovery(*victim_command, recovery);
+  CLI::App* counted_command = app.add_subcommand("chunk-check-counted", "")->group("");  // what `chunk-check` starts
+  add_chunk_check(*counted_command, chunk_check);
   int acknowledgements = -1;
   victim_command->add_option("--acknowledgements", acknowledgements)->required();
   return run_program(app, argc, argv, [&] {
     if (*hit_cost_command) probe_hit_cost(hit_cost);
+    if (*chunk_check_command) probe_chunk_check(chunk_check);
+    if (*counted_command) run_counted_chunk_check(chunk_check);
     if (*object_size_command) probe_object_size(object_size);
     if (*recovery_command) probe_recovery(recovery);
     if (*victim_command) run_recovery_victim(recovery, acknowledgements);

@@ -46,7 +46,8 @@ ENTRIES = (
           "What does a hit cost beyond following a pointer, and which part of the design costs how much of it?",
           {"read-cost": "the cost of a whole hit",
            "hit-cost": "builds that leave out one part of a hit at a time: read log, visited bit, snapshot check, hint, "
-                       "decoding"}),
+                       "decoding",
+           "chunk-check": "a prototype that checks chunks of states at once"}),
     Entry("E4", "Share of writes, and where private caches win", ("RQ3",),
           "What happens when some of the transactions change objects, and from which share on is a private cache better?",
           {"throughput-writes": "throughput for 0 to 100% writing transactions by sessions"}, 100),

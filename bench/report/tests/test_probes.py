@@ -2,7 +2,7 @@
 import unittest
 
 from report import sections
-from experiments import hit_cost, object_size, recovery
+from experiments import chunk_check, hit_cost, object_size, recovery
 from report.model import Sources
 
 
@@ -48,6 +48,40 @@ class HitCostTest(unittest.TestCase):
 
     def test_faster_than_plain_pointers_is_doubtful(self):
         self.assertTrue(present(hit_cost.HitCost(), self.rows(shared=0.3)).doubts)
+
+
+class ChunkCheckTest(unittest.TestCase):
+    def rows(self, chunks):
+        """`chunks`: T6's time by the prototype. Without Valgrind nothing is counted."""
+        ratios = {"raw": 1.0, "shared": 2.3, "chunks": chunks}
+        return [{"system": system, "point": {"workload": workload, "reads": reads, "written": share, "chunk_bytes": size},
+                 "figures": {"instructions": 10 * value + 100 * share, "first_misses": 1.0, "chunks_logged": 3, "states_logged": 4,
+                             "held_states": 5, "held_bytes": size, **({"ratio_to_raw": value} if share == 0 else {})}}
+                for size in (chunk_check.CHUNK, chunk_check.PAGE) for share in (0.0, 0.5)
+                for workload in chunk_check.TRAVERSALS for reads in chunk_check.READS for system, value in ratios.items()]
+
+    def test_the_stop_rule_is_about_t6_hot(self):
+        self.assertTrue(present(chunk_check.ChunkCheck(), self.rows(2.0)).reading[-1].endswith("not below 1.6, so it is not adopted."))
+        self.assertTrue(present(chunk_check.ChunkCheck(), self.rows(1.5)).reading[-1].endswith(": below 1.6, so it is worth adopting."))
+
+    def test_tables_by_the_share_that_was_written(self):
+        shown = present(chunk_check.ChunkCheck(), self.rows(2.0))
+        counted = cells(shown, "Instructions for one read, in a transaction")
+        self.assertEqual(counted["T6, chunks of 64.0 KiB"][:2], ["20.0", "70.0"])
+        self.assertEqual(counted["T1, shared"][:2], ["23.0", "73.0"])
+        held = cells(shown, "What a transaction logs")
+        self.assertEqual(held["T6, chunks of 4.00 KiB"][:4], ["3.00", "4.00", "5.00", "4.00 KiB"])
+        self.assertEqual(held["10 parts, chosen at random, shared"][0], "not measured")
+        self.assertEqual(cells(shown, "Instructions for one read, and time")["hint-only: " + chunk_check.SIDES["hint-only"]][0],
+                         "not measured")
+
+    def test_what_a_commit_pays(self):
+        point = {"workload": "supersede", "reads": "hot", "written": 0.0, "chunk_bytes": chunk_check.CHUNK}
+        costs = [{"system": system, "point": point, "figures": {"instructions": value}} for system, value in (("shared", 9), ("chunks", 41))]
+        self.assertIn("takes 32.0 more instructions", present(chunk_check.ChunkCheck(), self.rows(2.0) + costs).reading[0])
+
+    def test_faster_than_plain_pointers_is_doubtful(self):
+        self.assertTrue(present(chunk_check.ChunkCheck(), self.rows(0.3)).doubts)
 
 
 class ObjectSizeTest(unittest.TestCase):
