@@ -104,7 +104,9 @@ std::map<std::string, Counts> count_under_valgrind(const std::string& word, cons
   std::map<std::string, Counts> counts;
   for (const auto& file : std::filesystem::directory_iterator(scratch.path())) {
     if (!file.path().filename().string().starts_with("counts.")) continue;
-    auto [label, counted] = parse("\n" + text_of(file.path()));
+    std::string dump = "\n";  // so that every line begins after an end
+    dump += text_of(file.path());
+    auto [label, counted] = parse(dump);
     if (!label.empty()) counts[label] = counted;
   }
   return counts;
