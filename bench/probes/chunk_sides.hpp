@@ -38,7 +38,7 @@ class Meter {
 using Runs = std::function<void(std::string_view mode, std::uint64_t passes, Meter& meter)>;
 
 template <class Transaction, class Pass>
-[[gnu::noinline]] void make_pass(Transaction& txn, Pass& pass) {
+[[gnu::noinline]] void run_pass(Transaction& txn, Pass& pass) {
   pass(txn);
 }
 
@@ -47,16 +47,16 @@ Runs runs_of(Begin begin, Pass pass) {
   return [begin, pass](std::string_view mode, std::uint64_t passes, Meter& meter) mutable {
     if (mode == "hot") {
       auto&& txn = begin();
-      make_pass(txn, pass);
+      run_pass(txn, pass);
       meter.prepare();
-      make_pass(txn, pass);
+      run_pass(txn, pass);
       meter.start();
-      for (std::uint64_t i = 0; i < passes; ++i) make_pass(txn, pass);
+      for (std::uint64_t i = 0; i < passes; ++i) run_pass(txn, pass);
       meter.stop(passes);
     } else {
       auto one = [&] {
         auto&& txn = begin();
-        make_pass(txn, pass);
+        run_pass(txn, pass);
       };
       one();
       meter.prepare();

@@ -14,13 +14,13 @@ namespace cow::bench {
 
 namespace {
 
-struct Number {
-  static constexpr std::string_view cow_type_name = "test.Number";
+struct Cell {
+  static constexpr std::string_view cow_type_name = "test.Cell";
   std::int64_t value = 0;
   MSGPACK_DEFINE(value);
 };
 
-StateHeader& state_of(const Number& value) {
+StateHeader& state_of(const Cell& value) {
   return *state_at(const_cast<std::byte*>(reinterpret_cast<const std::byte*>(&value)));
 }
 
@@ -54,7 +54,7 @@ class ChunkReader : public ::testing::Test {
 
   ChunkReader() {
     system_.database.transact([&](Transaction& txn) {
-      for (std::int64_t i = 0; i < kNumbers; ++i) numbers_.push_back(txn.create(Number{i}));
+      for (std::int64_t i = 0; i < kNumbers; ++i) numbers_.push_back(txn.create(Cell{i}));
     });
     sleeper_ = system_.database.begin();
     loaded_ = system_.database.last_tid();
@@ -70,7 +70,7 @@ class ChunkReader : public ::testing::Test {
     headers_.reset();
     residents_.reset();
     Transaction txn = system_.database.begin();
-    for (const Ref<Number>& number : numbers_) (void)txn.read(number);
+    for (const Ref<Cell>& number : numbers_) (void)txn.read(number);
     residents_.emplace(system_.database, txn.read(numbers_.front()));
     headers_.emplace(*residents_, loaded_);
   }
@@ -85,7 +85,7 @@ class ChunkReader : public ::testing::Test {
   }
 
   InMemory<SharedCache> system_;
-  std::vector<Ref<Number>> numbers_;
+  std::vector<Ref<Cell>> numbers_;
   Transaction sleeper_ = system_.database.begin();  // sees every state that is superseded, so that it stays
   Tid loaded_{};
   std::optional<Residents> residents_;
@@ -170,7 +170,7 @@ TYPED_TEST(ChunkReader, WithoutHeadersItIsTheCachesOwnWay) {
 
 TYPED_TEST(ChunkReader, WhatIsNotResidentIsAnError) {
   ChunkTransaction<TypeParam> txn(*this->residents_, *this->headers_);
-  EXPECT_THROW((void)txn.read(Ref<Number>(Oid{1'000'000})), std::logic_error);
+  EXPECT_THROW((void)txn.read(Ref<Cell>(Oid{1'000'000})), std::logic_error);
 }
 
 TYPED_TEST(ChunkReader, VisitsAreNotedOfChunks) {
