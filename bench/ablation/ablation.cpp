@@ -1,5 +1,5 @@
-// Compares ways to give memory back under the same cache: throughput, tail latency and limbo, with sleepers and more threads
-// than cores. Exit codes: 0 measured, 1 failed, 2 bad usage.
+// Compares ways to give memory back under the same cache: throughput, tail latency, memory and limbo, with sleepers and more
+// threads than cores. Exit codes: 0 measured, 1 failed, 2 bad usage.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -25,7 +25,9 @@
 #include "bench/support/process_memory.hpp"
 #include "bench/support/rows.hpp"
 #include "cow_cache/cow_cache.hpp"
+#include "memory_samples.hpp"
 #include "scheme.hpp"
+#include "session.hpp"
 
 namespace cow::bench {
 namespace {
@@ -43,8 +45,10 @@ constexpr int kReads = 20;  // a transaction
 
 struct Result {
   std::uint64_t transactions = 0, conflicts = 0;
+  std::uint64_t too_old = 0;           ///< ended with SnapshotTooOldError: of those that run,
+  std::uint64_t sleepers_aborted = 0;  ///< and of those that sleep, as they find when they wake up
   double seconds = 0;
-  std::size_t most_limbo = 0;
+  Samples limbo, rss;
   nlohmann::json limbo_over_time = nlohmann::json::array();  ///< pairs of seconds and bytes
   nlohmann::json p99_over_time =
       nlohmann::json::array();  ///< pairs of seconds, at the middle of a part, and nanoseconds
@@ -52,26 +56,97 @@ struct Result {
   Statistics statistics;
 };
 
-/// Registers a thread with a scheme for as long as it lives.
-class Membership {
- public:
-  explicit Membership(const Scheme& scheme) : scheme_(scheme) { scheme_.enter_thread(); }
-  ~Membership() { scheme_.leave_thread(); }
-  Membership(const Membership&) = delete;
-  Membership& operator=(const Membership&) = delete;
-
- private:
-  const Scheme& scheme_;
-};
-
 constexpr std::size_t kParts = 10;  ///< of the run, each with tails of its own
 using LatenciesByPart = std::array<LatencyHistogram, kParts>;
 
-/// What a thread of the crowd has of its own.
-struct Worker {
-  explicit Worker(const Scheme& scheme) : member(scheme) {}
-  Membership member;
-  LatenciesByPart latencies;
+/// What a thread of the crowd has of its own. Made by its thread; reports when the thread ends.
+class Worker {
+ public:
+  struct Reports {
+    std::mutex mutex;
+    LatenciesByPart latencies;
+    std::uint64_t too_old = 0;
+  };
+
+  Worker(const Scheme& scheme, Database& database, const Options& options, Reports& reports)
+      : scheme_(scheme), member_(scheme), session_(database), options_(options), reports_(reports) {}
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker() {
+    std::scoped_lock lock(reports_.mutex);
+    for (std::size_t part = 0; part < kParts; ++part) reports_.latencies[part].add(latencies_[part]);
+    reports_.too_old += too_old_;
+  }
+
+  /// `start`: of the run.
+  void run_one(std::mt19937_64& dice, double start) {
+    const double before = seconds_now();
+    scheme_.begin();
+    try {
+      run_in(dice);
+    } catch (const ConflictError&) {  // rare, and an end like any other
+    } catch (const SnapshotTooOldError&) {
+      ++too_old_;
+    }
+    session_.abort();
+    scheme_.end();
+    const double after = seconds_now();
+    // What ends after the time is up belongs to the last part.
+    const double share = std::clamp((after - start) / options_.seconds, 0.0, 1.0);
+    const auto part = std::min(kParts - 1, static_cast<std::size_t>(share * kParts));
+    latencies_[part].record(static_cast<std::uint64_t>((after - before) * 1e9));
+  }
+
+ private:
+  void run_in(std::mt19937_64& dice) {
+    session_.begin();
+    for (int i = 0; i < kReads; ++i) session_.read(item(dice() % kItems), [](const Item&) {});
+    if (std::uniform_real_distribution<>(0, 1)(dice) >= options_.writes) return;
+    session_.write(item(dice() % kItems), [](Item& written) { ++written.value; });
+    session_.commit();
+  }
+
+  const Scheme& scheme_;
+  Membership member_;  // before the session, and after it
+  Session session_;
+  const Options& options_;
+  Reports& reports_;
+  LatenciesByPart latencies_;
+  std::uint64_t too_old_ = 0;
+};
+
+/// Transactions that have read, and then sleep until the end of the run.
+class Sleepers {
+ public:
+  Sleepers(Database& database, const Options& options) {
+    std::mt19937_64 random(options.seed);
+    for (int i = 0; i < options.sleepers; ++i) {
+      sleeping_.push_back(std::make_unique<Session>(database));
+      sleeping_.back()->begin();
+      for (int k = 0; k < options.objects_of_sleeper; ++k)
+        sleeping_.back()->read(item(random() % kItems), [](const Item&) {});
+      if (options.park) sleeping_.back()->will_sleep();
+    }
+  }
+
+  bool empty() const noexcept { return sleeping_.empty(); }
+
+  /// They go on reading, and end. Returns how many of them cannot go on.
+  std::uint64_t wake() {
+    std::uint64_t aborted = 0;
+    for (const std::unique_ptr<Session>& session : sleeping_) {
+      try {
+        session->read(item(0), [](const Item&) {});
+      } catch (const SnapshotTooOldError&) {
+        ++aborted;
+      }
+    }
+    sleeping_.clear();
+    return aborted;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Session>> sleeping_;
 };
 
 Result measure(const Scheme& scheme, const Options& options) {
@@ -82,68 +157,32 @@ Result measure(const Scheme& scheme, const Options& options) {
   // One critical section for all sleepers: they sleep in this thread.
   scheme.begin();
   {
-    Transaction txn = database.begin();
-    for (std::uint64_t i = 0; i < kItems; ++i) (void)txn.read(item(i));  // nothing is loaded while it is timed
+    Session session(database);
+    session.begin();
+    for (std::uint64_t i = 0; i < kItems; ++i)
+      session.read(item(i), [](const Item&) {});  // nothing is loaded while it is timed
   }
-  std::vector<Transaction> sleeping;
-  std::mt19937_64 random(options.seed);
-  for (int i = 0; i < options.sleepers; ++i) {
-    sleeping.push_back(database.begin());
-    for (int k = 0; k < options.objects_of_sleeper; ++k) (void)sleeping.back().read(item(random() % kItems));
-    if (options.park) sleeping.back().will_sleep();
-  }
-  if (sleeping.empty()) scheme.end();
+  Sleepers sleepers(database, options);
+  if (sleepers.empty()) scheme.end();
 
-  std::mutex mutex;
-  LatenciesByPart latencies;
-  auto one_transaction = [&](std::mt19937_64& dice) {
-    scheme.begin();
-    {
-      Transaction txn = database.begin();
-      for (int i = 0; i < kReads; ++i) (void)txn.read(item(dice() % kItems));
-      if (std::uniform_real_distribution<>(0, 1)(dice) < options.writes) {
-        ++txn.write(item(dice() % kItems)).value;
-        try {
-          txn.commit();
-        } catch (const ConflictError&) {  // rare, and an end like any other
-        }
-      }
-    }
-    scheme.end();
-  };
+  Worker::Reports reports;
   {
     const double start = seconds_now();
     Crowd crowd(options.threads, [&](std::mt19937_64& dice) {
-      // The worker is made by its thread and reports when the thread ends.
-      struct Report {
-        Report(const Scheme& scheme, LatenciesByPart& all, std::mutex& mutex)
-            : worker(scheme), all(all), mutex(mutex) {}
-        ~Report() {
-          std::scoped_lock lock(mutex);
-          for (std::size_t part = 0; part < kParts; ++part) all[part].add(worker.latencies[part]);
-        }
-        Worker worker;
-        LatenciesByPart& all;
-        std::mutex& mutex;
-      };
-      thread_local Report report(scheme, latencies, mutex);
-      const double before = seconds_now();
-      one_transaction(dice);
-      const double after = seconds_now();
-      // What ends after the time is up belongs to the last part.
-      const double share = std::clamp((after - start) / options.seconds, 0.0, 1.0);
-      const auto part = std::min(kParts - 1, static_cast<std::size_t>(share * kParts));
-      report.worker.latencies[part].record(static_cast<std::uint64_t>((after - before) * 1e9));
+      thread_local Worker worker(scheme, database, options, reports);
+      worker.run_one(dice, start);
     });
+    ResidentMemory memory;
     double next_sample = 0;
     for (double now = 0; now < options.seconds; now = seconds_now() - start) {
       std::size_t limbo = database.statistics().limbo_bytes;
-      result.most_limbo = std::max(result.most_limbo, limbo);
+      result.limbo.add(limbo);
+      result.rss.add(memory.bytes());
       if (now >= next_sample) {
         result.limbo_over_time.push_back({now, limbo});
         next_sample += options.seconds / 40;
       }
-      if (sleeping.empty()) {  // this thread holds nothing, and says so; with sleepers it holds what they hold
+      if (sleepers.empty()) {  // this thread holds nothing, and says so; with sleepers it holds what they hold
         scheme.begin();
         scheme.end();
       }
@@ -153,17 +192,19 @@ Result measure(const Scheme& scheme, const Options& options) {
     result.seconds = seconds_now() - start;
   }
   for (std::size_t part = 0; part < kParts; ++part) {
-    result.latencies.add(latencies[part]);
-    if (latencies[part].count() == 0) continue;
+    result.latencies.add(reports.latencies[part]);
+    if (reports.latencies[part].count() == 0) continue;
     const double middle = (static_cast<double>(part) + 0.5) * options.seconds / kParts;
-    result.p99_over_time.push_back({middle, latencies[part].quantile(0.99)});
+    result.p99_over_time.push_back({middle, reports.latencies[part].quantile(0.99)});
   }
   result.statistics = database.statistics();
   result.conflicts = result.statistics.conflicts;
-  if (!sleeping.empty()) {
-    sleeping.clear();
+  result.too_old = reports.too_old;
+  if (!sleepers.empty()) {
+    result.sleepers_aborted = sleepers.wake();
     scheme.end();
   }
+  result.transactions -= result.too_old;
   return result;
 }
 
@@ -184,14 +225,21 @@ nlohmann::json row_of(const Options& options, const Result& result) {
           {"duration_s", result.seconds},
           {"operations", result.transactions},
           {"operations_per_s", static_cast<double>(result.transactions) / result.seconds},
-          {"aborts", result.conflicts},
+          {"aborts", result.conflicts + result.too_old},
           {"rss_bytes", process_memory().rss},
           {"cache_bytes", result.statistics.cache_bytes},
-          {"limbo_bytes", result.most_limbo},
+          {"peak_rss_bytes", result.rss.peak()},
+          {"mean_rss_bytes", result.rss.mean()},
+          {"limbo_bytes", result.limbo.peak()},
+          {"mean_limbo_bytes", result.limbo.mean()},
           {"p50_ns", result.latencies.quantile(0.5)},
           {"p99_ns", result.latencies.quantile(0.99)},
           {"p999_ns", result.latencies.quantile(0.999)},
-          {"figures", {{"commits", result.statistics.commits}, {"deep_scans", result.statistics.deep_scans}}},
+          {"figures",
+           {{"commits", result.statistics.commits},
+            {"deep_scans", result.statistics.deep_scans},
+            {"too_old", result.too_old},
+            {"sleepers_aborted", result.sleepers_aborted}}},
           {"limbo_over_time", result.limbo_over_time},
           {"p99_over_time", result.p99_over_time}};
 }
@@ -209,7 +257,8 @@ void use_allocator(const std::string& name, char** argv) {
 void run(const Options& options, char** argv) {
   std::vector<Scheme> all = schemes();
   if (options.list) {
-    for (const Scheme& scheme : all) fmt::print("{:<12} {}\n", scheme.name, scheme.about);
+    for (const Scheme& scheme : all)
+      fmt::print("{:<12} {}\n             garbage: {}\n", scheme.name, scheme.about, name_of(scheme.bound));
     return;
   }
   auto chosen = std::find_if(all.begin(), all.end(), [&](const Scheme& s) { return s.name == options.reclaimer; });
@@ -219,12 +268,16 @@ void run(const Options& options, char** argv) {
   use_allocator(options.allocator, argv);
   Result result = measure(*chosen, options);
   nlohmann::json row = row_of(options, result);
+  auto mebibytes = [](double bytes) { return bytes / (1 << 20); };
   fmt::print(
-      "{:<10} {:<9} {:>3} threads {:>3} sleepers {:>4.0f}% writes: {:>8.0f} thousand/s, p99.9 {:>9.1f} us, limbo "
-      "at most {:>9.2f} MiB, {} scans\n",
+      "{:<11} {:<9} {:>3} threads {:>3} sleepers {:>4.0f}% writes: {:>8.0f} thousand/s, p99.9 {:>9.1f} us, {} scans, "
+      "{} "
+      "aborted\n            operations {}, memory peak {:.1f} mean {:.1f} MiB, garbage peak {:.2f} mean {:.2f} MiB\n",
       options.reclaimer, options.allocator, options.threads, options.sleepers, options.writes * 100,
       row["operations_per_s"].get<double>() / 1e3, static_cast<double>(result.latencies.quantile(0.999)) / 1e3,
-      static_cast<double>(result.most_limbo) / (1 << 20), result.statistics.deep_scans);
+      result.statistics.deep_scans, result.too_old + result.sleepers_aborted, result.transactions,
+      mebibytes(static_cast<double>(result.rss.peak())), mebibytes(result.rss.mean()),
+      mebibytes(static_cast<double>(result.limbo.peak())), mebibytes(result.limbo.mean()));
   append_rows(options.output, {row});
 }
 

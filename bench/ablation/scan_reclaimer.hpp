@@ -1,4 +1,4 @@
-// ScanReclaimer: read logs as hazard lists, always; epochs are never asked.
+// ScanReclaimer: read logs as hazard lists, always; epochs are never asked. The heavy half of the fence is a parameter.
 //
 // Thread safety: as Reclaimer.
 //
@@ -6,13 +6,23 @@
 //  1. A list is scanned when it holds twice what its last scan had to keep, and kMinScanned at least: so a scan's cost is
 //     spread over as much garbage as it may find held (Michael, "Hazard Pointers", 2004).
 //  2. Freed is only what was marked dead before a heavy fence and found in no log after it (HybridReclaimer, invariant 3).
+//
+// Sources: Michael, "Hazard Pointers", TPDS 2004; asymmetric fences for them as in folly. MEMBARRIER_CMD_GLOBAL waits for every CPU of the
+// machine to pass through the scheduler, milliseconds; it is what hazard pointers are compared by where nobody has registered for
+// MEMBARRIER_CMD_PRIVATE_EXPEDITED, which interrupts the CPUs that run this process, microseconds (membarrier(2)).
 #pragma once
 
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
 #include <tsl/robin_set.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -35,6 +45,29 @@ using cow::detail::StateHandleHash;
 using cow::detail::StateHeader;
 using cow::detail::TransactionRegistry;
 
+/// The heavy half that the cache itself has.
+struct PrivateFence {
+  static void fence() noexcept { cow::detail::heavy_fence(); }
+};
+
+/// The same by MEMBARRIER_CMD_GLOBAL, which needs no registration.
+struct GlobalFence {
+  /// Not where CPUs are kept free of the scheduler's clock (nohz_full).
+  static bool is_available() noexcept {
+    long commands = ::syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+    return commands >= 0 && (commands & MEMBARRIER_CMD_GLOBAL) != 0;
+  }
+  static void fence() noexcept {
+    if (!cow::detail::asymmetric_fences) return;  // readers fence themselves
+    // As in heavy_fence: going on without the fence would free what others read.
+    if (::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) std::abort();
+  }
+};
+
+/// What tests break on purpose. (A missing fence is caught by tests of the fence alone.)
+enum class ScanFault { none, reads_no_log };
+
+template <class Fence = PrivateFence, ScanFault kFault = ScanFault::none>
 class ScanReclaimer final : public Reclaimer {
  public:
   ScanReclaimer(TransactionRegistry& registry, std::size_t) : registry_(registry) {}
@@ -74,9 +107,11 @@ class ScanReclaimer final : public Reclaimer {
   /// REQUIRES: the list's mutex.
   void scan(List& list) {
     scans_.fetch_add(1, std::memory_order_relaxed);
-    cow::detail::heavy_fence();
+    Fence::fence();
     tsl::robin_set<StateHandle, StateHandleHash> logged;
-    registry_.for_each_logged(Participant::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
+    if constexpr (kFault != ScanFault::reads_no_log) {
+      registry_.for_each_logged(Participant::kParked - 1, [&](StateHandle handle) { logged.insert(handle); });
+    }
     StateChain all = std::move(list.states);
     std::size_t before = all.bytes();
     while (!all.empty()) {

@@ -108,6 +108,7 @@ std::unique_ptr<Reclaimer> make(TransactionRegistry&, std::size_t) {
 Scheme urcu_memb_scheme() {
   return {.name = "urcu-memb",
           .about = "liburcu, membarrier flavour: a transaction is a read-side critical section",
+          .bound = Bound::none,
           .make = make<urcu_memb_call_rcu, urcu_memb_barrier>,
           .enter_thread = urcu_memb_register_thread,
           .leave_thread = urcu_memb_unregister_thread,
@@ -118,6 +119,7 @@ Scheme urcu_memb_scheme() {
 Scheme urcu_qsbr_scheme() {
   return {.name = "urcu-qsbr",
           .about = "liburcu, quiescent-state flavour: a thread is quiescent between its transactions",
+          .bound = Bound::none,
           .make = make<urcu_qsbr_call_rcu, urcu_qsbr_barrier>,
           .enter_thread = urcu_qsbr_register_thread,
           .leave_thread = urcu_qsbr_unregister_thread,
