@@ -88,7 +88,7 @@ class ScanReclaimer final : public Reclaimer {
   void reclaim_all() noexcept override {
     for (List& list : lists_) {
       std::scoped_lock lock(list.mutex);
-      scan(list);
+      if (!list.states.empty()) scan(list);
     }
   }
 

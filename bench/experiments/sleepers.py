@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from report import drawing
-from report.formats import NOT_MEASURED, interval, size as bytes_text
+from report.formats import interval
 from report.intervals import Interval
 from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
 from report.systems import RECLAIMERS, in_order
-from .reclaimers import ablation_job
+from .reclaimers import ablation_job, bytes_or_none
 
 SECONDS = 8.0
 # Who frees nothing has a limbo that only grows: it would set the scale for all others.
@@ -23,7 +23,7 @@ class Sleepers:
               "the 99th percentile is that of all transactions within a tenth of the run.")
 
     def jobs(self, size: Size) -> list[Job]:
-        seconds, counts = (SECONDS / 4, (1,)) if size.smoke else (SECONDS, (1, 100))
+        seconds, counts = (SECONDS / 16, (1,)) if size.smoke else (SECONDS, (1, 100))
         return [ablation_job(self.name, reclaimer, 2, sleepers, 0.5, seconds) for sleepers in counts for reclaimer in SYSTEMS]
 
     def present(self, rows: list[dict], section: Section) -> None:
@@ -52,12 +52,16 @@ class Sleepers:
                 "One run of each.", "Line chart: 99th percentile in microseconds against seconds, one line per reclaimer.",
                 drawing.curves(f"Tails behind {behind}", "seconds since the start", "99th percentile in µs",
                                [one for one in tails if one.points], y_log=True, y_format=drawing.thousands)))
-        table = Table(f"Behind {behind}", ["reclaimer", "limbo at most", "p99 in µs", "p99.9 in µs", "transactions/s", "rows"], [])
+        table = Table(f"Behind {behind}", ["reclaimer", "transactions", "memory at most", "memory, mean", "limbo at most", "limbo, mean",
+                                           "p99 in µs", "p99.9 in µs", "transactions/s", "sleepers aborted", "rows"], [])
         for system in systems:
-            most, sources = summarise(rows, system, lambda r: r.get("limbo_bytes"))
+            done, sources = summarise(rows, system, lambda r: r.get("operations"))
+            sizes = [bytes_or_none(summarise(rows, system, lambda r, name=name: r.get(name))[0])
+                     for name in ("peak_rss_bytes", "mean_rss_bytes", "limbo_bytes", "mean_limbo_bytes")]
+            aborted, _ = summarise(rows, system, lambda r: r.get("figures", {}).get("sleepers_aborted"))
             tail, _ = summarise(rows, system, lambda r: r["p99_ns"] / 1e3)
             far, _ = summarise(rows, system, lambda r: r["p999_ns"] / 1e3)
             rate, _ = summarise(rows, system, lambda r: r.get("operations_per_s"))
-            table.rows.append([system, NOT_MEASURED if most is None else bytes_text(most.median), interval(tail), interval(far),
-                               interval(rate), Sources(sources.ids)])
+            table.rows.append([system, interval(done), *sizes, interval(tail), interval(far), interval(rate), interval(aborted),
+                               Sources(sources.ids)])
         section.tables.append(table)

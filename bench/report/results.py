@@ -8,8 +8,8 @@ from pathlib import Path
 
 # What every row has comes first; the rest follows in the order in which it appears.
 FIRST = ("id", "experiment", "system", "workload", "repetition", "seed", "start", "duration_s", "operations",
-         "operations_per_s", "aborts", "rss_bytes", "rss_before_bytes", "cache_bytes", "limbo_bytes", "store_loads",
-         "p50_ns", "p99_ns", "p999_ns")
+         "operations_per_s", "aborts", "rss_bytes", "rss_before_bytes", "peak_rss_bytes", "mean_rss_bytes", "cache_bytes",
+         "limbo_bytes", "mean_limbo_bytes", "store_loads", "p50_ns", "p99_ns", "p999_ns")
 
 
 def flat(row: dict) -> dict:

@@ -35,10 +35,31 @@ RECLAIMERS = by_name(
     System("hybrid", "epochs, and read logs for those who sleep: this design", "#0072b2", "#56b4f5", "o"),
     System("epochs", "epochs only", "#d55e00", "#ff8a45", "s"),
     System("scan", "read logs only, scanned for every 64 KiB of garbage", "#e69f00", "#f5bb3d", "^"),
+    System("scan-global", "the same, the fence machine-wide (MEMBARRIER_CMD_GLOBAL)", "#9c6500", "#cf9a3a", "<"),
+    System("ping", "epochs, and private lists that a signal makes threads publish (EpochPOP)", "#56b4e9", "#9ad4fb", "P"),
+    System("interval", "birth and retirement of a state against a transaction's interval (2GEIBR)", "#117733", "#6cc987", ">"),
+    System("counted", "a counted handle for each state read", "#882255", "#d68aad", "p"),
+    System("neutralise", "epochs; above the budget the oldest transactions are aborted (NBR)", "#332288", "#9a8cf0", "h"),
     System("urcu-memb", "liburcu, membarrier flavour", "#009e73", "#35cfa3", "D"),
     System("urcu-qsbr", "liburcu, quiescent-state flavour", "#b0578d", "#e18fc0", "v"),
     System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
 )
+# What limits garbage behind transactions that sleep, and why: by class, as `ablation --list` has it and
+# tests/bench/reclamation_schemes_test.cpp checks it, liburcu's apart. Beyond it each collects some before it looks.
+NO_BOUND = "no bound"
+BOUNDS = {
+    "hybrid": ("what transactions have read", "beyond the budget the logs say what is in use"),
+    "epochs": (NO_BOUND, "an epoch protects whatever is retired after it"),
+    "scan": ("what transactions have read", "the logs say what is in use"),
+    "scan-global": ("what transactions have read", "as scan"),
+    "ping": ("what transactions have read", "the lists that threads publish say so; each thread must answer a signal"),
+    "interval": ("what some snapshot can see", "what was alive at the snapshot may be read, so it is kept; what was born later not"),
+    "counted": ("what transactions have read", "a state without a holder is free, whoever sleeps"),
+    "neutralise": ("a budget, by aborting", "who is in the way of the budget is aborted, and begins anew"),
+    "urcu-memb": (NO_BOUND, "a grace period waits for every transaction"),
+    "urcu-qsbr": (NO_BOUND, "as urcu-memb"),
+    "leak": (NO_BOUND, "nothing is ever freed"),
+}
 # Replacement policies appear in no figure together with caches, so they may have the same colours.
 POLICIES = by_name(
     System("adaptive", "window, probation, main queue; shares follow the ghosts: the default", "#0072b2", "#56b4f5", "o"),

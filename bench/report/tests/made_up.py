@@ -6,7 +6,7 @@ import random
 
 from experiments import equal_memory, open_sessions, peers, read_cost, replacement
 from report.model import Experiment, Job, Size
-from report.systems import CACHES
+from report.systems import BOUNDS, CACHES, NO_BOUND
 
 FACTORS = {"shared": 1.0, "private": 1.3, "two-level": 1.1, "locked": 0.5, "blocking": 0.8, "raw": 3.0}
 
@@ -57,9 +57,11 @@ def of_driver(job: Job, noise) -> dict:
 
 
 def of_ablation(job: Job, noise) -> dict:
-    waits = job.system not in ("hybrid", "scan")
+    waits = BOUNDS[job.system][0] == NO_BOUND
     return {"operations_per_s": 4e5 * noise(), "p99_ns": 9e3 * noise(), "p999_ns": 5e4 * noise(), "rss_bytes": 3e8 * noise(),
-            "limbo_bytes": (2e8 if waits else 9e5) * noise(),
+            "peak_rss_bytes": 3e8 * noise(), "mean_rss_bytes": 2.5e8 * noise(),
+            "limbo_bytes": (2e8 if waits else 9e5) * noise(), "mean_limbo_bytes": (1e8 if waits else 5e5) * noise(),
+            "figures": {"sleepers_aborted": dict(job.point)["sleepers"] if job.system == "neutralise" else 0, "too_old": 0},
             "limbo_over_time": [[t / 5, 2.5e7 * t / 5 if waits else 7e5 * noise()] for t in range(40)],
             "p99_over_time": [[0.4 + 0.8 * t, 9e3 * noise()] for t in range(10)]}
 

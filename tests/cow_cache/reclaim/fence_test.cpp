@@ -14,12 +14,15 @@
 #include <cstdint>
 #include <thread>
 
+#include "bench/ablation/scan_reclaimer.hpp"
+
 namespace cow::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-enum class Variant { right, no_heavy_fence };
+/// By MEMBARRIER_CMD_GLOBAL: of a scheme that the cache is compared with (bench/ablation).
+enum class Variant { right, no_heavy_fence, global };
 
 /// One reader and one reclaimer that meet again and again over one state.
 class Dekker {
@@ -29,7 +32,7 @@ class Dekker {
   bool goes_wrong(Clock::duration time) {
     std::thread reader([this] {
       for (std::uint32_t round = 1; meet(reader_at_, reclaimer_at_, 2 * round - 1); ++round) {
-        if constexpr (kVariant == Variant::right) dawdle();
+        if constexpr (kVariant != Variant::no_heavy_fence) dawdle();
         announce(entry_, kHandle);
         found_alive_ = validate(key_) == kAlive;
         if (!meet(reader_at_, reclaimer_at_, 2 * round)) return;
@@ -42,7 +45,8 @@ class Dekker {
       key_ = kAlive;
       meet(reclaimer_at_, reader_at_, 2 * round - 1);
       key_.store(kDead, std::memory_order_seq_cst);
-      if constexpr (kVariant != Variant::no_heavy_fence) heavy_fence();
+      if constexpr (kVariant == Variant::right) heavy_fence();
+      if constexpr (kVariant == Variant::global) bench::GlobalFence::fence();
       bool held = entry_.load(std::memory_order_seq_cst) != 0;
       meet(reclaimer_at_, reader_at_, 2 * round);
       wrong = found_alive_ && !held;
@@ -89,6 +93,11 @@ class FenceTest : public ::testing::Test {
 
 TEST_F(FenceTest, WhatALookFoundAliveTheReclaimerFindsInTheLog) {
   EXPECT_FALSE(Dekker().goes_wrong<Variant::right>(std::chrono::seconds(1)));
+}
+
+TEST_F(FenceTest, TheMachineWideFenceDoesAsWell) {
+  if (!bench::GlobalFence::is_available()) GTEST_SKIP() << "this kernel has none";
+  EXPECT_FALSE(Dekker().goes_wrong<Variant::global>(std::chrono::seconds(1)));
 }
 
 TEST_F(FenceTest, AMissingHeavyFenceIsCaught) {
