@@ -54,6 +54,16 @@ struct RecoveryOptions : ProbeOptions {
   bool unsynced = false;
 };
 
+struct PinnedVersionsOptions : ProbeOptions {
+  std::uint32_t objects = 20'000;
+  std::uint32_t updates = 1'000'000;
+  std::uint32_t sleepers = 100;
+  std::uint32_t reads = 100;                         ///< of each sleeper, before it sleeps; at most the objects
+  double zipf = 0;                                   ///< theta of the updates; 0: they are uniform
+  std::uint64_t rereads = 2'000'000;                 ///< of all sleepers together, beside what they had read before
+  std::vector<std::string> reclaimers = {"hybrid"};  ///< none: it is only counted
+};
+
 // Each in the file of that name. They append rows, print a table, and throw when an answer is wrong.
 void probe_hit_cost(const HitCostOptions& options);
 void probe_object_size(const ObjectSizeOptions& options);
@@ -62,6 +72,7 @@ void probe_chunk_check(const ChunkCheckOptions& options);
 
 /// The process that `probe_chunk_check` starts under Valgrind; see chunk_counts.hpp.
 void run_counted_chunk_check(const ChunkCheckOptions& options);
+void probe_pinned_versions(const PinnedVersionsOptions& options);
 
 /// The process that `probe_recovery` starts and kills; see recovery_victim.cpp. Ends by being killed, or returns when it
 /// finds that nobody listens any more.

@@ -1,5 +1,7 @@
 // Measurements with program parts of their own: what each part of a hit costs, what a check of whole chunks would save, what the size
 // of an object costs its writers, how long a killed process takes to serve again.
+// Measurements with program parts of their own: what each part of a hit costs, what the size of an object costs its
+// writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed.
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
@@ -68,6 +70,33 @@ void add_recovery(CLI::App& command, RecoveryOptions& options) {
   command.add_flag("--unsynced", options.unsynced, "Commits return before they are on the device");
 }
 
+void add_pinned_versions(CLI::App& command, PinnedVersionsOptions& options) {
+  add_common_options(command, options);
+  command.add_option("--objects", options.objects)->check(CLI::Range(100u, 1'000'000u))->capture_default_str();
+  command.add_option("--updates", options.updates, "Commits of one object each")
+      ->check(CLI::Range(1u, 100'000'000u))
+      ->capture_default_str();
+  command.add_option("--sleepers", options.sleepers, "They begin evenly over the first half of the updates")
+      ->check(CLI::Range(1u, 100'000u))
+      ->capture_default_str();
+  command.add_option("--reads", options.reads, "Objects that each of them reads")
+      ->check(CLI::Range(1u, 100u))
+      ->capture_default_str();
+  command.add_option("--zipf", options.zipf, "Theta of the updates; 0: uniform")
+      ->check(within(0, 2))
+      ->capture_default_str();
+  command
+      .add_option("--rereads", options.rereads,
+                  "Reads of all sleepers together after they wake, beside their first ones")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1'000'000'000}))
+      ->capture_default_str();
+  command
+      .add_option("--reclaimers", options.reclaimers, "Run with these, by comma (ablation --list); counted in any case")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"hybrid", "epochs", "scan", "scan-global", "ping", "interval", "counted", "neutralise"}))
+      ->capture_default_str();
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app("Measures what no workload shows, and appends rows of JSON to a file.");
   app.require_subcommand(1);
@@ -86,6 +115,10 @@ int run_command_line(int argc, char** argv) {
   CLI::App* recovery_command =
       app.add_subcommand("recovery", "Kills a process that commits, reopens its store, checks, and warms up again");
   add_recovery(*recovery_command, recovery);
+  PinnedVersionsOptions pinned_versions;
+  CLI::App* pinned_versions_command = app.add_subcommand(
+      "pinned-versions", "What transactions that sleep keep from being freed, by rule and by reclaimer");
+  add_pinned_versions(*pinned_versions_command, pinned_versions);
   // Not for users: what `recovery` starts.
   CLI::App* victim_command = app.add_subcommand("recovery-victim", "")->group("");
   add_recovery(*victim_command, recovery);
@@ -99,6 +132,7 @@ int run_command_line(int argc, char** argv) {
     if (*counted_command) run_counted_chunk_check(chunk_check);
     if (*object_size_command) probe_object_size(object_size);
     if (*recovery_command) probe_recovery(recovery);
+    if (*pinned_versions_command) probe_pinned_versions(pinned_versions);
     if (*victim_command) run_recovery_victim(recovery, acknowledgements);
   });
 }

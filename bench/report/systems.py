@@ -44,6 +44,10 @@ RECLAIMERS = by_name(
     System("urcu-qsbr", "liburcu, quiescent-state flavour", "#b0578d", "#e18fc0", "v"),
     System("leak", "frees nothing", "#5f6670", "#a3abb6", "x"),
 )
+# A rule that no reclaimer here has as it stands: a version is kept while a snapshot can see it.
+RULES = by_name(
+    System("visible", "what some snapshot can see is kept", "#44aa99", "#7fd6c8", "X"),
+)
 # What limits garbage behind transactions that sleep, and why: by class, as `ablation --list` has it and
 # tests/bench/reclamation_schemes_test.cpp checks it, liburcu's apart. Beyond it each collects some before it looks.
 NO_BOUND = "no bound"
@@ -113,7 +117,7 @@ PEERS = by_name(
 LEVELS = by_name(
     System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
 )
-LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
+LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

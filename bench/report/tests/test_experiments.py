@@ -81,6 +81,36 @@ class SleepersTest(unittest.TestCase):
         self.assertEqual(list(drawn.get_ydata()), [2.0, 3.0])  # in microseconds
 
 
+class PinnedVersionsTest(unittest.TestCase):
+    def test_counts_and_runs_stand_in_tables_of_their_own(self):
+        def at(kind: str, sleepers: int) -> dict:
+            return {"kind": kind, "updates": "uniform", "sleepers": sleepers}
+        rows = [row(0, "pinned-versions", system, at("counted", n), figures={"superseded": n * factor, "newest": 0})
+                for system, factor in (("epochs", 1_000), ("hybrid", 7)) for n in (1, 100)]
+        rows += [row(0, "pinned-versions", "hybrid", at("run", 100), figures={
+            "pinned": 700, "pinned_bytes": 33_600, "aborted": 0, "rereads": 5_000, "wrong": 0, "ns_per_hit": 3.0, "ns_per_reread": 900.0,
+            "records_loaded": 4_000, "ns_per_update": 1_500.0})]
+        shown = present("pinned-versions", rows)
+        counted, run = shown.tables
+        self.assertEqual([r[:3] for r in counted.rows], [["1", "7", "1,000"], ["100", "700", "100,000"]])
+        self.assertEqual([r[:3] for r in run.rows], [["100", "hybrid", "700"]])
+        self.assertEqual([f.name for f in shown.figures], ["pinned-versions-uniform"])
+
+
+class ReclaimersTest(unittest.TestCase):
+    def test_says_who_reaches_its_bound_by_aborting(self):
+        rows = [row(0, "reclaimers", system, {"threads": 2, "sleepers": 1, "write_share": 0.5}, operations=7, operations_per_s=1.0,
+                    p999_ns=1000, limbo_bytes=2048, mean_limbo_bytes=1024, peak_rss_bytes=1 << 20, mean_rss_bytes=1 << 19,
+                    figures={"sleepers_aborted": aborted, "too_old": 0})
+                for system, aborted in (("hybrid", 0), ("neutralise", 1))]
+        shown = present("reclaimers", rows)
+        self.assertEqual(shown.reading, ["Transactions aborted to free memory: neutralise 1 of those that slept and 0 of those that ran."])
+        bounds = shown.tables[0]
+        self.assertEqual([r[:2] for r in bounds.rows], [["hybrid", "what transactions have read"], ["neutralise", "a budget, by aborting"]])
+        mean = next(t for t in shown.tables if t.caption == "Limbo, mean")
+        self.assertEqual(mean.rows[0][1:3], ["1.00 KiB", "1.00 KiB"])
+
+
 class PublisherTest(unittest.TestCase):
     def test_shares_of_littles_law(self):
         rows = [row(0, "publisher", "coroutines/shared", {"in_flight": 1000, "wait_ms": 10, "write_share": 0.0},
