@@ -18,7 +18,8 @@
 // to another thread; and each ping costs a system call and an interrupt for every thread, whether it sleeps or not.
 //
 // Source: Singh, Brown, "Publish on Ping: A Better Way to Publish Reservations in Memory Reclamation for Concurrent Data Structures",
-// PPoPP 2025 (arXiv 2501.04250). Their artifact was not used.
+// PPoPP 2025 (arXiv 2501.04250). Their artifact was not used. Signals that make threads show what they use are older: ThreadScan (Alistarh,
+// Leiserson, Matveev, Shavit, SPAA 2015), which scans their stacks.
 #pragma once
 
 #include <pthread.h>

@@ -29,6 +29,14 @@ def bounds_table(systems: list[str]) -> Table:
                  [[system, *BOUNDS[system]] for system in known])
 
 
+def bounds_line(systems: list[str]) -> str:
+    by_bound: dict[str, list[str]] = {}
+    for system in systems:
+        if system in BOUNDS:
+            by_bound.setdefault(BOUNDS[system][0], []).append(system)
+    return "Garbage behind sleepers, by class: " + "; ".join(f"{bound}: {', '.join(names)}" for bound, names in by_bound.items()) + "."
+
+
 def aborts_line(rows: list[dict], systems: list[str]) -> str:
     """Of all runs together: who reaches its bound by aborting says so beside it."""
     def aborted(system: str, what: str) -> int:
@@ -58,7 +66,7 @@ class Reclaimers:
         systems = in_order({r["system"] for r in rows})
         points = sorted({(point_of(r)["write_share"], point_of(r)["threads"], point_of(r)["sleepers"]) for r in rows})
         section.tables.append(bounds_table(systems))
-        section.reading.append(aborts_line(rows, systems))
+        section.reading += [bounds_line(systems), aborts_line(rows, systems)]
         shown = (("Transactions", lambda r: r.get("operations"), interval),
                  ("Transactions per second", lambda r: r.get("operations_per_s"), interval),
                  ("Time of one transaction, 99.9th percentile, in µs", lambda r: r["p999_ns"] / 1e3, interval),

@@ -1,6 +1,8 @@
 """What single experiments make of rows: where private caches win, extrapolation, Little's law, and the order of runs."""
 import random
+import re
 import unittest
+from pathlib import Path
 
 import experiments
 from report import microbenchmarks, plan, sections
@@ -8,6 +10,7 @@ from experiments.memory import COUNTS, Memory, extrapolated
 from experiments.write_share import WriteShare
 from report.intervals import Interval
 from report.model import FULL, SMOKE, Job
+from report.systems import BOUNDS
 
 from .support import numbered, row
 
@@ -104,11 +107,23 @@ class ReclaimersTest(unittest.TestCase):
                     figures={"sleepers_aborted": aborted, "too_old": 0})
                 for system, aborted in (("hybrid", 0), ("neutralise", 1))]
         shown = present("reclaimers", rows)
-        self.assertEqual(shown.reading, ["Transactions aborted to free memory: neutralise 1 of those that slept and 0 of those that ran."])
+        self.assertEqual(shown.reading, [
+            "Garbage behind sleepers, by class: what transactions have read: hybrid; a budget, by aborting: neutralise.",
+            "Transactions aborted to free memory: neutralise 1 of those that slept and 0 of those that ran."])
         bounds = shown.tables[0]
         self.assertEqual([r[:2] for r in bounds.rows], [["hybrid", "what transactions have read"], ["neutralise", "a budget, by aborting"]])
         mean = next(t for t in shown.tables if t.caption == "Limbo, mean")
         self.assertEqual(mean.rows[0][1:3], ["1.00 KiB", "1.00 KiB"])
+
+    def test_the_bounds_shown_are_those_that_the_schemes_have(self):
+        root = Path(__file__).resolve().parents[3]
+        scheme = (root / "bench/ablation/scheme.hpp").read_text()
+        texts = dict(re.findall(r'case Bound::(\w+): return "([^"]+)"', re.sub(r"\s+", " ", scheme)))
+        declared = {}
+        for file in ("own_schemes.hpp", "urcu.cpp"):
+            text = (root / "bench/ablation" / file).read_text()
+            declared |= dict(re.findall(r'\.name = "([\w-]+)",.*?\.bound = Bound::(\w+)', text, re.S))
+        self.assertEqual({name: texts[bound] for name, bound in declared.items()}, {name: bound for name, (bound, _) in BOUNDS.items()})
 
 
 class PublisherTest(unittest.TestCase):
