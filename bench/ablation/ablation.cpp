@@ -24,6 +24,7 @@
 #include "bench/support/paired.hpp"
 #include "bench/support/process_memory.hpp"
 #include "bench/support/rows.hpp"
+#include "bench/workloads/workload_error.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "memory_samples.hpp"
 #include "scheme.hpp"
@@ -65,7 +66,7 @@ class Worker {
   struct Reports {
     std::mutex mutex;
     LatenciesByPart latencies;
-    std::uint64_t too_old = 0;
+    std::uint64_t too_old = 0, commits = 0;
   };
 
   Worker(const Scheme& scheme, Database& database, const Options& options, Reports& reports)
@@ -76,6 +77,7 @@ class Worker {
     std::scoped_lock lock(reports_.mutex);
     for (std::size_t part = 0; part < kParts; ++part) reports_.latencies[part].add(latencies_[part]);
     reports_.too_old += too_old_;
+    reports_.commits += commits_;
   }
 
   /// `start`: of the run.
@@ -104,6 +106,7 @@ class Worker {
     if (std::uniform_real_distribution<>(0, 1)(dice) >= options_.writes) return;
     session_.write(item(dice() % kItems), [](Item& written) { ++written.value; });
     session_.commit();
+    ++commits_;
   }
 
   const Scheme& scheme_;
@@ -112,7 +115,7 @@ class Worker {
   const Options& options_;
   Reports& reports_;
   LatenciesByPart latencies_;
-  std::uint64_t too_old_ = 0;
+  std::uint64_t too_old_ = 0, commits_ = 0;
 };
 
 /// Transactions that have read, and then sleep until the end of the run.
@@ -148,6 +151,17 @@ class Sleepers {
  private:
   std::vector<std::unique_ptr<Session>> sleeping_;
 };
+
+/// Each commit has added one to an item. Throws WrongAnswerError if some of that is lost.
+void check_items(Database& database, std::uint64_t commits) {
+  Session session(database);
+  session.begin();
+  std::uint64_t sum = 0;
+  for (std::uint64_t i = 0; i < kItems; ++i) {
+    session.read(item(i), [&](const Item& one) { sum += static_cast<std::uint64_t>(one.value); });
+  }
+  check_count("the sum of all items", commits, sum);
+}
 
 Result measure(const Scheme& scheme, const Options& options) {
   Result result;
@@ -205,6 +219,9 @@ Result measure(const Scheme& scheme, const Options& options) {
     scheme.end();
   }
   result.transactions -= result.too_old;
+  scheme.begin();
+  check_items(database, reports.commits);
+  scheme.end();
   return result;
 }
 
