@@ -140,6 +140,7 @@ class BaggedReclaimer : public AttachedReclaimer {
   /// REQUIRES: the bag's lock.
   void sift(Bag& bag, Sift how, cow::detail::StateChain& free) noexcept {
     if (!bag.list.open.empty()) close(bag);
+    if (bag.list.closed.empty()) return;  // a look at thousands of sessions for nothing, otherwise
     try {
       take_free(bag.list.closed, how, free);
     } catch (const std::bad_alloc&) {  // invariant 4
