@@ -1,7 +1,5 @@
 // Measurements with program parts of their own: what each part of a hit costs, what a check of whole chunks would save, what the size
-// of an object costs its writers, how long a killed process takes to serve again.
-// Measurements with program parts of their own: what each part of a hit costs, what the size of an object costs its
-// writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed.
+// of an object costs its writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed.
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
