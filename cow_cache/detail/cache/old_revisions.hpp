@@ -4,16 +4,17 @@
 // queue's `mutex`, `any_waiting` and `helps_now` apart.
 //
 // Invariants:
-//  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and the thread that asked for
-//     the commit prunes after the end of its transaction (SharedCache::after_commit).
+//  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and drops the one before it where its
+//     thread has found that no other transaction is active. All else that thread prunes after the end of its transaction
+//     (SharedCache::after_commit).
 //  2. An object whose old revisions could not all be dropped stands in the queue of the thread that has found that, once. (There
 //     are kQueues; threads by their number.) Its entry stays when it is evicted, and goes when its turn comes. So a queue has no
 //     more entries than objects were changed since the oldest snapshot, however often they are evicted and loaded again while
 //     nobody commits.
-//  3. [queues-are-worked-off] Each commit looks at some entries of its thread's queue for each object that it has changed, in turn,
-//     (while all that wait are seen by snapshots, one commit in some does)
-//     and each kHelpEvery-th commit at some of another one, which has some and whose threads have not committed lately. So old revisions that no snapshot sees any
-//     more go while others commit, whoever has left them, and right away where no other transaction is active.
+//  3. [queues-are-worked-off] Each commit looks at some entries of its thread's queue for each object that it has changed, in turn;
+//     one commit in kPatience does, while looks find nothing to drop. Each kHelpEvery-th commit looks at some of another queue that
+//     has some and whose threads have not committed lately. So old revisions that no snapshot sees any more go while others
+//     commit, whoever has left them, and right away where no other transaction is active.
 //  4. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
 //     its entry in a queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
