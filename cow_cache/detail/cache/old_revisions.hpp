@@ -1,7 +1,7 @@
 // Old revisions: which objects have some, and which snapshots may still see them.
 //
 // Thread safety: of OldRevisionQueues and FewSnapshots all functions may be called from any thread; everything else REQUIRES the
-// queue's `mutex`, `any_waiting` and `helps_now` apart.
+// queue's `mutex`, but `any_waiting`, `is_left_alone` and `helps_now`.
 //
 // Invariants:
 //  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and drops the one before it where its
