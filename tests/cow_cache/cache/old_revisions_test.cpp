@@ -191,8 +191,8 @@ TEST(OldRevisionsOfOne, ASerializableTransactionIsToldThatWhatItReadWasSupersede
   MemoryStore memory;
   BusyStore store(memory);
   Database db(store);
-  auto [read, written] =
-      db.transact([](Transaction& txn) { return std::pair(txn.create(Note{}), txn.create(Note{})); });
+  const Ref<Note> read = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  const Ref<Note> written = db.transact([](Transaction& txn) { return txn.create(Note{}); });
   std::optional<Transaction> other;
   store.meanwhile = [&] {
     std::async(std::launch::async, [&] {
