@@ -111,7 +111,7 @@ class Worker {
 
   const Scheme& scheme_;
   Membership member_;  // before the session, and after it
-  Session session_;
+  AttachedSession session_;
   const Options& options_;
   Reports& reports_;
   LatenciesByPart latencies_;
@@ -124,7 +124,7 @@ class Sleepers {
   Sleepers(Database& database, const Options& options) {
     std::mt19937_64 random(options.seed);
     for (int i = 0; i < options.sleepers; ++i) {
-      sleeping_.push_back(std::make_unique<Session>(database));
+      sleeping_.push_back(std::make_unique<AttachedSession>(database));
       sleeping_.back()->begin();
       for (int k = 0; k < options.objects_of_sleeper; ++k)
         sleeping_.back()->read(item(random() % kItems), [](const Item&) {});
@@ -137,7 +137,7 @@ class Sleepers {
   /// They go on reading, and end. Returns how many of them cannot go on.
   std::uint64_t wake() {
     std::uint64_t aborted = 0;
-    for (const std::unique_ptr<Session>& session : sleeping_) {
+    for (const std::unique_ptr<AttachedSession>& session : sleeping_) {
       try {
         session->read(item(0), [](const Item&) {});
       } catch (const SnapshotTooOldError&) {
@@ -149,12 +149,12 @@ class Sleepers {
   }
 
  private:
-  std::vector<std::unique_ptr<Session>> sleeping_;
+  std::vector<std::unique_ptr<AttachedSession>> sleeping_;
 };
 
 /// Each commit has added one to an item. Throws WrongAnswerError if some of that is lost.
 void check_items(Database& database, std::uint64_t commits) {
-  Session session(database);
+  AttachedSession session(database);
   session.begin();
   std::uint64_t sum = 0;
   for (std::uint64_t i = 0; i < kItems; ++i) {
@@ -171,7 +171,7 @@ Result measure(const Scheme& scheme, const Options& options) {
   // One critical section for all sleepers: they sleep in this thread.
   scheme.begin();
   {
-    Session session(database);
+    AttachedSession session(database);
     session.begin();
     for (std::uint64_t i = 0; i < kItems; ++i)
       session.read(item(i), [](const Item&) {});  // nothing is loaded while it is timed

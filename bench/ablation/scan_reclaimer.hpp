@@ -78,7 +78,7 @@ class ScanReclaimer final : public Reclaimer {
   }
 
   void retire(StateChain states) noexcept override {
-    List& list = lists_[detail::thread_number() % lists_.size()];
+    List& list = lists_[cow::detail::thread_number() % lists_.size()];
     std::scoped_lock lock(list.mutex);
     limbo_bytes_.fetch_add(states.bytes(), std::memory_order_relaxed);  // a statistic
     list.states.append(std::move(states));

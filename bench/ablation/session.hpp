@@ -1,4 +1,4 @@
-// Session: one transaction at a time under a scheme, which is told what it wants to be told.
+// AttachedSession: one transaction at a time under a scheme, which is told what it wants to be told.
 //
 // Thread safety: used by one thread, which made it and is a member of the scheme.
 //
@@ -29,15 +29,15 @@ struct cow::detail::DefinedAccess<cow::bench::LoggedCount> {
 
 namespace cow::bench {
 
-class Session {
+class AttachedSession {
  public:
-  explicit Session(Database& database) : database_(database) {
+  explicit AttachedSession(Database& database) : database_(database) {
     reclaimer_ = dynamic_cast<AttachedReclaimer*>(&cow::detail::cache_of(database).reclaimer());
     if (reclaimer_ != nullptr) attachment_ = reclaimer_->attach();
   }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
-  ~Session() { abort(); }
+  AttachedSession(const AttachedSession&) = delete;
+  AttachedSession& operator=(const AttachedSession&) = delete;
+  ~AttachedSession() { abort(); }
 
   /// REQUIRES: no transaction is open.
   void begin() {
@@ -91,7 +91,7 @@ class Session {
  private:
   class Reading {
    public:
-    explicit Reading(Session& session) : session_(session), logged_(session.logged()) {
+    explicit Reading(AttachedSession& session) : session_(session), logged_(session.logged()) {
       session_.attachment_->enter(logged_);
     }
     ~Reading() { session_.attachment_->leave(); }
@@ -109,13 +109,13 @@ class Session {
     }
 
    private:
-    Session& session_;
+    AttachedSession& session_;
     const std::uint32_t logged_;
   };
 
   class Closing {
    public:
-    Closing(Session& session, bool commits) : session_(session) { session_.attachment_->closing(commits); }
+    Closing(AttachedSession& session, bool commits) : session_(session) { session_.attachment_->closing(commits); }
     ~Closing() {
       session_.transaction_->abort();  // if it has not ended
       session_.attachment_->closed();
@@ -124,7 +124,7 @@ class Session {
     Closing& operator=(const Closing&) = delete;
 
    private:
-    Session& session_;
+    AttachedSession& session_;
   };
 
   std::uint32_t logged() noexcept { return cow::detail::DefinedAccess<LoggedCount>::of(*transaction_); }

@@ -53,7 +53,7 @@ class UrcuReclaimer final : public Reclaimer {
   }
 
   void retire(StateChain states) noexcept override {
-    RetireList& list = lists_[detail::thread_number() % lists_.size()];
+    RetireList& list = lists_[cow::detail::thread_number() % lists_.size()];
     std::scoped_lock lock(list.mutex);
     while (!states.empty()) {
       if (list.add(states.take())) hand_over(list);

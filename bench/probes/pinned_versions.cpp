@@ -81,12 +81,12 @@ class Run {
  private:
   struct Sleeper {
     explicit Sleeper(Database& database) : session(database) { session.begin(); }
-    Session session;
+    AttachedSession session;
     std::uint64_t began = 0;
   };
 
   void warm(Database& database) {
-    Session session(database);
+    AttachedSession session(database);
     session.begin();
     for (const Ref<Cell>& cell : cells_) session.read(cell, [](const Cell&) {});
     charge_ = database.statistics().cache_bytes / cells_.size();  // all of them have the same
@@ -97,7 +97,7 @@ class Run {
     auto begin_those_due = [&](std::uint64_t time) {
       for (; begun < plan_.reads.size() && plan_.begin_of(begun) == time; ++begun) begin_sleeper(database, begun, time);
     };
-    Session writer(database);
+    AttachedSession writer(database);
     begin_those_due(0);
     outcome_.update_s = seconds_of([&] {
       std::uint64_t time = 0;

@@ -113,7 +113,7 @@ class World {
   std::unique_ptr<detail::Reclaimer> reclaimer_;
 };
 
-/// What bench::Session is, without a cache: reads go by states.
+/// What AttachedSession (bench/ablation/session.hpp) is, without a cache: reads go by states.
 class Reader {
  public:
   explicit Reader(World& world) : world_(world) {
