@@ -22,8 +22,7 @@
 #include "build_scope.hpp"
 #include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/state/heap_meter.hpp"
-#include "operation.hpp"
-#include "reader.hpp"
+#include "shared_cache.hpp"  // and so reader.hpp and operation.hpp, in the order that they need
 
 namespace cow::detail {
 
