@@ -106,8 +106,9 @@ class Pruner {
       queue.begin_round(registry_);
       std::size_t steps = OldRevisionQueue::kMaxSteps;  // then other threads may have the lock
       for (; entry != writes.end() && steps > 0; ++entry, --steps) {
-        if (entry->prunes && prune_one(entry->oid, OldRevisionQueue::Source::commit, in_use, dropped).comes_again)
-          queue.push(entry->oid);
+        if (!entry->prunes) continue;
+        entry->prunes = prune_one(entry->oid, OldRevisionQueue::Source::commit, in_use, dropped).comes_again;
+        if (entry->prunes) queue.push(entry->oid);
       }
       if (steps > 0) prune_waiting(queue, writes, *turns, steps, in_use, dropped);
     } while (entry != writes.end() || turns->left > 0);
@@ -144,7 +145,9 @@ class Pruner {
     turns.left = std::min(turns.left, queue.waiting());
     for (; steps > 0 && turns.left > 0; --steps) {
       Oid oid = queue.front();
-      if (writes.find(oid) != nullptr) {  // it has its turn with what was changed, or needs none yet
+      // One that was changed has just had its turn, and some stay. If none do, it leaves the queue: where a thread changes the same
+      // objects again and again, they would wait there for ever, and the thread would never be alone.
+      if (const WriteSetEntry* changed = writes.find(oid); changed != nullptr && changed->prunes) {
         if (!queue.put_back()) turns.left = 0;
         if (turns.left > 0) --turns.left;
         continue;

@@ -205,6 +205,25 @@ TEST(OldRevisionsOfOne, ASerializableTransactionIsToldThatWhatItReadWasSupersede
   EXPECT_THROW(other->commit(), ConflictError);
 }
 
+TEST(OldRevisionsOfOne, AnObjectThatEachCommitChangesLeavesTheQueueOnceNobodySeesItsOldRevisions) {
+  MemoryStore memory;
+  BusyStore store(memory);
+  Database db(store);
+  Ref<Note> note = db.transact([](Transaction& txn) { return txn.create(Note{}); });
+  auto change = [&] { db.transact([&](Transaction& txn) { ++txn.write(note).number; }); };
+  {
+    Transaction reader = db.begin();
+    change();  // leaves a revision that the reader sees
+  }
+  change();
+  change();
+  std::optional<Transaction> other;
+  store.meanwhile = [&] { std::async(std::launch::async, [&] { other = db.begin(); }).wait(); };
+  change();
+  EXPECT_EQ(other->read(note).number, 3);
+  EXPECT_EQ(db.statistics().old_loads, 1u) << "dropped as it was superseded, for nothing waits in the thread's queue";
+}
+
 TEST_F(OldRevisionsTest, WhatAReaderHasSeenGoesWhileOthersCommitAfterItsEnd) {
   std::vector<Ref<Note>> notes = make(kNotes);
   Ref<Note> other = make(1).front();
