@@ -23,7 +23,7 @@ struct Steps {
   static void log(rl::atomic<std::uint32_t>& entry) { cow::detail::announce(entry, kHandle); }
   static std::uint64_t validate(const rl::atomic<std::uint64_t>& key) { return cow::detail::validate(key); }
   static void unlog(rl::atomic<std::uint32_t>& entry) { entry.store(0, std::memory_order_release); }
-  static void mark_dead(rl::atomic<std::uint64_t>& key) { key.store(kDead, std::memory_order_seq_cst); }
+  static void mark_dead(rl::atomic<std::uint64_t>& key) { cow::detail::mark_before_fence(key, kDead); }
   static std::uint32_t read_log(const rl::atomic<std::uint32_t>& entry) {
     return entry.load(std::memory_order_seq_cst);
   }
