@@ -17,8 +17,8 @@ enum class Replacement { adaptive, clock, s3_fifo, sieve };
 
 /// Sizes of a cache.
 struct CacheOptions {
-  /// Budget of resident states with their heap members, oid table, queue of old revisions, read logs, tickets, queues of
-  /// replacement, and limbo's own budget. States get half of it at least, whatever the others take. States of a size keep
+  /// Budget of resident states with their heap members, oid table, hints for oids (128 KiB), queue of old revisions, read logs,
+  /// tickets, queues of replacement, and limbo's own budget. States get half of it at least, whatever the others take. States of a size keep
   /// their addresses for ever, so the full budget can be used for each size of objects while sizes in use times budget is
   /// below 96 GiB (in all databases of the process together); beyond that, a size that comes late has 630 MiB at least
   /// (docs/decisions/007-addresses-of-states.md).

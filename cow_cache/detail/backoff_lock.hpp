@@ -1,12 +1,14 @@
-// A mutex in four bytes: what guards read logs, stripes of the oid table, retire lists and queues of old revisions.
+// A mutex in one byte: what guards read logs, stripes of the oid table, retire lists and queues of old revisions.
 //
 // Thread safety: a mutex; all functions may be called from any thread.
 #pragma once
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <thread>
 
 #include "pause.hpp"
 
@@ -30,22 +32,23 @@ class BackoffLock {
   [[gnu::always_inline]] void unlock() noexcept { taken_.store(false, std::memory_order_release); }
 
  private:
-  static constexpr int kSpins = 64;  // some microseconds
-  static constexpr std::chrono::microseconds kShortestSleep{10}, kLongestSleep{500};
+  static constexpr int kSpins = 64;                                        // some microseconds
+  static constexpr long kShortestSleep = 10'000, kLongestSleep = 100'000;  // ns
 
   [[gnu::noinline, gnu::cold]] void lock_slowly() noexcept {
-    for (auto sleep = kShortestSleep;; sleep = std::min(2 * sleep, kLongestSleep)) {
+    for (long sleep = kShortestSleep;; sleep = std::min(2 * sleep, kLongestSleep)) {
       for (int spin = 0; spin < kSpins; ++spin) {
         pause();
         // Relaxed: only looks, which leaves the line with the holder; `try_lock` decides.
         if (!taken_.load(std::memory_order_relaxed) && try_lock()) return;
       }
-      std::this_thread::sleep_for(sleep);
+      const timespec time{0, sleep};
+      ::syscall(SYS_nanosleep, &time, nullptr);  // glibc's functions that sleep are cancellation points
     }
   }
 
   std::atomic<bool> taken_{false};
 };
-static_assert(sizeof(BackoffLock) <= 4);
+static_assert(sizeof(BackoffLock) == 1);
 
 }  // namespace cow::detail

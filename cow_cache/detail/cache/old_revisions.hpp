@@ -4,8 +4,8 @@
 // queue's `mutex`, but `any_waiting`, `is_left_alone` and `helps_now`.
 //
 // Invariants:
-//  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and drops the one before it where its
-//     thread has found that no other transaction is active. All else that thread prunes after the end of its transaction
+//  1. Pruning is nobody's business while it leads commits: `publish` links the new revision, and drops the one before it where no
+//     other transaction is active. All else the thread that asked for the commit prunes after the end of its transaction
 //     (SharedCache::after_commit).
 //  2. An object whose old revisions could not all be dropped stands in the queue of the thread that has found that, once. (There
 //     are kQueues; threads by their number.) Its entry stays when it is evicted, and goes when its turn comes. So a queue has no

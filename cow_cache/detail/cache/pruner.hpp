@@ -39,8 +39,8 @@ class Pruner {
   Pruner(VersionChains& chains, const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier)
       : chains_(chains), registry_(registry), frontier_(frontier) {}
 
-  /// Whether a transaction that is about to commit is the only active one, as far as that is quickly known: where old revisions wait,
-  /// others are likely to be active, and their announcements stand on lines that these write.
+  /// Whether a transaction that is being published is the only active one, as far as that is quickly known: where old revisions
+  /// wait, others are likely to be active, and their announcements stand on lines that these write.
   bool is_alone() noexcept { return !queues_.of_thread().any_waiting() && registry_.has_one_at_most(); }
 
   /// Works off the objects that a commit has changed, and some of those that wait in a queue.

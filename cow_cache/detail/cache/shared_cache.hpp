@@ -85,14 +85,11 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   }
 
   /// Reserves what publishing a write set will need: places for the objects that are not resident. Throws std::bad_alloc.
-  /// REQUIRES: its transaction is active.
   void prepare(WriteSet& writes) {
     std::size_t places = 0;
-    const bool is_alone = pruner_.is_alone();
-    writes.adds = {};
+    writes.added_bytes = {};
     for (WriteSetEntry& entry : writes) {
-      writes.adds += ResidentBytes(*entry.state);
-      entry.drops_base = is_alone;
+      writes.added_bytes += ResidentBytes(*entry.state);
       // It may be evicted at any time, and then is not kept.
       const StateHeader* cloned = entry.cloned_state();
       bool is_resident = cloned != nullptr && !cloned->is_superseded() && !cloned->is_dead();
@@ -112,9 +109,10 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
   /// later is left to `after_commit`, noted in the entries; and nothing here depends on how many transactions sleep.
   void publish(WriteSet& writes, Tid tid) noexcept {
+    // Asked here and not before the store writes, which may take long. The write set's own transaction is active.
+    const bool drops_bases = pruner_.is_alone();
     for (WriteSetEntry& entry : writes) {
-      VersionChains::Published published =
-          chains_.publish(*entry.state, entry.oid, tid, entry.has_place, entry.drops_base);
+      VersionChains::Published published = chains_.publish(*entry.state, entry.oid, tid, entry.has_place, drops_bases);
       entry.state = published.unlinked;
       entry.was_absent = published.is_new;
       entry.prunes = published.may_be_pruned;
@@ -133,7 +131,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     if (had_places) admit(writes);
     pruner_.prune(writes, dropped);
     // Once, for what a small commit drops is often as large as what it adds: then nobody's line is written.
-    ResidentBytes change = writes.adds;
+    ResidentBytes change = writes.added_bytes;
     chains_.count(change -= dropped.bytes);
     writes.clear();  // first: values' destructors may destroy the transaction that it belongs to
     reclaimer_->retire(std::move(dropped.states));

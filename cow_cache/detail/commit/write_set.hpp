@@ -36,7 +36,6 @@ struct WriteSetEntry {
   StateHandle cloned = 0;    ///< its state, which the read log holds until the end; 0: not known
   bool created : 1 = false;  ///< the object did not exist before this transaction
   bool erased : 1 = false;
-  bool drops_base : 1 = false;  ///< no other transaction is active that might see what publishing supersedes
   // What publishing leaves to do, for the cache's `after_commit`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
   bool has_place : 1 = false;   ///< in the cache, should it not be resident when it is published
@@ -50,7 +49,7 @@ class WriteSet {
  public:
   WriteSet() noexcept = default;
   WriteSet(WriteSet&& other) noexcept
-      : adds(other.adds),
+      : added_bytes(other.added_bytes),
         entries_(std::move(other.entries_)),
         cells_(std::move(other.cells_)),
         mask_(other.mask_),
@@ -60,7 +59,7 @@ class WriteSet {
   }
   /// REQUIRES: not frozen, and empty.
   WriteSet& operator=(WriteSet&& other) noexcept {
-    adds = other.adds;
+    added_bytes = other.added_bytes;
     entries_.swap(other.entries_);  // of a set that was used before, the other one gets the memory
     cells_.swap(other.cells_);
     std::swap(mask_, other.mask_);
@@ -141,7 +140,7 @@ class WriteSet {
   }
 
   /// What the private states will add to the cache: noted by its `prepare` for its `after_commit`.
-  ResidentBytes adds;
+  ResidentBytes added_bytes;
 
   bool empty() const noexcept { return entries_.empty(); }
   std::size_t size() const noexcept { return entries_.size(); }

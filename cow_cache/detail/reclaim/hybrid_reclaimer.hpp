@@ -6,7 +6,7 @@
 // or has not logged it.
 //
 // Invariants:
-//  1. A state handed to `retire` is dead (`kDeadMark` in its key, stored with seq_cst) and unlinked from table and chains.
+//  1. A state handed to `retire` is dead (`kDeadMark` in its key, by mark_before_fence) and unlinked from table and chains.
 //     It is stamped after that (TransactionRegistry::stamp).
 //  2. Tier 0. States stamped below `safe_below_` are freed without any fence or scan of logs, unless a transaction holds
 //     them ([epoch-rule], [parked-is-held], transaction_registry.hpp).

@@ -246,7 +246,8 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     }
   }
 
-  /// Whether one transaction at most is active, as of some time during the call. False as well where it would take long to say so.
+  /// Whether one transaction at most is active, as of some time during the call: parked ones are, ending ones are not. False as well
+  /// once more than kFew were active together, for then it would take long to say so.
   bool has_one_at_most() const noexcept {
     if (participant_count() > kFew) return false;
     std::uint32_t active = 0;
