@@ -58,11 +58,11 @@ custom_target('microbenchmarks', input: 'fake_program', output: 'microbenchmarks
 MESON
 }
 
-in_terminal() { # COLUMNS COMMAND...: what it shows goes to $base/shown
+in_terminal() { # COLUMNS COMMAND...: what it shows goes to $base/shown. Every terminal has a name: without one Ninja shortens no line
   local columns=$1
   shift
   printf '%q ' "$@" >"$base/typed"
-  script -qec "stty cols $columns rows 24; exec bash '$base/typed'" "$base/shown" </dev/null >/dev/null
+  TERM=xterm script -qec "stty cols $columns rows 24; exec bash '$base/typed'" "$base/shown" </dev/null >/dev/null
 }
 
 shown_lines() { tr '\r' '\n' <"$base/shown" | sed 's/\x1b\[K//g' | grep -v '^Script '; }
