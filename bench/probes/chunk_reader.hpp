@@ -233,13 +233,7 @@ class ChunkTransaction {
   WriteSet writes_;
 };
 
-/// For workloads, which name a database.
 template <class Features>
-struct ChunkDatabase {
-  using Pointers = SharedCache::Pointers;
-  using Transaction = ChunkTransaction<Features>;
-  template <class T>
-  using Ref = Pointers::Ref<T>;
-};
+using ChunkDatabase = DatabaseOf<ChunkTransaction<Features>>;
 
 }  // namespace cow::bench

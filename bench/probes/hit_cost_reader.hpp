@@ -221,13 +221,7 @@ class ProbeTransaction {
   std::vector<StateHeader*> decoded_;
 };
 
-/// For workloads, which name a database.
 template <class Features>
-struct ProbeDatabase {
-  using Pointers = SharedCache::Pointers;
-  using Transaction = ProbeTransaction<Features>;
-  template <class T>
-  using Ref = Pointers::Ref<T>;
-};
+using ProbeDatabase = DatabaseOf<ProbeTransaction<Features>>;
 
 }  // namespace cow::bench

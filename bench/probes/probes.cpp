@@ -4,6 +4,8 @@
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
 
+#include <string>
+
 #include "bench/support/command_line.hpp"
 #include "bench/support/option_checks.hpp"
 #include "common_options.hpp"
@@ -12,25 +14,31 @@
 namespace cow::bench {
 namespace {
 
-void add_hit_cost(CLI::App& command, HitCostOptions& options) {
-  add_common_options(command, options);
-  command.add_option("--rounds", options.rounds, "Samples of each variant, interleaved")
+template <class Options>
+void add_rounds(CLI::App& command, Options& options, const std::string& what) {
+  command.add_option("--rounds", options.rounds, "Samples of each " + what + ", interleaved")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
+}
+
+template <class Options>
+void add_sample(CLI::App& command, Options& options) {
   command.add_option("--sample", options.sample_s, "Seconds that a sample takes at least")
       ->check(within(1e-6, 10))
       ->capture_default_str();
+}
+
+void add_hit_cost(CLI::App& command, HitCostOptions& options) {
+  add_common_options(command, options);
+  add_rounds(command, options, "variant");
+  add_sample(command, options);
   command.add_flag("--small-chases", options.small_chases, "The pointer chase over 100 objects only");
 }
 
 void add_chunk_check(CLI::App& command, ChunkCheckOptions& options) {
   add_common_options(command, options, "Of which chunks are written to, and of the order of samples");
-  command.add_option("--rounds", options.rounds, "Samples of each side, interleaved")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  command.add_option("--sample", options.sample_s, "Seconds that a sample takes at least")
-      ->check(within(1e-6, 10))
-      ->capture_default_str();
+  add_rounds(command, options, "side");
+  add_sample(command, options);
   command.add_flag("--small-module", options.small_module, "A module of OO7 with 20 composite parts only");
   command.add_flag("!--no-instructions", options.instructions, "Without Valgrind: no instructions, no cache lines");
 }
@@ -41,9 +49,7 @@ void add_object_size(CLI::App& command, ObjectSizeOptions& options) {
       ->check(CLI::IsMember({"memory", "rocksdb-unsynced", "rocksdb"}))
       ->capture_default_str();
   command.add_option("--path", options.path, "Directory for stores on disk [a scratch directory]");
-  command.add_option("--rounds", options.rounds, "Samples of each side, interleaved")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
+  add_rounds(command, options, "side");
   command.add_option("--most-bytes", options.most_bytes, "Size of the largest value; suffixes KB, MB = 2^10, 2^20")
       ->transform(byte_size())
       ->capture_default_str();

@@ -84,4 +84,13 @@ class Residents {
   std::size_t count_ = 0;
 };
 
+/// For workloads, which name a database: one of readers that go by a shared cache's references.
+template <class Reader>
+struct DatabaseOf {
+  using Pointers = SharedCache::Pointers;
+  using Transaction = Reader;
+  template <class T>
+  using Ref = Pointers::Ref<T>;
+};
+
 }  // namespace cow::bench
