@@ -144,19 +144,19 @@ class boost::asio::async_result<cow::UseFiber, void(std::exception_ptr, Results.
   template <class Initiation, class... Arguments>
   static auto initiate(Initiation&& initiation, cow::UseFiber, Arguments&&... arguments) {
     cow::detail::BuildScope::refuse_suspension();
-    using Result = typename std::tuple_element<0, std::tuple<std::decay_t<Results>..., void>>::type;
-    boost::fibers::promise<Result> promise;
+    // An outcome, not an exception of the promise's: that would keep a reference to it in this thread while the fiber, perhaps in
+    // another one, handles it.
+    using Outcome = std::pair<std::exception_ptr, std::tuple<std::decay_t<Results>...>>;
+    boost::fibers::promise<Outcome> promise;
     auto future = promise.get_future();
     std::forward<Initiation>(initiation)(
         [promise = std::move(promise)](std::exception_ptr error, auto... results) mutable {
-          if (error) {
-            promise.set_exception(error);
-          } else {
-            promise.set_value(std::move(results)...);
-          }
+          promise.set_value(Outcome(std::move(error), std::forward_as_tuple(std::move(results)...)));
         },
         std::forward<Arguments>(arguments)...);
-    return future.get();
+    Outcome outcome = future.get();
+    if (outcome.first) std::rethrow_exception(std::move(outcome.first));
+    if constexpr (sizeof...(Results) == 1) return std::get<0>(std::move(outcome.second));
   }
 };
 

@@ -64,31 +64,34 @@ class Spawned {
 };
 
 /// Calls a handler. It may run inside of the coroutine that has ended, where the executor allows that: so what it throws is
-/// thrown anew from the executor's queue.
+/// thrown anew from the executor's queue, perhaps by another thread: the exception goes there whole, so the catch ends first.
 template <class Executor, class Call>
 void call_handler(const Executor& executor, Call&& call) {
+  std::exception_ptr error;
   try {
-    call();
+    return call();
   } catch (...) {
-    boost::asio::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
+    error = std::current_exception();
   }
+  boost::asio::post(executor, [error = std::move(error)]() mutable { std::rethrow_exception(std::move(error)); });
 }
 
 /// What a task without a result gives its handler.
 template <class T>
 using SpawnResult = std::conditional_t<std::is_void_v<T>, std::monostate, std::optional<T>>;
 
-/// Queues the handler of a task that has ended, or runs it, where its executor allows that.
+/// Queues the handler of a task that has ended, or runs it, where its executor allows that. The handler gets the only reference
+/// to the exception: it may take it to another thread.
 template <class T, class Executor, class Handler>
 void dispatch_handler(const Executor& on, Handler&& handler, std::exception_ptr error, SpawnResult<T>&& result) {
   boost::asio::dispatch(on, [on, handler = std::forward<Handler>(handler), error = std::move(error),
                              result = std::move(result)]() mutable {
     call_handler(on, [&] {
       if constexpr (std::is_void_v<T>) {
-        handler(error);
+        handler(std::move(error));
       } else {
         // With an error comes an empty value, as Asio's conventions want it.
-        handler(error, result ? *std::move(result) : T());
+        handler(std::move(error), result ? *std::move(result) : T());
       }
     });
   });
