@@ -70,6 +70,11 @@ evidence of verification and validation; *USENIX, Artifacts Functional* [2] for 
 - **Exercisable**: the three commands above, nothing by hand.
 - **Verified and validated**: `scripts/test`, its sanitizer variants, the models; workloads check their own counts and sums in every run.
 
+*ACM, Artifacts Available* [1] asks for a public archive and an identifier.
+
+- **Available**: `scripts/archive` makes the archive, its checksum and its Software Heritage identifiers, and `--check` compares them;
+  `CITATION.cff` says how to cite. The deposit is left to a person: `docs/guide/depositing.md`.
+
 *ACM, Results Reproduced* [1]: others obtain the main results, in part with the authors' artifacts. *USENIX, Results Reproduced* [2]:
 within a tolerance that supports the main claims.
 

@@ -211,7 +211,7 @@ paper_checkout() {
 @test "every script has --help and exits with 0" {
   cp "$source_root/scripts/setup" "$checkout/scripts/setup"
   local script
-  for script in reproduce bench claims compare-builds build-release setup test fuzz count-tests test-targets paper; do
+  for script in reproduce bench claims compare-builds build-release setup test fuzz count-tests test-targets paper archive; do
     run "$checkout/scripts/$script" --help
     [[ $status == 0 && $output == *[Uu]sage* ]] || { echo "$script: $status $output"; return 1; }
   done
