@@ -50,13 +50,14 @@ class Attachment {
   virtual void closed() noexcept {}
 };
 
-/// A reclaimer that must be told.
+/// A reclaimer that may want to be told.
 class AttachedReclaimer : public cow::detail::Reclaimer {
  public:
   explicit AttachedReclaimer(cow::detail::TransactionRegistry& registry) noexcept : registry_(registry) {}
 
-  /// For a session of this thread. Every transaction of the cache belongs to a session that has one.
-  virtual std::unique_ptr<Attachment> attach() = 0;
+  /// For a session of this thread. Every transaction of the cache belongs to a session that has one. Null, and so here: the scheme wants to
+  /// be told of nothing, and a session pays nothing for it.
+  virtual std::unique_ptr<Attachment> attach() { return nullptr; }
 
   /// Transactions that it has aborted.
   virtual std::uint64_t aborted() const noexcept { return 0; }

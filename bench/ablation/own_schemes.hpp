@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "bench/extensions/two_step_reclaimer.hpp"
 #include "counted_reclaimer.hpp"
 #include "cow_cache/detail/reclaim/hybrid_reclaimer.hpp"
 #include "interval_reclaimer.hpp"
@@ -82,6 +83,10 @@ inline std::vector<Scheme> own_schemes() {
        .about = "epochs; above the budget the oldest transactions are aborted (NBR)",
        .bound = Bound::budget,
        .make = make_reclaimer<NeutraliseReclaimer<>>},
+      {.name = "two-step",
+       .about = "epochs, then the read logs, every time that more than the budget is left: the guide's example",
+       .bound = Bound::logged,
+       .make = make_reclaimer<TwoStepReclaimer>},
   };
 }
 

@@ -28,7 +28,7 @@ const std::map<std::string, std::unique_ptr<Workload> (*)()> kWorkloads = {
     {"wordnet", make_wordnet},     {"oo7", make_oo7},
     {"oo7-users", make_oo7_users}, {"zodbshootout", make_zodbshootout},
     {"stmbench7", make_stmbench7}, {"ycsb", make_ycsb},
-    {"smallbank", make_smallbank}};
+    {"smallbank", make_smallbank}, {"walk", make_walk}};
 
 nlohmann::json parameters_of(const ExperimentOptions& options, const Workload& workload) {
   nlohmann::json parameters{{"store", options.cache == "raw" ? "none" : options.store},
@@ -102,8 +102,8 @@ void add_run_options(CLI::App& run, ExperimentOptions& options) {
   run.add_option("--cache", options.cache, "The system to measure")
       ->check(CLI::IsMember({"shared", "private", "two-level", "locked", "blocking", "raw"}))
       ->capture_default_str();
-  run.add_option("--store", options.store)->check(CLI::IsMember({"memory", "rocksdb"}))->capture_default_str();
-  run.add_option("--path", options.path, "Directory of the store");
+  run.add_option("--store", options.store)->check(CLI::IsMember({"memory", "rocksdb", "log"}))->capture_default_str();
+  run.add_option("--path", options.path, "Directory of the store; with --store log, its file");
   run.add_option("--sessions", options.sessions, "Open sessions, served round robin")
       ->check(at_least_one())
       ->capture_default_str();

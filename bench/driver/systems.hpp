@@ -1,6 +1,6 @@
 // The systems that experiments compare: which database class a name means, and how to open one.
 //
-// To add a cache: one line in `with_system`.
+// To add a cache: one line in `with_system`. To add a store: one in `open_store`, and its name in experiment.cpp.
 //
 // Thread safety: plain functions.
 #pragma once
@@ -16,6 +16,7 @@
 #include "bench/baselines/private_cache.hpp"
 #include "bench/baselines/raw_database.hpp"
 #include "bench/baselines/two_level.hpp"
+#include "bench/extensions/log_store.hpp"
 #include "bench/support/usage_error.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "options.hpp"
@@ -46,6 +47,7 @@ inline std::unique_ptr<Store> open_store(const ExperimentOptions& options) {
     rocksdb.block_cache_bytes = options.block_cache_bytes;
     return std::make_unique<RocksDbStore>(options.path, rocksdb);
   }
+  if (options.store == "log") return std::make_unique<LogStore>(options.path);
   throw UsageError("no store '" + options.store + "' in this build");
 }
 

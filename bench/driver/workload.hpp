@@ -1,6 +1,8 @@
 // A workload as an experiment: what it wants to be told on the command line, and how one run of it is measured.
 //
-// To add one: a class in a file of its own, its `make_...` here, and a line in `kWorkloads` (experiment.cpp).
+// To add one: a class in a file of its own, its `make_...` here, a line in `kWorkloads` (experiment.cpp), and the file's name in
+// bench/meson.build. Where all transactions are of one kind, transaction_workload.hpp leaves little to write
+// (docs/guide/your-workload.md).
 //
 // Thread safety: one thread; a measurement starts its own.
 #pragma once
@@ -62,6 +64,7 @@ std::unique_ptr<Workload> make_stmbench7();
 std::unique_ptr<Workload> make_ycsb();
 std::unique_ptr<Workload> make_smallbank();
 std::unique_ptr<Workload> make_zodbshootout();
+std::unique_ptr<Workload> make_walk();  // bench/extensions: the guide's example
 
 /// Declares where WordNet's files are.
 inline void add_wordnet_folder(CLI::App& command, std::filesystem::path& folder) {

@@ -70,10 +70,13 @@ evidence of verification and validation; *USENIX, Artifacts Functional* [2] for 
 - **Exercisable**: the three commands above, nothing by hand.
 - **Verified and validated**: `scripts/test`, its sanitizer variants, the models; workloads check their own counts and sums in every run.
 
-*ACM, Artifacts Available* [1] asks for a public archive and an identifier.
+*ACM, Artifacts Available* [1] asks for a public archive and an identifier; *ACM, Artifacts Evaluated: Reusable* [1] for artifacts that
+others can build on.
 
 - **Available**: `scripts/archive` makes the archive, its checksum and its Software Heritage identifiers, and `--check` compares them;
   `CITATION.cff` says how to cite. The deposit is left to a person: `docs/guide/depositing.md`.
+- **Reusable**: `docs/guide/your-reclaimer.md`, `your-replacement-policy.md`, `your-store.md`, `your-workload.md`: each a whole example of at
+  most 60 lines of code (`bench/extensions/`), which the tests run, and the command that measures it beside the built-in ones.
 
 *ACM, Results Reproduced* [1]: others obtain the main results, in part with the authors' artifacts. *USENIX, Results Reproduced* [2]:
 within a tolerance that supports the main claims.

@@ -16,6 +16,7 @@
 #include "bench/support/command_line.hpp"
 #include "bench/support/option_checks.hpp"
 #include "bench/support/rows.hpp"
+#include "further_policies.hpp"
 #include "key_sequences.hpp"
 #include "session_split.hpp"
 #include "simulation.hpp"
@@ -31,7 +32,7 @@ const std::map<std::string, std::function<Keys(std::uint64_t seed)>> kWorkloads{
 };
 
 struct Options {
-  std::vector<std::string> traces, workloads;
+  std::vector<std::string> traces, workloads, also;
   std::vector<double> shares{kCapacityShares.begin(), kCapacityShares.end()};
   std::vector<std::uint32_t> clusters{1}, sessions;
   std::string part = "all", objects = "same", output;
@@ -45,24 +46,36 @@ Keys part_of(Keys keys, const std::string& part) {
   return keys;
 }
 
+std::vector<SimulatedPolicy> further_policies(const Options& options) {
+  std::vector<SimulatedPolicy> found;
+  for (const SimulatedPolicy& policy : kFurtherPolicies) {
+    if (std::find(options.also.begin(), options.also.end(), policy.name) != options.also.end()) found.push_back(policy);
+  }
+  return found;
+}
+
 /// Prints a table and returns it as a row: what each policy misses, by capacity.
 nlohmann::json report(const std::string& name, const Keys& keys, const Options& options, std::uint32_t cluster) {
   Accesses accesses = number_units(keys, cluster);
+  const std::vector<SimulatedPolicy> further = further_policies(options);
   std::string units = cluster == 1 ? "keys" : fmt::format("clusters of {} keys", cluster);
   fmt::print("{}: {} accesses to {} {}\n{:>9}{:>9}", name, accesses.units.size(), accesses.distinct, units, "capacity",
              "");
   for (const SimulatedPolicy& policy : kSimulatedPolicies) fmt::print("{:>14}", policy.name);
+  for (const SimulatedPolicy& policy : further) fmt::print("{:>14}", policy.name);
   fmt::print("{:>10}\n", "to best");
   nlohmann::json miss_ratios;
   for (double share : options.shares) {
     std::size_t capacity = capacity_of(accesses, share);
     auto misses = simulate(accesses, capacity);
     fmt::print("{:>8.3g}%{:>9}", share * 100, capacity);
-    for (std::size_t i = 0; i < misses.size(); ++i) {
-      double ratio = static_cast<double>(misses[i]) / static_cast<double>(accesses.units.size());
+    auto note = [&](const SimulatedPolicy& policy, std::uint64_t missed) {
+      double ratio = static_cast<double>(missed) / static_cast<double>(accesses.units.size());
       fmt::print("{:>14.4f}", ratio);
-      miss_ratios[std::string(kSimulatedPolicies[i].name)][fmt::format("{:g}", share)] = ratio;
-    }
+      miss_ratios[std::string(policy.name)][fmt::format("{:g}", share)] = ratio;
+    };
+    for (std::size_t i = 0; i < misses.size(); ++i) note(kSimulatedPolicies[i], misses[i]);
+    for (const SimulatedPolicy& policy : further) note(policy, policy.misses(accesses, capacity));
     fmt::print("{:>10.3f}\n", static_cast<double>(misses[kRivals]) / static_cast<double>(best_of_rivals(misses)));
     std::fflush(stdout);
   }
@@ -141,7 +154,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app(
       "Counts the misses of a cache of equal objects under each replacement policy, at several capacities.\n"
       "\"to best\" is what the default policy (adaptive) misses, divided by what the best of the columns before it "
-      "does.\n"
+      "does. With --also, further policies have columns behind the limit (min).\n"
       "Exit code: 0 done, 1 a trace cannot be read or a result not be written, 2 bad usage.");
   std::vector<std::string> names;
   for (const auto& [name, keys] : kWorkloads) names.push_back(name);
@@ -149,6 +162,9 @@ int run_command_line(int argc, char** argv) {
                  "Files of keys as big-endian 4-byte integers, packed with xz if they are called .xz");
   app.add_option("--workload", options.workloads, "Generated: Zipf 0.99, the same with scans, or T1 of OO7 three times")
       ->check(CLI::IsMember(names));
+  std::vector<std::string> further;
+  for (const SimulatedPolicy& policy : kFurtherPolicies) further.emplace_back(policy.name);
+  app.add_option("--also", options.also, "Policies to show beside them")->check(CLI::IsMember(further));
   app.add_option("--capacity", options.shares, "Capacities as shares of the distinct keys")
       ->check(share())
       ->capture_default_str();

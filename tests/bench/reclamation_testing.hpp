@@ -118,7 +118,8 @@ class Reader {
  public:
   explicit Reader(World& world) : world_(world) {
     auto* attached = dynamic_cast<bench::AttachedReclaimer*>(&world.reclaimer());
-    attachment_ = attached != nullptr ? attached->attach() : std::make_unique<bench::Attachment>();
+    if (attached != nullptr) attachment_ = attached->attach();
+    if (attachment_ == nullptr) attachment_ = std::make_unique<bench::Attachment>();
     begin();
   }
   Reader(const Reader&) = delete;

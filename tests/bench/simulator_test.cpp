@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/simulator/further_policies.hpp"
 #include "bench/simulator/key_sequences.hpp"
 #include "bench/simulator/session_split.hpp"
 #include "bench/simulator/simulation.hpp"
@@ -16,12 +17,18 @@
 namespace cow::bench {
 namespace {
 
+std::vector<SimulatedPolicy> all_policies() {
+  std::vector<SimulatedPolicy> all(kSimulatedPolicies.begin(), kSimulatedPolicies.end());
+  all.insert(all.end(), kFurtherPolicies.begin(), kFurtherPolicies.end());
+  return all;
+}
+
 TEST(SimulationTest, ReferencesMissWhatTheyShould) {
   Accesses accesses = number_units({1, 2, 3, 1, 4, 1, 2, 3});
   EXPECT_EQ(accesses.distinct, 4u);
   EXPECT_EQ(count_lru_misses(accesses, 3), 6u);  // 1 2 3 - 4 - 2 3
   EXPECT_EQ(count_min_misses(accesses, 3), 5u);  // 4 replaces 3
-  for (const SimulatedPolicy& policy : kSimulatedPolicies) EXPECT_EQ(policy.misses(accesses, 4), 4u) << policy.name;
+  for (const SimulatedPolicy& policy : all_policies()) EXPECT_EQ(policy.misses(accesses, 4), 4u) << policy.name;
 }
 
 TEST(SimulationTest, AdjacentKeysComeTogether) {
@@ -36,7 +43,7 @@ TEST(SimulationTest, NothingBeatsTheLimitAndEveryPolicyBeatsAnEmptyCache) {
   for (double share : {0.001, 0.1, 0.5}) {
     std::size_t capacity = capacity_of(accesses, share);
     std::uint64_t limit = count_min_misses(accesses, capacity);
-    for (const SimulatedPolicy& policy : kSimulatedPolicies) {
+    for (const SimulatedPolicy& policy : all_policies()) {
       std::uint64_t misses = policy.misses(accesses, capacity);
       EXPECT_GE(misses, limit) << policy.name << " at " << share;
       EXPECT_LT(misses, accesses.units.size()) << policy.name << " at " << share;
@@ -68,7 +75,7 @@ TEST(SessionSplitTest, DealsOutEveryAccessOnce) {
 
 TEST(SessionSplitTest, OneSessionIsTheSharedCacheAndMoreHitLessOnTheSameObjects) {
   Accesses accesses = number_units(zipf_keys({.objects = 1000, .accesses = 20'000}));
-  for (const SimulatedPolicy& policy : kSimulatedPolicies) {
+  for (const SimulatedPolicy& policy : all_policies()) {
     std::uint64_t shared = policy.misses(accesses, 200);
     EXPECT_EQ(count_private_misses(split(accesses, 1, SessionObjects::same, 3), 200, policy), shared) << policy.name;
     EXPECT_GT(count_private_misses(split(accesses, 8, SessionObjects::same, 3), 200, policy), shared) << policy.name;

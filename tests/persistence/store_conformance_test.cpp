@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/extensions/log_store.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
@@ -272,6 +273,7 @@ TEST_P(StoreConformance, AgreesWithAModel) {
 INSTANTIATE_TEST_SUITE_P(
     Stores, StoreConformance,
     ::testing::Values(StoreKind{"Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }},
+                      StoreKind{"Log", [](const auto& path) { return std::make_unique<bench::LogStore>(path); }},
                       StoreKind{"RocksDbDurable",
                                 [](const auto& path) { return std::make_unique<RocksDbStore>(path, creating()); }},
                       StoreKind{"RocksDbNotDurable",
