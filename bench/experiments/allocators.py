@@ -22,7 +22,7 @@ class Allocators:
               "allocator is linked, the others are loaded before it.")
 
     def jobs(self, size: Size) -> list[Job]:
-        seconds = size.seconds / 2 if size.smoke else size.seconds
+        seconds = size.choose(smoke=0.25, paper=size.seconds, full=size.seconds)
         policies = ("hybrid", "scan") if size.smoke else POLICIES
         return [ablation_job(self.name, policy, 2, 1, 0.5, seconds, allocator) for allocator in ALLOCATORS
                 for policy in policies]

@@ -35,12 +35,13 @@ class ChunkCheck:
               f"{STOP_RULE} times as long as plain structs.")
 
     def jobs(self, size: Size) -> list[Job]:
-        # A smoke run has no time for Valgrind; the test `probes-chunk-check` tries it.
-        how = ("--no-instructions", "--rounds", "3", "--sample", "0.001") if size.smoke else ("--rounds", "21")
+        # Only a full run has time for Valgrind; the test `probes-chunk-check` tries it.
+        how = size.choose(smoke=("--no-instructions", "--rounds", "3", "--sample", "0.001"), paper=("--no-instructions", "--rounds", "11"),
+                          full=("--rounds", "21"))
         return [Job(self.name, "all", (), "probes",
                     ("chunk-check", *how, "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name,
                      "--output", "{output}"),
-                    estimate_s=2.0 if size.smoke else 90.0)]
+                    estimate_s=size.choose(smoke=2.0, paper=5.0, full=90.0))]
 
     @staticmethod
     def of(figure: str):

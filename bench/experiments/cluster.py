@@ -30,17 +30,19 @@ class Cluster:
               "measured with one session; all else is predicted.")
 
     def jobs(self, size: Size) -> list[Job]:
-        transactions, shares = ("20000", ("0", "0.1")) if size.smoke else ("400000", ("0", "0.01", "0.1", "0.5"))
+        transactions, shares = size.choose(smoke=("20000", ("0", "0.1")), paper=("50000", ("0", "0.1")),
+                                           full=("400000", ("0", "0.01", "0.1", "0.5")))
         per_node, cores, servers = ("16", "4", "128") if size.smoke else ("64", "16", "512")
         jobs = [Job(self.name, "layouts", (("part", "cluster"), ("write_share", float(share))), "cluster/simulate-cluster",
                     ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--sessions", per_node, "--cores", cores,
                      "--store-servers", servers, "--write-share", share, "--transactions", transactions, "--seed", "{seed}",
-                     "--output", "{output}"), estimate_s=4.0 if size.smoke else 30.0, time_limit_s=300.0) for share in shares]
-        records, sessions, seconds = ("8000", ("1", "4"), "0.2") if size.smoke else ("40000", ("1", "4", "16", "64"), "1")
+                     "--output", "{output}"), estimate_s=size.choose(smoke=4.0, paper=6.0, full=30.0), time_limit_s=300.0) for share in shares]
+        records, sessions, seconds = size.choose(smoke=("8000", ("1", "4"), "0.2"), paper=("40000", ("1", "4", "16"), "0.5"),
+                                                 full=("40000", ("1", "4", "16", "64"), "1"))
         jobs.append(Job(self.name, "caches", (("part", "validation"),), "cluster/simulate-cluster",
                         ("validate", "--experiment", "{binaries}/experiment", "--records", records, "--sessions", *sessions,
                          "--seconds", seconds, "--seed", "{seed}", "--output", "{output}"),
-                        estimate_s=8.0 if size.smoke else 60.0))
+                        estimate_s=size.choose(smoke=8.0, paper=15.0, full=60.0)))
         return jobs
 
     def present(self, rows: list[dict], section: Section) -> None:

@@ -18,7 +18,7 @@ class ColdStart:
               "stampede of as many sessions.")
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 8) if size.smoke else (1, 4, 16, 64)
+        counts = size.choose(smoke=(1, 8), paper=(1, 4, 16), full=(1, 4, 16, 64))
         return [Job(
             self.name, system, (("sessions", sessions),), "experiment",
             ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb", "--path", "{wordnet}",

@@ -33,7 +33,7 @@ class EqualMemory:
         common = ("--sessions", *counts, "--capacity", f"{CAPACITY:g}", "--seed", "{seed}", "--output", "{output}")
         cases = [("zipf", objects) for objects in OBJECTS] + [("oo7", "same"), ("oo7", "disjoint")]
         jobs = [Job(self.name, "caches", (("sequence", sequence), ("objects", objects)), "simulate-cache",
-                    ("--workload", sequence, "--objects", objects, *common), estimate_s=0.8 * len(counts))
+                    ("--workload", sequence, "--objects", objects, *common), estimate_s=0.5 * len(counts))
                 for sequence, objects in cases]
         trace = os.environ.get("COW_CACHE_TRACE")
         if trace:

@@ -51,11 +51,11 @@ class HitCost:
               "traversal.")
 
     def jobs(self, size: Size) -> list[Job]:
-        rounds = 7 if size.smoke else 21
+        rounds = size.choose(smoke=7, paper=11, full=21)
         return [Job(self.name, "all", (), "probes",
                     ("hit-cost", "--rounds", str(rounds), "--seed", "{seed}", "--repetition", "{repetition}", "--experiment",
                      self.name, "--output", "{output}"),
-                    estimate_s=12.0 if size.smoke else 30.0)]
+                    estimate_s=size.choose(smoke=5.0, paper=8.0, full=16.0))]
 
     @staticmethod
     def time(row: dict) -> float | None:

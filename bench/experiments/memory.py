@@ -11,6 +11,7 @@ from report.systems import in_order
 SYSTEMS = ("shared", "private", "two-level", "locked")
 PER_SESSION = ("private", "two-level")  # whose memory grows with sessions
 COUNTS = (1, 4, 16, 64, 256, 1024, 4096)
+PAPER_COUNTS = (1, 16, 1024)  # the lines are straight
 # Of WordNet in one private cache; what it really is comes out. This only keeps a run from needing more than there is.
 PRIVATE_BYTES = 125 << 20
 MOST_OF_MEMORY = 0.5
@@ -27,14 +28,15 @@ class Memory:
               f"memory and {MOST_PRIVATE} sessions at most; what is beyond is extrapolated along a straight line and marked so.")
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = {s: tuple(n for n in COUNTS if n <= self.most(s, size)) for s in SYSTEMS}
+        wanted = size.choose(smoke=COUNTS, paper=PAPER_COUNTS, full=COUNTS)
+        counts = {s: tuple(n for n in wanted if n <= self.most(s, size)) for s in SYSTEMS}
         return [self.job(system, sessions, size) for system in SYSTEMS for sessions in counts[system]]
 
     @staticmethod
     def most(system: str, size: Size) -> int:
         """The number of sessions up to which a cache is measured."""
         if system in PER_SESSION:
-            return max(1, min(16 if size.smoke else MOST_PRIVATE, int(MOST_OF_MEMORY * memory_bytes() / PRIVATE_BYTES)))
+            return max(1, min(size.choose(smoke=16, paper=16, full=MOST_PRIVATE), int(MOST_OF_MEMORY * memory_bytes() / PRIVATE_BYTES)))
         return (256 if system == "shared" else 16) if size.smoke else COUNTS[-1]
 
     def job(self, system: str, sessions: int, size: Size) -> Job:
@@ -45,7 +47,7 @@ class Memory:
              "--sessions", str(sessions), "--threads", str(min(2, sessions)), "--write-share", "0", "--seconds", "0",
              "--warmup", "0", "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}", "--repetition", "{repetition}",
              "--experiment", self.name, "--read-all", "--output", "{output}"),
-            estimate_s=1.0 + 0.4 * copies + 0.02 * sessions)
+            estimate_s=0.7 + 0.6 * copies + 0.006 * sessions)
 
     @staticmethod
     def growth(row: dict) -> float | None:

@@ -24,12 +24,12 @@ class ObjectSize:
               "of each commit are counted.")
 
     def jobs(self, size: Size) -> list[Job]:
-        rounds = 7 if size.smoke else 21
+        rounds = size.choose(smoke=7, paper=7, full=21)
         return [Job(self.name, "all", (("store", store),), "probes",
                     ("object-size", "--store", store, "--path", "{fresh}", "--rounds", str(rounds), "--seed", "{seed}",
                      "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"),
                     estimate_s=estimate * rounds / 7)
-                for store, estimate in (("memory", 1.0), ("rocksdb-unsynced", 3.0), ("rocksdb", 8.0))]
+                for store, estimate in (("memory", 0.5), ("rocksdb-unsynced", 2.0), ("rocksdb", 8.0))]
 
     @staticmethod
     def of(figure: str):

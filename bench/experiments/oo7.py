@@ -34,7 +34,7 @@ class Oo7:
              "--threads", "1", "--seconds", str(size.seconds), "--warmup", str(size.warmup),
              "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}", "--repetition", "{repetition}",
              "--experiment", self.name, "--output", "{output}"),
-            estimate_s=0.8 + size.seconds + size.warmup)
+            estimate_s=0.4 + size.seconds + size.warmup)
             for operation in (SMOKE_OPERATIONS if size.smoke else OPERATIONS) for system in ("raw", *CACHES)]
 
     @staticmethod

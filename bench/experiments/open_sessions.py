@@ -23,9 +23,9 @@ class OpenSessions:
         # One process for all, its repetitions in random order, as for the cost of a read.
         return [Job(self.name, "all", (), "microbenchmarks",
                     (f"--benchmark_filter=^(commit|begin)-open/({'|'.join(systems)})/",
-                     f"--benchmark_repetitions={1 if size.smoke else 3}", "--benchmark_enable_random_interleaving=true",
+                     f"--benchmark_repetitions={size.choose(smoke=1, paper=3, full=3)}", "--benchmark_enable_random_interleaving=true",
                      "--benchmark_format=console", "--benchmark_out_format=json", "--benchmark_out={output}"),
-                    estimate_s=8.0 if size.smoke else 40.0)]
+                    estimate_s=size.choose(smoke=2.0, paper=4.0, full=4.0))]
 
     def present(self, rows: list[dict], section: Section) -> None:
         systems = in_order({r["system"] for r in rows})

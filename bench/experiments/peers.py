@@ -16,11 +16,11 @@ SYSTEMS = {
     "tbb": "tbb::concurrent_hash_map with a const_accessor; no snapshots",
 }
 OURS = "shared"
-OBJECTS = {"smoke": (10_000, 100_000), "full": (10_000, 100_000, 1_000_000)}
+OBJECTS = {"smoke": (10_000, 100_000), "paper": (10_000, 1_000_000), "full": (10_000, 100_000, 1_000_000)}
 READS = (10, 100, 1_000)
 THREADS = (1, 2)
 # Build and checks of a million objects in seven ways, and six points of so many rounds each.
-ESTIMATES_S = {"smoke": (2.0, 4.0), "full": (15.0, 20.0, 55.0)}
+ESTIMATES_S = {"smoke": (2.0, 4.0), "paper": (4.0, 25.0), "full": (15.0, 20.0, 55.0)}
 
 
 def of(threads: int) -> str:
@@ -45,7 +45,7 @@ class Peers:
               "advantage of RocksDB's snapshots.")
 
     def jobs(self, size: Size) -> list[Job]:
-        rounds, sample = (3, "0.005") if size.smoke else (21, "0.02")
+        rounds, sample = size.choose(smoke=(3, "0.005"), paper=(7, "0.01"), full=(21, "0.02"))
         return [Job(self.name, "all", (("objects", objects),), "peers",
                     ("--objects", str(objects), "--reads", ",".join(map(str, READS)), "--threads", ",".join(map(str, THREADS)),
                      "--rounds", str(rounds), "--sample", sample, "--path", "{fresh}", "--seed", "{seed}", "--repetition",

@@ -9,7 +9,11 @@ from report.model import Figure, Job, Section, Size, Sources, Table, point_of, s
 # The field's models, each on the cache that it has there, and on the shared one.
 SYSTEMS = (("coroutines", "shared"), ("fibers", "shared"), ("thread_pool", "shared"), ("pools", "shared"),
            ("coroutines", "private"), ("thread_pool", "private"), ("processes", "private"))
+MANY = (("coroutines", "shared"), ("fibers", "shared"))  # who can serve ten thousand requests at once
 THREADS = 8
+FLIGHTS = (1, 8, 64, 512, 1000, 4000, 10_000)
+WAITS = (0, 1, 10, 100)
+SHARES = (0.0, 0.05)
 
 
 class Publisher:
@@ -23,17 +27,14 @@ class Publisher:
               "its wait. Memory is the proportional set size, which counts shared pages once.")
 
     def jobs(self, size: Size) -> list[Job]:
-        if size.smoke:
-            most = (("coroutines", "shared"), ("fibers", "shared"))
-            return ([self.job(model, cache, flight, 10, 0.0, size) for flight in (1, 1000) for model, cache in SYSTEMS]
-                    + [self.job(model, cache, 10_000, 100, 0.0, size) for model, cache in most])
-        flights = (1, 8, 64, 512, 1000, 4000, 10_000)
-        waits = (0, 1, 10, 100)
-        shares = (0.0, 0.05)
-        return [self.job(model, cache, flight, wait, share, size)
+        flights, waits, shares = size.choose(smoke=((1, 1000), (10,), (0.0,)), paper=((1, 64, 1000), (0, 10), (0.0,)),
+                                             full=(FLIGHTS, WAITS, SHARES))
+        jobs = [self.job(model, cache, flight, wait, share, size)
                 for flight in flights for wait in waits for share in shares for model, cache in SYSTEMS
                 # Processes do not see each other's commits, as they would not without a server of the store.
                 if not (model == "processes" and share > 0)]
+        most = size.choose(smoke=MANY, paper=MANY, full=())
+        return jobs + [self.job(model, cache, 10_000, 100, 0.0, size) for model, cache in most]
 
     def job(self, model: str, cache: str, flight: int, wait: int, share: float, size: Size) -> Job:
         store = () if model == "processes" else ("--path", "{wordnet_copy}" if share else "{wordnet}")
@@ -43,7 +44,7 @@ class Publisher:
              "--connections", str(flight), "--external-call", str(wait), "--write-share", str(share),
              "--seconds", str(size.seconds), "--warmup", str(max(size.warmup, 3e-3 * wait)), "--seed", "{seed}",
              "--repetition", "{repetition}", "--output", "{output}", *store),
-            estimate_s=size.seconds + size.warmup + (12.0 if model == "processes" else 1.5))
+            estimate_s=size.seconds + size.warmup + (1.5 if model == "processes" else 0.3))
 
     def present(self, rows: list[dict], section: Section) -> None:
         systems = [f"{model}/{cache}" for model, cache in SYSTEMS if any(r["system"] == f"{model}/{cache}" for r in rows)]

@@ -22,14 +22,14 @@ class ReadCost:
               "its own for each system; a ratio is taken within a repetition.")
 
     def jobs(self, size: Size) -> list[Job]:
-        minimum = "0.05" if size.smoke else "0.5"
+        minimum = size.choose(smoke="0.05", paper="0.1", full="0.5")
         # One process for all systems, their repetitions in random order: a neighbour that takes the memory's bandwidth
         # for some seconds must not hit one system only.
         return [Job(self.name, "all", (), "microbenchmarks",
                     (f"--benchmark_filter=^chase/({'|'.join(SYSTEMS)})/", f"--benchmark_min_time={minimum}",
-                     f"--benchmark_repetitions={1 if size.smoke else 3}", "--benchmark_enable_random_interleaving=true",
+                     f"--benchmark_repetitions={size.choose(smoke=1, paper=1, full=3)}", "--benchmark_enable_random_interleaving=true",
                      "--benchmark_format=console", "--benchmark_out_format=json", "--benchmark_out={output}"),
-                    estimate_s=17.0 if size.smoke else 90.0)]
+                    estimate_s=size.choose(smoke=22.0, paper=26.0, full=90.0))]
 
     @staticmethod
     def time(row: dict) -> float | None:

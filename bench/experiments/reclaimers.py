@@ -15,7 +15,7 @@ def ablation_job(experiment: str, reclaimer: str, threads: int, sleepers: int, w
         ("--reclaimer", reclaimer, "--threads", str(threads), "--sleepers", str(sleepers), "--writes", str(writes),
          "--allocator", allocator, "--seconds", f"{seconds:g}", "--seed", "{seed}", "--repetition", "{repetition}",
          "--experiment", experiment, "--output", "{output}"),
-        estimate_s=seconds + 0.4)
+        estimate_s=seconds + 0.3)
 
 
 def bytes_or_none(value) -> str:
@@ -57,8 +57,10 @@ class Reclaimers:
               "(hybrid, epochs, scan) or only know of transactions (liburcu) do not pay.")
 
     def jobs(self, size: Size) -> list[Job]:
-        seconds = size.seconds / 2 if size.smoke else size.seconds
-        threads, sleepers, writes = ((2, 64), (1,), (0.05,)) if size.smoke else ((2, 64), (0, 1, 16), (0.05, 0.5))
+        seconds = size.choose(smoke=0.25, paper=size.seconds, full=size.seconds)
+        # E6 has those of one sleeper and of many writes.
+        threads, sleepers, writes = size.choose(smoke=((2, 64), (1,), (0.05,)), paper=((2, 64), (0, 16), (0.05,)),
+                                                full=((2, 64), (0, 1, 16), (0.05, 0.5)))
         return [ablation_job(self.name, reclaimer, t, s, w, seconds) for t in threads for s in sleepers for w in writes
                 for reclaimer in RECLAIMERS]
 

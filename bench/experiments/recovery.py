@@ -24,11 +24,11 @@ class Recovery:
               "cache survives a kill, so this is the crash of a process.")
 
     def jobs(self, size: Size) -> list[Job]:
-        accounts, seconds = (40_000, 1.5) if size.smoke else (200_000, 10.0)
+        accounts, seconds = size.choose(smoke=(40_000, 1.5), paper=(200_000, 4.0), full=(200_000, 10.0))
         return [Job(self.name, system, (("accounts", accounts),), "probes",
                     ("recovery", "--cache", system, "--path", "{fresh}", "--accounts", str(accounts), "--seconds", f"{seconds:g}",
                      "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"),
-                    estimate_s=4.0 if size.smoke else 25.0)
+                    estimate_s=size.choose(smoke=4.0, paper=9.0, full=25.0))
                 for system in SYSTEMS]
 
     @staticmethod

@@ -34,13 +34,13 @@ class Scaling:
               "and published times of a transfer; only the points are measured. " + model.SHAPE + ".")
 
     def jobs(self, size: Size) -> list[Job]:
-        operations, threads = ("128", (2, 4)) if size.smoke else ("1024", (2, 4, 8, 16))
+        operations, threads = size.choose(smoke=("128", (2, 4)), paper=("512", (2, 16)), full=("1024", (2, 4, 8, 16)))
         jobs = [self.count(n, operations, ()) for n in threads]
         # As they are scheduled: what is counted then depends on the machine, and must not be more.
         jobs.append(self.count(2, operations, ("--concurrent",)))
-        seconds = 0.05 if size.smoke else 0.5
+        seconds = size.choose(smoke=0.05, paper=0.2, full=0.5)
         jobs.append(Job(self.name, "caches", (("schedule", "timed"),), "traffic/time-operations",
-                        ("--seconds", f"{seconds:g}", "--output", "{output}"), estimate_s=3 + 40 * seconds))
+                        ("--seconds", f"{seconds:g}", "--output", "{output}"), estimate_s=2 + 32 * seconds))
         return jobs
 
     def count(self, threads: int, operations: str, more: tuple[str, ...]) -> Job:

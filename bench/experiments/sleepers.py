@@ -8,7 +8,6 @@ from report.model import Figure, Job, Section, Size, Sources, Table, point_of, s
 from report.systems import RECLAIMERS, in_order
 from .reclaimers import ablation_job, bytes_or_none
 
-SECONDS = 8.0
 # Who frees nothing has a limbo that only grows: it would set the scale for all others.
 SYSTEMS = tuple(name for name in RECLAIMERS if name != "leak")
 
@@ -23,7 +22,7 @@ class Sleepers:
               "the 99th percentile is that of all transactions within a tenth of the run.")
 
     def jobs(self, size: Size) -> list[Job]:
-        seconds, counts = (SECONDS / 16, (1,)) if size.smoke else (SECONDS, (1, 100))
+        seconds, counts = size.choose(smoke=(0.5, (1,)), paper=(2.5, (1, 100)), full=(8.0, (1, 100)))
         return [ablation_job(self.name, reclaimer, 2, sleepers, 0.5, seconds) for sleepers in counts for reclaimer in SYSTEMS]
 
     def present(self, rows: list[dict], section: Section) -> None:

@@ -30,14 +30,14 @@ class Smallbank(Throughput):
         return f"{x:,g}" if x < CUSTOMERS else "all"
 
     def jobs(self, size: Size) -> list[Job]:
-        hotspots = (10, CUSTOMERS) if size.smoke else (10, 100, 1_000, 10_000, CUSTOMERS)
+        hotspots = size.choose(smoke=(10, CUSTOMERS), paper=(10, 100, 1_000, CUSTOMERS), full=(10, 100, 1_000, 10_000, CUSTOMERS))
         return [job for hotspot in hotspots for job in self.at(hotspot, size)]
 
     def at(self, hotspot: int, size: Size) -> list[Job]:
         arguments = ("--customers", str(CUSTOMERS), "--hotspot", str(hotspot if hotspot < CUSTOMERS else 0))
 
         def job(system: str, level: tuple[str, ...] = ()) -> Job:
-            return in_memory_job(self.name, system, size, (("hotspot", hotspot),), "smallbank", THREADS, (*arguments, *level), 1.0)
+            return in_memory_job(self.name, system, size, (("hotspot", hotspot),), "smallbank", THREADS, (*arguments, *level), 1.6)
 
         return [*(job(system) for system in some(CACHES, size)),
                 replace(job("shared", ("--serializable",)), system=SERIALIZABLE)]

@@ -20,7 +20,7 @@ def wordnet_job(experiment: str, system: str, size: Size, point: tuple, sessions
          "--warmup", str(size.warmup), "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}",
          "--repetition", "{repetition}", "--experiment", experiment, "--output", "{output}",
          *(("--unsynced",) if write_share else ())),
-        estimate_s=size.seconds + size.warmup + 0.6 + 0.03 * fill)
+        estimate_s=size.seconds + size.warmup + (1.3 if write_share else 1.0) + 0.005 * fill)
 
 
 class Throughput:
@@ -112,11 +112,13 @@ class ByThreads(Throughput):
     arguments: tuple[str, ...] = ()
     option = "--mix"  # by which the workload's variants are told apart
     variants: dict[str, str] = {}  # value of the option, and what it is called; the first one runs in a smoke run too
-    load_s = 1.0  # to fill the store, which every run does
+    between: tuple[str, ...] = ()  # variants that lie between others, and that a paper run leaves out
+    load_s = 0.3  # to fill the store, which every run does
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (THREADS,) if size.smoke else (1, 2, 4)
-        variants = list(self.variants)[:1] if size.smoke else list(self.variants)
+        counts = size.choose(smoke=(THREADS,), paper=(1, THREADS), full=(1, THREADS, 4))
+        all_ = list(self.variants)
+        variants = size.choose(smoke=all_[:1], paper=[one for one in all_ if one not in self.between], full=all_)
         return [in_memory_job(self.name, system, size, (("mix", variant), ("threads", threads)), self.workload, threads,
                               (self.option, variant, *self.arguments), self.load_s)
                 for variant in variants for threads in counts for system in some(CACHES, size)]
@@ -156,6 +158,6 @@ class Sessions(Throughput):
     x_log = True
 
     def jobs(self, size: Size) -> list[Job]:
-        counts = (1, 64) if size.smoke else (1, 2, 4, 8, 16, 64)
+        counts = size.choose(smoke=(1, 64), paper=(1, 16, 64), full=(1, 2, 4, 8, 16, 64))
         return [wordnet_job(self.name, system, size, (("sessions", sessions),), sessions, 0)
                 for sessions in counts for system in CACHES]

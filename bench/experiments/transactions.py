@@ -28,7 +28,8 @@ class Stmbench7(ByThreads):
     workload = "stmbench7"
     arguments = ("--no-long-traversals",)
     variants = {"read-write": "read-write", "read": "read-dominated", "write": "write-dominated"}
-    load_s = 4.0
+    between = ("read-write",)
+    load_s = 0.6
 
 
 class Oo7Users(ByThreads):
@@ -42,4 +43,5 @@ class Oo7Users(ByThreads):
     figure_caption = "Multi-user OO7: transactions per second against threads."
     workload = "oo7-users"
     variants = {"20/20/30/30": "20/20/30/30", "60/20/15/5": "60/20/15/5", "80/20/0/0": "80/20/0/0"}
-    load_s = 4.0
+    between = ("60/20/15/5",)
+    load_s = 0.6

@@ -32,8 +32,8 @@ class Ycsb(Throughput):
         return f"{x}: {MIXES[x]}"
 
     def jobs(self, size: Size) -> list[Job]:
-        mixes = ("A", "E") if size.smoke else MIXES
-        return [in_memory_job(self.name, system, size, (("mix", mix),), "ycsb", THREADS, ("--mix", mix), load_s=1.5)
+        mixes = size.choose(smoke=("A", "E"), paper=("A", "C", "E", "F"), full=MIXES)
+        return [in_memory_job(self.name, system, size, (("mix", mix),), "ycsb", THREADS, ("--mix", mix), load_s=0.8)
                 for mix in mixes for system in some(CACHES, size)]
 
     def draw(self, section: Section, xs: list, series: dict[str, drawing.Series], part: str = "") -> None:

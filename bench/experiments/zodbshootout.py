@@ -33,7 +33,7 @@ class Zodbshootout:
              "--sessions", "2", "--threads", "2", "--seconds", str(size.seconds), "--warmup", str(size.warmup),
              "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}", "--repetition", "{repetition}",
              "--experiment", self.name, "--output", "{output}"),
-            estimate_s=3.0 if size.smoke else 8.0) for system in CACHES]
+            estimate_s=1.5) for system in CACHES]
 
     @staticmethod
     def region(name: str):

@@ -13,7 +13,7 @@ import experiments
 from . import catalogue, claims
 from .folder import PLAN
 from .intervals import MINIMUM_FOR_INTERVAL
-from .model import FULL, SMOKE, Job, Size
+from .model import FULL, PAPER, SIZES, SMOKE, Job, Size
 
 MOST_REPETITIONS = 1000
 MOST_SEED = (1 << 31) - 1
@@ -52,15 +52,19 @@ def parser() -> argparse.ArgumentParser:
     size = made.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true",
                       help="one short run per point, at most 10 minutes once built; not for results (default)")
-    size.add_argument("--full", action="store_true", help=f"{FULL.repetitions} runs per point, for results; takes hours")
+    size.add_argument("--paper", action="store_true",
+                      help=f"all figures and claims of the paper: {PAPER.repetitions} runs per point on smaller grids, for results; at "
+                           "most 2 hours on 2 cores once built")
+    size.add_argument("--full", action="store_true",
+                      help=f"the whole grids: {FULL.repetitions} runs per point, for results; takes a day")
     made.add_argument("--only", metavar="NAME,...",
                       help="some experiments only: numbers (E4), research questions (RQ4) or names (memory,claims), see --list")
     made.add_argument("--resume", type=path, metavar="DIR",
                       help="go on with the run in DIR that was ended: with its size, seed and experiments, keeping its rows")
-    made.add_argument("--force", action="store_true", help="measure with --full although the machine is busy")
+    made.add_argument("--force", action="store_true", help="measure with --paper or --full although the machine is busy")
     made.add_argument("--publish", action="store_true",
-                      help="also put findings, claims and figures into papers/ (the figures are not kept in git); of a whole --full "
-                           "run only")
+                      help="also put findings, claims and figures into papers/ (the figures are not kept in git); of a whole --paper "
+                           "or --full run only")
     made.add_argument("--out", type=path, metavar="DIR", help="where to write (default: results/<UTC time>); must not exist")
     made.add_argument("--seed", type=whole_number(0, MOST_SEED),
                       help="for the order of runs and the workloads (default: drawn, and recorded)")
@@ -96,8 +100,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         made.error(str(error))
     if chosen.out and chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
         made.error(f"{chosen.out} exists: raw data is never overwritten")
-    if chosen.publish and (not chosen.full or chosen.only is not None or chosen.size.repetitions < MINIMUM_FOR_INTERVAL):
-        made.error(f"--publish is for results: --full, all experiments, at least {MINIMUM_FOR_INTERVAL} repetitions")
+    if chosen.publish and (not chosen.size.gives_results or chosen.only is not None or chosen.size.repetitions < MINIMUM_FOR_INTERVAL):
+        made.error(f"--publish is for results: --paper or --full, all experiments, at least {MINIMUM_FOR_INTERVAL} repetitions")
     if chosen.binaries:
         missing = missing_programs(chosen.binaries, chosen_jobs(chosen), claims.NAME in chosen.names)
         if missing:
@@ -106,12 +110,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def take_from_plan(made: argparse.ArgumentParser, chosen: argparse.Namespace, given: list[str]) -> None:
-    if set(given) & {"out", "only", "seed", "repetitions", "full", "smoke"}:
+    if set(given) & {"out", "only", "seed", "repetitions", *SIZES}:
         made.error("--resume takes everything from the run that it resumes")
     try:
         was = json.loads((chosen.resume / PLAN).read_text(encoding="utf-8"))
-        sizes = {size.name: size for size in (SMOKE, FULL)}
-        chosen.full, chosen.only, chosen.seed = sizes[was["size"]] is FULL, was["only"], was["seed"]
+        chosen.smoke, chosen.paper, chosen.full = (SIZES[was["size"]] is size for size in (SMOKE, PAPER, FULL))
+        chosen.only, chosen.seed = was["only"], was["seed"]
         chosen.repetitions = was["repetitions"]
         chosen.resumed_revision = was.get("revision")
         if chosen.binaries is None and was.get("binaries"):
@@ -124,7 +128,7 @@ def take_from_plan(made: argparse.ArgumentParser, chosen: argparse.Namespace, gi
 
 
 def size_of(chosen: argparse.Namespace) -> Size:
-    size = FULL if chosen.full else SMOKE
+    size = FULL if chosen.full else PAPER if chosen.paper else SMOKE
     return replace(size, repetitions=chosen.repetitions) if chosen.repetitions else size
 
 

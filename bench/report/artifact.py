@@ -4,9 +4,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import experiments
-from . import catalogue, results
-from .claims import NAME as CLAIMS
-from .model import FULL, SMOKE, Size
+from . import catalogue, claims, results
+from .formats import about
+from .model import FULL, PAPER, SIZES, SMOKE, Size
+from .paper import places
 
 PATH = Path("papers") / "artifact.md"
 BUILD = "5 to 15 min"
@@ -16,21 +17,24 @@ HEAD = """# Artifact
 One page for whoever evaluates this artifact. Written by `scripts/reproduce --artifact` from the list of experiments; a test
 compares the two.
 
-## Getting started ({build} to build, then 10 min at most)
+## Getting started (3 min, packages apart)
 
 Debian 12 on x86-64 or another 64-bit processor, 2 cores, 8 GB of memory (16 GB for `--full`), 5 GB of disk, root or sudo for `apt-get`; no special
 hardware. In a clean clone:
 
 ```
 scripts/setup                                # Debian packages only; again: does nothing
-scripts/test                                 # every test; ends with "N passed, 0 failed"
-scripts/reproduce --smoke                    # builds, measures, ends with results/TIME/report.html
+scripts/reproduce --kick                     # at most 3 min, its build included: core claims, counted; ends with PASS
+scripts/reproduce --paper                    # builds ({build}), then at most 2 h: every figure and claim of the paper
+scripts/reproduce --compare results/TIME     # against the published rows: within tolerance, or outside
 ```
 
-Kick the tires in a minute or two once it is built: `scripts/reproduce --smoke --only E6`. Results: `scripts/reproduce --full`, on a
-machine that does nothing else (it refuses a busy one; `--force` overrules that). `--only E4,RQ4,memory` picks experiments by
-number, question or name; `--resume results/TIME` goes on with a run that was ended; nothing overwrites raw rows. The exit code is 0 if
-every run was good and every required claim holds.
+A run ends with `results/TIME/report.html`. There are three sizes: `--smoke` shows within 10 minutes that everything works, and its
+figures are no results; `--paper` has {paper} processes a point, on grids without the points that tell the same as their neighbours;
+`--full` has the whole grids and {full} processes a point, and takes {hours}. The latter two want a machine that does nothing else (they refuse a
+busy one; `--force` overrules that). `--only E4,RQ4,memory` picks experiments by number, question or name; `--resume results/TIME`
+goes on with a run that was ended; nothing overwrites raw rows. The exit code is 0 if every run was good and every required claim
+holds. `scripts/test` runs every test and ends with "N passed, 0 failed".
 
 ## What is where
 
@@ -47,17 +51,15 @@ every run was good and every required claim holds.
 
 ## Experiments
 
-Times are estimates on 2 cores, once built: smoke is one short run a point, full is {repetitions} of them. Disk is what a run takes
-while it lasts. Each writes its section of `report.html`, its figures (SVG, PNG, PDF in `figures/`) and its rows (`rows.jsonl`,
-`rows.csv`).
+Times are estimates on 2 cores, once built: one short run a point (smoke), {paper} of them on smaller grids (paper), {full} on the
+whole grids (full). Disk is what a run takes while it lasts. Each writes its section of `report.html`, its figures (SVG, PNG, PDF in
+`figures/`) and its rows (`rows.jsonl`, `rows.csv`).
 
-| number | section, questions | `--only` name | program | smoke | full | disk |
-|---|---|---|---|---|---|---|
+| number | section, questions | `--only` name | program | smoke | paper | full | disk |
+|---|---|---|---|---|---|---|---|
 """
 
 TAIL = """
-The questions: {questions}
-
 ## Badges, point by point
 
 *ACM, Artifacts Evaluated: Functional* [1] asks for artifacts that are documented, consistent, complete and exercisable, with
@@ -67,7 +69,7 @@ evidence of verification and validation; *USENIX, Artifacts Functional* [2] for 
 - **Consistent**: one number for each experiment, here, in `--list`, in the report and in the paper; what is not built says "not yet".
 - **Complete**: all code, baselines, workloads and generators; input is Debian's WordNet. One optional trace is not ours to pass on
   (orm-busy of cache2k's benchmarks, CC BY 4.0): `COW_CACHE_TRACE` says where it is.
-- **Exercisable**: the three commands above, nothing by hand.
+- **Exercisable**: the commands above, nothing by hand.
 - **Verified and validated**: `scripts/test`, its sanitizer variants, the models; workloads check their own counts and sums in every run.
 
 *ACM, Artifacts Available* [1] asks for a public archive and an identifier; *ACM, Artifacts Evaluated: Reusable* [1] for artifacts that
@@ -82,8 +84,9 @@ others can build on.
 within a tolerance that supports the main claims.
 
 - **Main results**: the table of verdicts (`claims.md`), each claim with its bound as its tolerance; `scripts/claims NAME` for one of them.
-- **Same statistics**: medians over {repetitions} processes, interleaved, with 95% bootstrap intervals; ratios of paired runs; the machine, load and
-  stolen time are recorded in `machine.json`.
+  `scripts/reproduce --compare DIR` says of each published value whether a run is within its tolerance.
+- **Same statistics**: medians over {paper} or {full} processes, interleaved, with 95% bootstrap intervals; ratios of paired runs; the machine,
+  load and stolen time are recorded in `machine.json`.
 - **What may differ**: absolute times, and all that needs more cores than there are; such claims say "not testable here".
 
 [1] ACM, Artifact Review and Badging 1.1, https://www.acm.org/publications/policies/artifact-review-and-badging-current
@@ -91,35 +94,38 @@ within a tolerance that supports the main claims.
 """
 
 
-def about(seconds: float) -> str:
-    """Coarse: an estimate is no more than that."""
-    if seconds < 90:
-        return f"{max(5, round(seconds / 5) * 5):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def time(experiment, size: Size) -> float:
     return size.repetitions * sum(job.estimate_s for job in experiment.jobs(size))
 
 
-def text() -> str:
+def whole(size: Size) -> float:
+    """Estimated seconds of everything, claims included."""
+    return sum(time(one, size) for one in experiments.ALL) + claims.planned_s(size)
+
+
+def text(root: Path) -> str:
+    """Of the experiments, and of the paper and the published rows below `root`."""
     built = list(experiments.ALL)
     lines = []
     for entry in catalogue.ENTRIES:
         section = f"{entry.title} ({', '.join(entry.questions)})"
         for one in (e for e in built if e.name in entry.parts):
             programs = ", ".join(sorted({f"`{job.program}`" for job in one.jobs(SMOKE)}))
-            lines.append(f"| {catalogue.label(entry.number)} | {section} | `{one.name}` | {programs} | {about(time(one, SMOKE))} | "
-                         f"{about(time(one, FULL))} | {entry.disk} |")
-        lines += [f"| {catalogue.label(entry.number)} | {section} | not yet: {what} | | | | |" for what in catalogue.missing(entry, built)]
-    total = sum(time(one, FULL) for one in built)
-    lines.append(f"| | claims: all of the above | `{CLAIMS}` | `claims` | 150 s | 80 min | 500 MB |")
-    lines.append(f"| | everything | | | 10 min at most | {about(total)} | 1 GB |")
-    head = HEAD.format(build=BUILD, repetitions=FULL.repetitions)
+            lines.append(f"| {catalogue.label(entry.number)} | {section} | `{one.name}` | {programs} | {times(lambda size: time(one, size))} | "
+                         f"{entry.disk} |")
+        lines += [f"| {catalogue.label(entry.number)} | {section} | not yet: {what} | | | | | |" for what in catalogue.missing(entry, built)]
+    lines.append(f"| | claims: all of the above | `{claims.NAME}` | `claims` | {times(claims.planned_s)} | 500 MB |")
+    lines.append(f"| | everything | | | {times(whole)} | 1 GB |")
+    counts = {"paper": PAPER.repetitions, "full": FULL.repetitions}
     questions = " ".join(f"{name}: {asks}" for name, asks in catalogue.QUESTIONS.items())
-    return head + "\n".join(lines) + "\n" + TAIL.format(questions=questions, repetitions=FULL.repetitions)
+    return (HEAD.format(build=BUILD, hours=about(whole(FULL)), **counts) + "\n".join(lines) + "\n\n" + f"The questions: {questions}\n\n"
+            + places.section(root) + TAIL.format(**counts))
+
+
+def times(of) -> str:
+    return " | ".join(about(of(size)) for size in SIZES.values())
 
 
 def write(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    results.replace_whole(path, text())
+    results.replace_whole(path, text(path.parents[1]))

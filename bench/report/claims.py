@@ -11,8 +11,8 @@ from .intervals import Interval
 from .model import Job, Size
 
 NAME = "claims"
-# Seconds of a claim, on the average: some take none, and some a minute.
-QUICK_ESTIMATE_S, ESTIMATE_S = 4.8, 20.0
+# Seconds of a claim, on the average: some take none, and some twenty.
+QUICK_ESTIMATE_S, ESTIMATE_S = 4.8, 7.5
 
 
 def answer(program: Path, question: str) -> str:
@@ -36,6 +36,11 @@ def jobs(program: Path, size: Size) -> list[Job]:
         raise RuntimeError(f"{program} --list names no claim")
     return [Job(NAME, "shared", (("name", name),), "claims", (*quick, "--json", "{output}", name), estimate_s=estimate,
                 time_limit_s=300.0, repetition=repetition) for repetition in range(size.repetitions) for name in names]
+
+
+def planned_s(size: Size) -> float:
+    """Of all claims that the project knows, without asking the program."""
+    return size.repetitions * len(published.CLAIMS) * (QUICK_ESTIMATE_S if size.smoke else ESTIMATE_S)
 
 
 @dataclass(frozen=True)

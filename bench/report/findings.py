@@ -5,7 +5,7 @@ from . import catalogue, published
 from .claims import Outcome
 from .formats import interval, significant
 from .intervals import Interval
-from .model import Section, point_of
+from .model import SIZES, Section, point_of
 from .sections import Group
 
 OURS = "shared"
@@ -73,9 +73,7 @@ def provenance(run: dict) -> list[str]:
     commit = (run["machine"]["revision"]["commit"] or "not committed")[:12]
     lines = [f"From a {run['size']} run of revision {commit} on {run['machine']['cores']} cores, {run['machine']['cpu']}, "
              f"{run['begun'][:10]}: `{run['command']}`."]
-    if run["size"] == "smoke":
-        lines.append("A smoke run shows that everything works; its figures are not results.")
-    return lines
+    return [*lines, f"{SIZES[run['size']].good_for}"]
 
 
 def beaten(rows: list[dict]) -> list[tuple[str, str, str, float, float]]:

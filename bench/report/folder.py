@@ -86,14 +86,15 @@ class RunFolder:
             if path.exists() and path.read_bytes() != text.encode():
                 results.replace_whole(path, text)
 
-    def keep(self, job: str, rows: list[dict]) -> None:
-        """The job is done, and these are its rows. Throws OSError, and then it is not done, whatever is left in the file: who
+    def keep(self, job: str, rows: list[dict], seconds: float) -> None:
+        """The job is done, which took so long, and these are its rows. Throws OSError, and then it is not done, whatever is left in the file: who
         resumes the run repairs it."""
         first = 1 + max((int(row["id"][1:]) for row in self.rows), default=0)
         rows = [{**row, "id": f"r{first + index}"} for index, row in enumerate(rows)]
         with undisturbed():
             results.append_whole(self.path / ROWS, results.lines_of(rows))
-            results.append_whole(self.path / JOBS, results.lines_of([{"job": job, "rows": [row["id"] for row in rows]}]))
+            results.append_whole(self.path / JOBS, results.lines_of(
+                [{"job": job, "seconds": round(seconds, 2), "rows": [row["id"] for row in rows]}]))
             self.rows += rows
             self.done.add(job)
 

@@ -61,6 +61,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d} min" if whole >= 60 else f"{whole} s"
 
 
+def about(seconds: float) -> str:
+    """Coarse: an estimate is no more than that."""
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def flat_number(value) -> str:
     """Of a point, in the name of a row: 0.05, 1024, zipf."""
     return f"{value:g}" if isinstance(value, float) else str(value)

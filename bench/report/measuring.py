@@ -96,7 +96,7 @@ class Measuring:
         warnings = self.warnings(mixed)
         for warning in warnings:
             complain(f"warning: {warning}")
-        if warnings and self.options.full and not self.options.force:
+        if warnings and self.size.gives_results and not self.options.force:
             raise Refused("figures taken now would be worth nothing; wait, or say --force")
         gaps, interrupted = self.measure(binaries, warnings)
         return self.report(gaps, interrupted)

@@ -9,21 +9,38 @@ from .intervals import Interval
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: a smoke run shows that everything works, a full run gives figures to rely on."""
+    """How much is measured: a smoke run shows that everything works, a paper run gives every figure and claim of the paper in an
+    afternoon, a full run has the whole grids and more processes."""
 
     name: str
     repetitions: int
     seconds: float
     warmup: float
+    good_for: str  # said wherever figures of such a run are shown
     cache_bytes: int = 2 << 30
 
     @property
     def smoke(self) -> bool:
         return self.name == "smoke"
 
+    @property
+    def gives_results(self) -> bool:
+        """Its figures may be published, and it refuses a busy machine."""
+        return not self.smoke
 
-SMOKE = Size("smoke", repetitions=1, seconds=0.5, warmup=0.2)
-FULL = Size("full", repetitions=10, seconds=3.0, warmup=1.0)
+    def choose(self, *, smoke: Any, paper: Any, full: Any) -> Any:
+        """What an experiment has of this size: a grid, seconds, an estimate."""
+        return {"smoke": smoke, "paper": paper, "full": full}[self.name]
+
+
+SMOKE = Size("smoke", repetitions=1, seconds=0.5, warmup=0.2,
+             good_for="It shows that everything works, with few and short runs; its figures are not results.")
+PAPER = Size("paper", repetitions=5, seconds=1.0, warmup=0.3,
+             good_for="It has every figure and claim of the paper, on grids without the points that tell the same as their neighbours: "
+                      "good for verdicts, ratios and shapes. For tails, and for differences of a few percent, a full run is better.")
+FULL = Size("full", repetitions=10, seconds=3.0, warmup=1.0,
+            good_for="It has the whole grids, long runs and most processes a point.")
+SIZES = {size.name: size for size in (SMOKE, PAPER, FULL)}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from . import catalogue, claims, page_parts as parts, published
 from .formats import duration, size as bytes_text
 from .machine import stolen_percent
+from .model import SIZES
 from .page_parts import text
 from .sections import Group
 from .systems import SYSTEMS, variables
@@ -54,11 +55,12 @@ def head(run: dict, verdicts: list[claims.Outcome]) -> str:
             f", <strong class=fails>{fails}</strong> fail" if fails else "") + "</p>"
     else:
         tally = "<p class=tally>No claim was measured in this run.</p>"
-    smoke = ("<p class=smoke role=note><strong>Smoke run.</strong> It shows that everything works, with few and short runs. Its "
-             "figures are not results. For results: <code>scripts/reproduce --full</code>.</p>"
-             if run["size"] == "smoke" else "")
+    size = SIZES[run["size"]]
+    results = "" if size.gives_results else " For results: <code>scripts/reproduce --paper</code>, or <code>--full</code>."
+    about = (f"<p class={'size' if size.gives_results else 'smoke'} role=note><strong>{text(size.name.capitalize())} run.</strong> "
+             f"{text(size.good_for)}{results}</p>")
     return (f"<header><p class=kicker>cow_cache</p><h1>One shared cache against private caches</h1>{tally}"
-            f"<p class=facts>{' · '.join(text(f) for f in facts)}</p>{smoke}</header>")
+            f"<p class=facts>{' · '.join(text(f) for f in facts)}</p>{about}</header>")
 
 
 def asked() -> str:

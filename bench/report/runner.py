@@ -75,7 +75,7 @@ class Runner:
         """What went wrong, or None. Throws OSError if its rows cannot be kept."""
         with tempfile.TemporaryDirectory(dir=self.owned.work, prefix="job-", ignore_cleanup_errors=True) as folder:
             output = Path(folder) / "rows.jsonl"
-            started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            started, begun = datetime.now(timezone.utc).isoformat(timespec="seconds"), time.monotonic()
             try:
                 command = [str(self.binaries / job.program), *self._fill(job, Path(folder), output)]
                 code, text = self.owned.hear(command, self._limit(job))
@@ -97,7 +97,7 @@ class Runner:
             for row in found:
                 if reason := plausible.failures(row):
                     return f"{reason}; {self._log_of(job, command, text)}"
-        self.folder.keep(job.key(), [self._row(row, job, command, started) for row in found])
+        self.folder.keep(job.key(), [self._row(row, job, command, started) for row in found], time.monotonic() - begun)
         return None
 
     def _fill(self, job: Job, folder: Path, output: Path) -> list[str]:

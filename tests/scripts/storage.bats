@@ -156,12 +156,12 @@ PYTHON
   [[ $status == 0 && $(rows "$out") == 3 ]]
 }
 
-@test "only a whole full run is published" {
+@test "only a whole run for results is published, and its size goes with it" {
   echo earlier >"$checkout/papers/findings.md"
   sed -i 's/repetitions=10, seconds=3.0/repetitions=3, seconds=0.1/' "$checkout/bench/report/model.py"
   # One experiment is all that there are, so that the whole is quickly drawn.
   find "$checkout/bench/experiments" -name '*.py' ! -name __init__.py ! -name publisher.py -delete
-  sed -i 's/flights = (1, 8, 64, 512, 1000, 4000, 10_000)/flights = (1,)/; s/waits = (0, 1, 10, 100)/waits = (1,)/; s/shares = (0.0, 0.05)/shares = (0.0,)/' \
+  sed -i 's/^FLIGHTS = .*/FLIGHTS = (1,)/; s/^WAITS = .*/WAITS = (1,)/; s/^SHARES = .*/SHARES = (0.0,)/' \
     "$checkout/bench/experiments/publisher.py"
   export FAKE_HOOK='[[ $name != publisher_load || -e "$base/failed" ]] || { touch "$base/failed"; exit 1; }'
   run "$reproduce" --full --force --publish --binaries "$binaries" --out "$out"
@@ -171,4 +171,11 @@ PYTHON
   [[ $status == 0 ]] || { echo "$output"; return 1; }
   grep -q "From a full run" "$checkout/papers/findings.md"
   [[ -z $(find "$checkout/papers" -name '*.new') ]]
+  # The shorter size is for results as well.
+  sed -i 's/repetitions=5, seconds=1.0/repetitions=3, seconds=0.1/' "$checkout/bench/report/model.py"
+  run "$reproduce" --paper --force --publish --binaries "$binaries" --out "$base/shorter"
+  [[ $status == 0 ]] || { echo "$output"; return 1; }
+  grep -q "From a paper run" "$checkout/papers/findings.md"
+  grep -q '"size": "paper"' "$checkout/papers/published.jsonl"
+  grep -q "Paper run" "$base/shorter/report.html"
 }

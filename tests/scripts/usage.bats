@@ -55,9 +55,16 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
   refused "raw data is never overwritten" --out "$base/full/file"
 }
 
-@test "reproduce: --publish of a run that is no whole full one" {
+@test "reproduce: two sizes at once" {
+  refused "not allowed with argument" --smoke --paper
+  refused "not allowed with argument" --paper --full
+}
+
+@test "reproduce: --publish of a run that is no whole one for results" {
   refused "--publish is for results" --publish
   refused "--publish is for results" --publish --smoke
+  refused "--publish is for results" --publish --paper --only claims
+  refused "--publish is for results" --publish --paper --repetitions 2
   refused "--publish is for results" --publish --full --only claims
   refused "--publish is for results" --publish --full --repetitions 2
 }
@@ -72,6 +79,7 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
     refused "holds no run" --resume "$base/odd" || return 1
   done
   refused "takes everything from the run" --resume "$base/odd" --full
+  refused "takes everything from the run" --resume "$base/odd" --paper
 }
 
 @test "claims: nonsense" {

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import experiments
 from .. import catalogue, claims, published
-from ..formats import interval
-from ..model import FULL
+from ..formats import about, interval
+from ..model import PAPER
+from . import rows as published_rows, sources
 from .macros import Knowledge, uses
 from .sources import Paper, Source
 
+MOST_VALUES = 4
 FLOAT = re.compile(r"\\begin\{(figure|table)\*?\}.*?\\end\{\1\*?\}", re.S)
 
 
@@ -46,12 +49,16 @@ def places(paper: Paper) -> list[Place]:
     return found
 
 
+def entry_of(label: str) -> catalogue.Entry:
+    return next(one for one in catalogue.ENTRIES if catalogue.label(one.number) == label)
+
+
 def commands(label: str) -> tuple[str, float]:
-    """What measures an experiment of the catalogue again, in full, and how many minutes that takes."""
-    entry = next(one for one in catalogue.ENTRIES if catalogue.label(one.number) == label)
+    """What measures an experiment of the catalogue again, and its claims, as the paper needs them; and how many seconds that takes."""
+    entry = entry_of(label)
     built = [one for one in experiments.ALL if one.name in entry.parts]
-    seconds = FULL.repetitions * sum(job.estimate_s for one in built for job in one.jobs(FULL))
-    return f"scripts/reproduce --full --only {entry.number}", seconds / 60
+    seconds = PAPER.repetitions * sum(job.estimate_s for one in built for job in one.jobs(PAPER))
+    return f"scripts/reproduce --paper --only {entry.number}", seconds
 
 
 def verdicts(label: str, known: Knowledge) -> list[str]:
@@ -60,17 +67,43 @@ def verdicts(label: str, known: Knowledge) -> list[str]:
             for row in known.published.claims if catalogue.label(published.experiment_of(row.claim)) == label]
 
 
+def values(label: str, paper: Paper, known: Knowledge) -> list[str]:
+    """Of the rows of an experiment that the text names, with their intervals; of curves there is no such value."""
+    named = dict.fromkeys(name for use in uses(paper.texts) for name in use.rows if name.partition("/")[0] in entry_of(label).parts)
+    rows = [known.published[name] for name in named]
+    return [f"`{row.name}` {interval(row.interval, row.unit)}" for row in rows if row.median is not None]
+
+
 def as_markdown(paper: Paper, known: Knowledge) -> str:
-    lines = ["## Figures and tables", "", "| in the paper | experiment | command | minutes | claims: published, bound, verdict |",
-             "|---|---|---|---|---|"]
+    lines = ["## Figures and tables", "",
+             "What measures each of the paper's figures and tables again, in estimated time, and what to expect: claims with their "
+             "published median and", "interval, bound and verdict (`scripts/claims NAME` for one of them), and the first of the values "
+             "that the text names, with their intervals.", f"Published are {about_runs(known)}.", "",
+             "| in the paper | experiment | command | time | expected |", "|---|---|---|---|---|"]
     for place in places(paper):
         if "claims" in place.label:
-            minutes = len(published.CLAIMS) * claims.ESTIMATE_S * FULL.repetitions / 60
-            lines.append(f"| {place.name} | all | `scripts/reproduce --full --only claims` | {minutes:.0f} | all of them |")
+            held = sum(row.holds for row in known.published.claims)
+            lines.append(f"| {place.name} | all | `scripts/reproduce --paper --only claims` | {about(claims.planned_s(PAPER))} | "
+                         f"{held} of {len(known.published.claims)} hold; each is below, with its experiment, or in `claims.md` |")
             continue
         for label in place.experiments:
-            command, minutes = commands(label)
-            lines.append(f"| {place.name} | {label} | `{command}` | {minutes:.0f} | {'; '.join(verdicts(label, known))} |")
+            command, seconds = commands(label)
+            expected = [*verdicts(label, known), *values(label, paper, known)[:MOST_VALUES]]
+            lines.append(f"| {place.name} | {label} | `{command}` | {about(seconds)} | {'; '.join(expected) or 'a curve, of one run'} |")
         if not place.experiments:
             lines.append(f"| {place.name} | nothing is measured | | | |")
     return "\n".join(lines) + "\n"
+
+
+def about_runs(known: Knowledge) -> str:
+    return "; ".join(f"run `{name}`, {run['begun']}, {run['cores']} cores, {run['cpu']}, {run['repetitions']} process(es) a point"
+                     for name, run in known.published.runs.items())
+
+
+def section(root: Path) -> str:
+    """For papers/artifact.md; of a checkout without the paper there is none."""
+    folder, published_file = root / "papers" / "paper", root / "papers" / published_rows.NAME
+    if not folder.is_dir() or not published_file.is_file():
+        return ""
+    paper = sources.read(folder)
+    return as_markdown(paper, Knowledge(published_rows.read(published_file), paper.constants, paper.cited))

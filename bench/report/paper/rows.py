@@ -2,7 +2,7 @@
 
 A line of the file is a run (whose revision, command and digest it gives) or a row: a median with its interval over the
 repetitions of one point of one experiment, or of one claim, and the raw rows that it was made of. The name of a row says which:
-experiment/system/point/quantity, or claims/NAME. `scripts/reproduce --full --publish` writes the file anew.
+experiment/system/point/quantity, or claims/NAME. `scripts/reproduce --paper --publish` writes the file anew, and --full does.
 """
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "throughput-writes": (("write_share", "sessions"), RATE),
     "sleepers": (("sleepers",), RATE | LIMBO | TAIL),
     "reclaimers": (("write_share", "threads", "sleepers"), RATE | LIMBO | TAIL),
-    "publisher": (("in_flight", "wait_ms"), {"rate": Quantity("1/s", lambda row: row.get("throughput"))}),
+    "publisher": (("in_flight", "wait_ms", "write_share"), {"rate": Quantity("1/s", lambda row: row.get("throughput"))}),
     "cold-start": (("sessions",), {"loads": Quantity("", lambda row: row.get("store_loads"))}),
     "open-sessions": (("subject", "sessions"), {"time": Quantity("ns", figure("ns"))}),
     "equal-memory": (("sequence", "objects", "sessions"), {
@@ -116,7 +116,7 @@ class Row:
     @property
     def command(self) -> str:
         """What measures it again."""
-        return f"scripts/claims {self.claim}" if self.claim else f"scripts/reproduce --full --only {self.name.partition('/')[0]}"
+        return f"scripts/claims {self.claim}" if self.claim else f"scripts/reproduce --paper --only {self.name.partition('/')[0]}"
 
     def as_json(self) -> dict:
         out = {"row": self.name, "run": self.run, "unit": self.unit}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import experiments
 import report
 from report import artifact, catalogue, claims, published, sections
-from report.model import FULL, SMOKE
+from report.model import PAPER, SIZES, SMOKE
 
 BENCH = Path(report.__file__).resolve().parents[1]
 NUMBERS = [f"E{i}" for i in range(1, 18)] + ["scaling"]
@@ -129,9 +129,30 @@ class BudgetTest(unittest.TestCase):
         # The claims run as well; 30 seconds are kept for drawing.
         self.assertLess(planned, 600 - 30 - claims.QUICK_ESTIMATE_S * len(published.CLAIMS))
 
-    def test_every_experiment_has_jobs_of_both_sizes(self):
+    def test_a_paper_run_is_planned_for_less_than_two_hours_with_intervals(self):
+        self.assertGreaterEqual(PAPER.repetitions, 5)
+        self.assertLess(artifact.whole(PAPER), 110 * 60)  # the rest is for drawing, and for a machine that is slower
+
+    def test_a_size_takes_longer_than_the_one_before(self):
         for experiment in BUILT:
-            for size in (SMOKE, FULL):
+            smoke, paper, full = (sum(job.estimate_s for job in experiment.jobs(size)) for size in SIZES.values())
+            self.assertLessEqual(paper, full, experiment.name)
+            self.assertLessEqual(smoke, 1.2 * paper, experiment.name)
+
+    def test_a_paper_run_measures_points_of_a_full_one(self):
+        for experiment in BUILT:
+            of_full = {(job.system, job.point) for job in experiment.jobs(SIZES["full"])}
+            for job in experiment.jobs(PAPER):
+                self.assertIn((job.system, job.point), of_full, experiment.name)
+
+    def test_sizes_are_told_apart_by_name(self):
+        self.assertEqual(list(SIZES), ["smoke", "paper", "full"])
+        self.assertEqual([size.choose(smoke=1, paper=2, full=3) for size in SIZES.values()], [1, 2, 3])
+        self.assertEqual([size.gives_results for size in SIZES.values()], [False, True, True])
+
+    def test_every_experiment_has_jobs_of_every_size(self):
+        for experiment in BUILT:
+            for size in SIZES.values():
                 jobs = experiment.jobs(size)
                 self.assertTrue(jobs, experiment.name)
                 self.assertEqual({job.experiment for job in jobs}, {experiment.name})
@@ -147,13 +168,13 @@ class ArtifactTest(unittest.TestCase):
 
     def test_the_page_in_the_repository_is_of_this_list(self):
         committed = BENCH.parent / artifact.PATH
-        self.assertEqual(self.without_times(committed.read_text()), self.without_times(artifact.text()),
+        self.assertEqual(self.without_times(committed.read_text()), self.without_times(artifact.text(BENCH.parent)),
                          "papers/artifact.md is old: scripts/reproduce --artifact")
 
     def test_maps_every_number_and_names_files_that_exist(self):
         import re
 
-        text = artifact.text()
+        text = artifact.text(BENCH.parent)
         for number in NUMBERS:
             self.assertIn(f"| {catalogue.label(number)} |", text)
         for path in re.findall(r"`((?:bench|scripts|tests|docs|cow_cache|persistence)/[\w/.]*)`", text):
@@ -163,7 +184,8 @@ class ArtifactTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "papers" / "artifact.md"
             artifact.write(path)
-            self.assertEqual(path.read_text(), artifact.text())
+            self.assertEqual(path.read_text(), artifact.text(Path(folder)))  # without the paper's text there is no table of its figures
+            self.assertNotIn("## Figures and tables", path.read_text())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from report import microbenchmarks, plan, sections
 from experiments.memory import COUNTS, Memory, extrapolated
 from experiments.write_share import WriteShare
 from report.intervals import Interval
-from report.model import FULL, SMOKE, Job
+from report.model import FULL, SIZES, Job
 from report.systems import BOUNDS
 
 from .support import numbered, row
@@ -41,7 +41,7 @@ class MemoryTest(unittest.TestCase):
         self.assertEqual(last[-1].ids, ())
 
     def test_asks_for_no_more_than_the_machine_has(self):
-        for size in (SMOKE, FULL):
+        for size in SIZES.values():
             self.assertLessEqual(Memory.most("private", size), 64)
         self.assertEqual(Memory.most("shared", FULL), COUNTS[-1])
 

@@ -3,7 +3,7 @@ import unittest
 
 import experiments
 from report import drawing, sections
-from report.model import FULL, SMOKE, Figure
+from report.model import SIZES, Figure
 
 from .made_up import rows_of
 
@@ -14,7 +14,7 @@ class EveryExperimentTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.sections = []
-        for size in (SMOKE, FULL):
+        for size in SIZES.values():
             for experiment in experiments.ALL:
                 rows = rows_of(experiment, size, repetitions=1 if size.smoke else 3)
                 # A program that made_up.py does not know yet: its module's own tests cover it.

@@ -6,7 +6,7 @@ import experiments
 from report import claims, findings, page, published, sections, svg, systems
 from report.drawing import Series, lines
 from report.intervals import Interval
-from report.model import Figure
+from report.model import SIZES, Figure
 from report.page_parts import section as render_section
 
 from .support import RUN, claim, numbered, row
@@ -70,6 +70,14 @@ class VerdictTest(unittest.TestCase):
         html = page.verdict_section(claims.outcomes([claim("a", 1.0), claim("b", 3.0), claim("c", None)]), [], RUN)
         self.assertEqual(re.findall(r'class="verdict (\w+)"', html), ["holds", "fails", "not"])
         self.assertIn("none known", html)
+
+    def test_every_size_says_what_its_figures_are_good_for(self):
+        for size in SIZES.values():
+            run = {**RUN, "size": size.name}
+            for said in (page.head(run, []), " ".join(findings.provenance(run))):
+                self.assertIn(size.good_for, said.replace("&#x27;", "'"))
+                self.assertEqual([other for other in SIZES.values() if other.good_for in said], [size])
+            self.assertEqual("For results:" in page.head(run, []), not size.gives_results)
 
     def test_smoke_is_marked_in_the_text_too(self):
         outcomes = claims.outcomes([claim("oo7-raw", 1.0)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import experiments
 from experiments import hit_cost, scaling
 from report import artifact, catalogue, published
-from report.model import FULL
+from report.model import FULL, PAPER as PAPER_SIZE
 from report.paper import checks, figures, macros, places, rows, sources, tables, text_rules
 from report.paper.macros import Knowledge, Use
 from report.paper.rows import NoSuchRow, Published, Row
@@ -144,7 +144,7 @@ class PlacesTest(unittest.TestCase):
             self.assertTrue(PAPER.cited[f"hac-{traversal.lower()}"].value.startswith(f"{ratio}$"), traversal)
 
     def test_text_and_artifact_share_their_names(self):
-        text = artifact.text()
+        text = artifact.text(ROOT)
         for use in USES:
             if use.macro in ("experiment", "question"):
                 self.assertIn(use.first, text)
@@ -166,12 +166,18 @@ class PlacesTest(unittest.TestCase):
         for name in figures.ALL:
             self.assertTrue(by_label[f"fig:{name}"].experiments, name)
         text = places.as_markdown(PAPER, KNOWN)
-        self.assertRegex(text, r"\| Figure \d \| E6 \| `scripts/reproduce --full --only E6` \| \d+ \| .*`sleeper-limbo` 0\.661")
+        self.assertRegex(text, r"\| Figure \d \| E6 \| `scripts/reproduce --paper --only E6` \| \d+ min \| .*`sleeper-limbo` 0\.661")
+        # Of an experiment without a claim the first values of the text say what to expect.
+        self.assertRegex(text, r"\| Figure \d \| E10 \| .*`equal-memory/caches/zipf,\w+,\d+/\w+` 0\.\d+")
 
     def test_claims_and_rows_are_of_one_run(self):
         self.assertEqual(checks.faults_of_claims_table(KNOWN, ROOT), [])
         other = with_rows(replace(KNOWN.published["claims/chase"], median=1.08, high=1.13))
         self.assertEqual(len(checks.faults_of_claims_table(other, ROOT)), 1)
+
+
+def counted_threads(size) -> list[int]:
+    return sorted({dict(job.point)["threads"] for job in scaling.Scaling().jobs(size) if dict(job.point)["schedule"] == "alternate"})
 
 
 class PublishedRowsTest(unittest.TestCase):
@@ -188,16 +194,22 @@ class PublishedRowsTest(unittest.TestCase):
         self.assertEqual(found["sleepers/hybrid/1/limbo-over-time"].curve, ((0.0, 1.0), (1.0, 3.0)))
         self.assertEqual(found["sleepers/hybrid/1/limbo"].median, 3.0)
 
-    def test_a_whole_full_run_publishes_all_that_the_paper_says(self):
+    def test_a_whole_run_publishes_all_that_the_paper_says(self):
+        for size in (PAPER_SIZE, FULL):
+            with self.subTest(size.name):
+                self.publishes_all(size)
+
+    def publishes_all(self, size):
         raw = [claim(name, 1.0, comparison="<=", bound=2.0, id=f"c{n}", repetition=n) for name in published.CLAIMS for n in range(3)]
         for experiment in experiments.ALL:
-            raw += made_up.rows_of(experiment, FULL)
+            raw += made_up.rows_of(experiment, size)
         raw += [row(n, "hit-cost", variant, {"workload": workload, "reads": reads}, repetition=n,
                     figures={"ratio_to_everything": 1.0 + n, "ratio_to_raw": 2.0})
                 for variant in hit_cost.VARIANTS for workload in hit_cost.WORKLOADS for reads in hit_cost.READS for n in range(3)]
         raw += [row(n, "scaling", system, {"schedule": "alternate", "phase": phase, "threads": threads}, repetition=n,
                     figures={"transfers": 1.0, "shared_writes": 0.0})
-                for system in ("shared", "private", "locked", "blocking") for phase in scaling.PHASES for threads in (2, 16) for n in range(3)]
+                for system in ("shared", "private", "locked", "blocking") for phase in scaling.PHASES for threads in counted_threads(size)
+                for n in range(3)]
         found = {one.name: one for one in rows.summaries(raw, "run")}
         known = replace(KNOWN, published=Published({"run": {**KNOWN.published.runs[next(iter(KNOWN.published.runs))]}}, found))
         self.assertEqual(checks.faults_of_macros(PAPER, known), [])

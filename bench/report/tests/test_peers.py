@@ -3,7 +3,7 @@ import unittest
 
 from experiments import peers
 from report import sections
-from report.model import FULL, SMOKE, Sources
+from report.model import SIZES, Sources
 
 from .support import numbered, row
 
@@ -62,8 +62,8 @@ class PeersTest(unittest.TestCase):
         shown = present([one for one in rows() if one["system"] != "wiredtiger"])
         self.assertNotIn("wiredtiger", shown.tables[0].head)
 
-    def test_both_sizes_ask_for_the_same_shapes(self):
-        for size in (SMOKE, FULL):
+    def test_all_sizes_ask_for_the_same_shapes(self):
+        for size in SIZES.values():
             for job in peers.Peers().jobs(size):
                 self.assertEqual(job.command[job.command.index("--reads") + 1], "10,100,1000")
                 self.assertEqual(job.command[job.command.index("--threads") + 1], "1,2")

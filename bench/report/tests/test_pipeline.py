@@ -58,6 +58,8 @@ class RunnerTest(unittest.TestCase):
         self.assertEqual(folder.rows[1]["point"], {"sessions": 2})
         self.assertEqual(folder.rows[1]["repetition"], 1)
         self.assertEqual(results.read(folder.path / "rows.jsonl"), folder.rows)
+        for done in results.read(folder.path / "jobs.jsonl"):
+            self.assertTrue(0 < done["seconds"] < 60, done)  # what estimates are made from
 
     def test_failures_become_gaps_and_no_row(self):
         runner = self.run_jobs(self.job("--fail"), self.job("--silent"), self.job("--sleep", time_limit_s=0.3))

@@ -5,7 +5,7 @@ import unittest
 
 import experiments
 from report import plan
-from report.model import FULL, SMOKE
+from report.model import FULL, SIZES, SMOKE
 from report.progress import Progress, fitted
 
 
@@ -25,7 +25,7 @@ class PlanTest(unittest.TestCase):
         self.assertNotEqual(plan.interleaved(chosen, SMOKE, 1), plan.interleaved(chosen, SMOKE, 2))
 
     def test_points_are_distinct(self):
-        for size_ in (SMOKE, FULL):
+        for size_ in SIZES.values():
             for experiment in experiments.ALL:
                 labels = [job.label() for job in experiment.jobs(size_)]
                 self.assertEqual(len(labels), len(set(labels)), experiment.name)
