@@ -41,7 +41,8 @@ class PinnedVersions:
         return [Job(self.name, "all", (("sleepers", sleepers), ("theta", theta)), "probes",
                     ("pinned-versions", "--objects", str(objects), "--updates", str(updates), "--sleepers", str(sleepers), "--zipf",
                      f"{theta:g}", "--rereads", str(rereads), "--reclaimers", ",".join(self.reclaimers(size, sleepers)),
-                     "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"), estimate_s=ESTIMATES_S[size.name][sleepers])
+                     "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"),
+                    estimate_s=ESTIMATES_S[size.name][sleepers])
                 for theta in ZIPF[size.name] for sleepers in SLEEPERS[size.name]]
 
     @staticmethod

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import experiments
-from . import artifact, catalogue, claims, compare, console, measuring
+from . import artifact, catalogue, claims, compare, console, measuring, reference
 from .arguments import arguments
 from .console import complain, say
+from .paper import rows
 
 
 def compared(folders: list[Path]) -> int:
@@ -19,6 +20,16 @@ def compared(folders: list[Path]) -> int:
         return 2
     say(table + (f"differ: {', '.join(differ)}" if differ else "no verdicts differ where both can tell"))
     return 1 if differ else 0
+
+
+def beside_published(folder: Path, root: Path) -> int:
+    try:
+        found = reference.values(rows.read(root / "papers" / rows.NAME), reference.rows_of(folder))
+    except (reference.NothingToCompare, OSError, ValueError) as error:
+        complain(f"scripts/reproduce: {error}")
+        return 2
+    say(reference.text(found) + reference.summary(found))
+    return 1 if any(one.verdict == reference.OUTSIDE for one in found) else 0
 
 
 def main() -> int:
@@ -36,7 +47,7 @@ def main() -> int:
             return 1
         return 0
     if options.compare:
-        return compared(options.compare)
+        return compared(options.compare) if len(options.compare) == 2 else beside_published(options.compare[0], root)
     console.go_on_unheard()
     return measuring.measure(options, root)
 

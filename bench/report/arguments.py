@@ -74,9 +74,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--list", action="store_true",
                       help="show number, name, research questions and question of each experiment, and leave")
     made.add_argument("--artifact", action="store_true", help="write papers/artifact.md from the list of experiments, and leave")
-    made.add_argument("--compare", type=path, nargs=2, metavar="DIR",
-                      help="show the verdicts of two runs side by side, a smoke and a full one, say, and leave: 1 if they "
-                           "differ where both can tell")
+    made.add_argument("--compare", type=path, nargs="+", metavar="DIR",
+                      help="show which values of the run in DIR are within tolerance of those that are published (papers/published.jsonl), "
+                           "and leave: 1 if one is outside. Of two runs: their verdicts side by side, 1 if they differ where both can tell")
     return made
 
 
@@ -88,6 +88,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     for word in ALONE:
         if word in given and len(given) > 1:
             made.error(f"--{word} goes with nothing else")
+    if chosen.compare and len(chosen.compare) > 2:
+        made.error("--compare takes one run, or two")
     chosen.resumed_revision = None
     if chosen.resume:
         take_from_plan(made, chosen, given)

@@ -240,6 +240,20 @@ paper_checkout() {
   [[ $status == 0 && $output == *"both: holds"* ]]
 }
 
+@test "--compare of one run is beside what is published" {
+  mkdir "$base/run"
+  echo '{"id": "r1", "experiment": "claims", "name": "chase", "measured": 1.0, "bound": 2, "comparison": "<=", "unit": "x"}' >"$base/run/rows.jsonl"
+  refused "No such file" --compare "$base/run"
+  cp "$source_root/papers/published.jsonl" "$checkout/papers/"
+  run "$reproduce" --compare "$base/run"
+  [[ $status == 0 && $output == *"claim's bound: <= 2 x | within tolerance"* && $output == *"1 of 1 values within tolerance, 0 outside"* ]]
+  sed -i 's/1\.0/9.0/' "$base/run/rows.jsonl"
+  run "$reproduce" --compare "$base/run"
+  fails_with 1 "outside: claims/chase"
+  refused "holds no run" --compare "$base"
+  refused "one run, or two" --compare "$base/run" "$base/run" "$base/run"
+}
+
 @test "--list and --help are quiet when their reader has seen enough" {
   local asked
   for asked in --list --help; do
