@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import experiments
-from . import artifact, catalogue, claims, compare, console, measuring, reference
+from . import artifact, catalogue, claims, compare, console, kick, measuring, reference
 from .arguments import arguments
 from .console import complain, say
 from .paper import rows
@@ -49,6 +49,8 @@ def main() -> int:
     if options.compare:
         return compared(options.compare) if len(options.compare) == 2 else beside_published(options.compare[0], root)
     console.go_on_unheard()
+    if options.kick:
+        return kick.kick(root)
     return measuring.measure(options, root)
 
 

@@ -17,7 +17,7 @@ from .model import FULL, PAPER, SIZES, SMOKE, Job, Size
 
 MOST_REPETITIONS = 1000
 MOST_SEED = (1 << 31) - 1
-ALONE = ("list", "artifact", "compare")  # go with nothing else
+ALONE = ("kick", "list", "artifact", "compare")  # go with nothing else
 
 
 def path(text: str) -> Path:
@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
                            "most 2 hours on 2 cores once built")
     size.add_argument("--full", action="store_true",
                       help=f"the whole grids: {FULL.repetitions} runs per point, for results; takes a day")
+    made.add_argument("--kick", action="store_true",
+                      help="build one small program (3 minutes at most with its build), which checks by counts what is claimed first, and leave: the "
+                           "last line is PASS, or FAIL and why")
     made.add_argument("--only", metavar="NAME,...",
                       help="some experiments only: numbers (E4), research questions (RQ4) or names (memory,claims), see --list")
     made.add_argument("--resume", type=path, metavar="DIR",

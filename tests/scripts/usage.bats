@@ -35,6 +35,7 @@ refused() { # WHAT-IT-SAYS ARGUMENT...
     refused "goes with nothing else" --list "$beside" || return 1
   done
   refused "goes with nothing else" --artifact --full
+  refused "goes with nothing else" --kick --smoke
   refused "goes with nothing else" --compare a b --force
   refused "unrecognized arguments" --list more
 }
