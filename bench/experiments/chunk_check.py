@@ -30,7 +30,7 @@ class ChunkCheck:
               "added since, it checks states one by one, as the cache does. It reads the states of a real shared cache, "
               "which has loaded OO7's small module in the order of T1, by the cache's own hints and logs. Chunks of 64 KiB and of "
               "4 KiB; an object was changed in 0 to 50% of them, and a transaction sleeps that sees the old states. Instructions "
-              "and lines are counted by callgrind (caches of 32 KiB and 1 MiB); times are medians of interleaved samples in one "
+              "and lines are counted by callgrind (caches of 32 KiB and 1 MiB), in a full run; times are medians of interleaved samples in one "
               "process, where nothing was written to. Counts of all traversals are checked. Adopted if T6 hot takes less than "
               f"{STOP_RULE} times as long as plain structs.")
 

@@ -34,7 +34,7 @@ class Scaling:
               "and published times of a transfer; only the points are measured. " + model.SHAPE + ".")
 
     def jobs(self, size: Size) -> list[Job]:
-        operations, threads = size.choose(smoke=("128", (2, 4)), paper=("512", (2, 16)), full=("1024", (2, 4, 8, 16)))
+        operations, threads = size.choose(smoke=("128", (2, 4)), paper=("1024", (2, 16)), full=("1024", (2, 4, 8, 16)))
         jobs = [self.count(n, operations, ()) for n in threads]
         # As they are scheduled: what is counted then depends on the machine, and must not be more.
         jobs.append(self.count(2, operations, ("--concurrent",)))
@@ -47,7 +47,7 @@ class Scaling:
         return Job(self.name, "caches", (("schedule", "concurrent" if more else "alternate"), ("threads", threads)),
                    "traffic/count-traffic",
                    ("--threads", str(threads), "--operations", operations, "--warmup", "128", "--output", "{output}", *more),
-                   estimate_s=1 + threads / 4)
+                   estimate_s=1 + 0.4 * threads)
 
     def present(self, rows: list[dict], section: Section) -> None:
         systems = in_order({r["system"] for r in rows})

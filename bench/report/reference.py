@@ -17,9 +17,11 @@ from .intervals import Interval
 from .paper import rows as published_rows
 from .paper.rows import Published, Row
 
-# What is counted comes out nearly the same anywhere; a ratio of times depends on the machine's caches and memory as well.
+# What is counted comes out nearly the same anywhere, but for lines that cores share: which are shared depends on where the allocator puts
+# things. A ratio of times depends on the machine's caches and memory as well.
 COUNTED, TIMED = 1.1, 1.5
 FACTORS = {"": COUNTED, "%": COUNTED, "x": TIMED}
+PLACED = "transfers"
 OURS = ("shared", "hybrid", "coroutines/shared")
 # Quantities with a unit whose ratio to ours tells something. Not of tails and limbo: the one is noise, and the other depends on the
 # rate and on how long the run was.
@@ -92,7 +94,8 @@ def of_row(was: Row, known: Published, here: dict[str, Row]) -> Value:
     if was.claim:
         return of_claim(was, now)
     if was.unit in FACTORS:
-        return by_interval(was.name, was.interval, now.interval, was.unit, FACTORS[was.unit])
+        factor = TIMED if was.name.rpartition("/")[2] == PLACED else FACTORS[was.unit]
+        return by_interval(was.name, was.interval, now.interval, was.unit, factor)
     ours, ours_here = of_ours(was, known.rows), of_ours(now, here)
     if was.name.rpartition("/")[2] in RATIOS and ours is not None and ours_here is not None:
         ratio, ratio_here = quotient(was, ours), quotient(now, ours_here)

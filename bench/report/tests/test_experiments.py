@@ -10,7 +10,7 @@ from experiments.memory import COUNTS, Memory, extrapolated
 from experiments.write_share import WriteShare
 from report.intervals import Interval
 from report.model import FULL, SIZES, Job
-from report.systems import BOUNDS
+from report.systems import BOUNDS, RECLAIMERS
 
 from .support import numbered, row
 
@@ -124,6 +124,26 @@ class ReclaimersTest(unittest.TestCase):
             text = (root / "bench/ablation" / file).read_text()
             declared |= dict(re.findall(r'\.name = "([\w-]+)",.*?\.bound = Bound::(\w+)', text, re.S))
         self.assertEqual({name: texts[bound] for name, bound in declared.items()}, {name: bound for name, (bound, _) in BOUNDS.items()})
+
+
+class SchemesTest(unittest.TestCase):
+    def jobs(self, name: str, size):
+        return next(e for e in BUILT if e.name == name).jobs(size)
+
+    def test_garbage_is_measured_of_every_scheme_at_every_size(self):
+        for size in SIZES.values():
+            for name, left_out in (("sleepers", {"leak"}), ("reclaimers", set())):
+                by_point: dict[tuple, set[str]] = {}
+                for job in self.jobs(name, size):
+                    by_point.setdefault(job.point, set()).add(job.system)
+                for point, systems_ in by_point.items():
+                    self.assertEqual(systems_, RECLAIMERS.keys() - left_out, (name, size.name, point))
+
+    def test_versions_behind_ten_thousand_sleepers_are_measured_of_all_but_what_does_not_fit(self):
+        for size, left_out in (("paper", {"interval"}), ("full", set())):
+            job = next(job for job in self.jobs("pinned-versions", SIZES[size]) if dict(job.point)["sleepers"] == 10_000)
+            asked = set(job.command[job.command.index("--reclaimers") + 1].split(","))
+            self.assertEqual(asked, {"epochs", "interval", "counted", "neutralise", "hybrid"} - left_out)
 
 
 class PublisherTest(unittest.TestCase):

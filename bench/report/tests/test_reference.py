@@ -52,6 +52,8 @@ class ToleranceTest(unittest.TestCase):
             was = measured("hit-cost/no-log/oo7-T1,first/ratio", unit, 1.0)
             for here, verdict in ((0.99 * factor, WITHIN), (1.01 * factor, OUTSIDE), (1 / (1.01 * factor), OUTSIDE)):
                 self.assertEqual(verdicts([was], [measured(was.name, unit, here)]), {was.name: verdict})
+        was = measured("scaling/shared/alternate,commit,2/transfers", "", 10.0)
+        self.assertEqual(verdicts([was], [measured(was.name, "", 14.0)]), {was.name: WITHIN})
         # A part of an interval that is within is enough: the run cannot tell.
         was = measured("cold-start/shared/8/loads", "", 1.0)
         self.assertEqual(verdicts([was], [measured(was.name, "", 1.2, spread=0.15)]), {was.name: WITHIN})
