@@ -10,7 +10,7 @@ from .model import FULL, PAPER, SIZES, SMOKE, Size
 from .paper import places
 
 PATH = Path("papers") / "artifact.md"
-BUILD = "5 to 15 min"
+BUILD = "10 to 20 min"
 
 HEAD = """# Artifact
 

@@ -68,10 +68,10 @@ def verdicts(label: str, known: Knowledge) -> list[str]:
 
 
 def values(label: str, paper: Paper, known: Knowledge) -> list[str]:
-    """Of the rows of an experiment that the text names, with their intervals; of curves there is no such value."""
+    """Of the rows of an experiment that the text names, with their intervals: zeros last, for they tell least. Curves have no such value."""
     named = dict.fromkeys(name for use in uses(paper.texts) for name in use.rows if name.partition("/")[0] in entry_of(label).parts)
-    rows = [known.published[name] for name in named]
-    return [f"`{row.name}` {interval(row.interval, row.unit)}" for row in rows if row.median is not None]
+    rows = [row for name in named if (row := known.published[name]).median is not None]
+    return [f"`{row.name}` {interval(row.interval, row.unit)}" for row in sorted(rows, key=lambda row: row.median == 0)]
 
 
 def as_markdown(paper: Paper, known: Knowledge) -> str:
