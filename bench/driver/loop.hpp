@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/baselines/session.hpp"
 #include "bench/support/progress.hpp"
 #include "options.hpp"
 
