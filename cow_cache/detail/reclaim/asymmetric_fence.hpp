@@ -19,7 +19,7 @@
 //  3. [seq-cst-scanner] The reclaimer's loads of announcements are seq_cst in both modes; its marks in the symmetric one.
 //
 // ThreadSanitizer does not know membarrier, so it gets the symmetric mode: what it checks there is this very protocol.
-// Source: the "hazard pointers with asymmetric fences" idea of folly and of P1202 (asymmetric thread fences).
+// Source: the "hazard pointers with asymmetric fences" idea of folly and of P1202 (asymmetric fences).
 #pragma once
 
 #include <linux/membarrier.h>
