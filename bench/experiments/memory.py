@@ -14,6 +14,7 @@ COUNTS = (1, 4, 16, 64, 256, 1024, 4096)
 PAPER_COUNTS = (1, 16, 1024)  # the lines are straight
 # Of WordNet in one private cache; what it really is comes out. This only keeps a run from needing more than there is.
 PRIVATE_BYTES = 125 << 20
+SECONDS_A_SESSION = {"shared": 0.006, "locked": 0.04}  # to read all of it from a warm cache
 MOST_OF_MEMORY = 0.5
 MOST_PRIVATE = 64  # more of them take minutes to fill
 
@@ -37,17 +38,17 @@ class Memory:
         """The number of sessions up to which a cache is measured."""
         if system in PER_SESSION:
             return max(1, min(size.choose(smoke=16, paper=16, full=MOST_PRIVATE), int(MOST_OF_MEMORY * memory_bytes() / PRIVATE_BYTES)))
-        return (256 if system == "shared" else 16) if size.smoke else COUNTS[-1]
+        return size.choose(smoke=256 if system == "shared" else 16, paper=COUNTS[-1] if system == "shared" else 16, full=COUNTS[-1])
 
     def job(self, system: str, sessions: int, size: Size) -> Job:
-        copies = sessions if system in PER_SESSION else 1
+        each = 0.6 if system in PER_SESSION else SECONDS_A_SESSION[system]
         return Job(
             self.name, system, (("sessions", sessions),), "experiment",
             ("run", "--workload", "wordnet", "--cache", system, "--store", "rocksdb", "--path", "{wordnet}",
              "--sessions", str(sessions), "--threads", str(min(2, sessions)), "--write-share", "0", "--seconds", "0",
              "--warmup", "0", "--cache-bytes", str(size.cache_bytes), "--seed", "{seed}", "--repetition", "{repetition}",
              "--experiment", self.name, "--read-all", "--output", "{output}"),
-            estimate_s=0.7 + 0.6 * copies + 0.006 * sessions)
+            estimate_s=1.3 + each * sessions)
 
     @staticmethod
     def growth(row: dict) -> float | None:
