@@ -26,7 +26,8 @@ class Memory:
     method = ("Each session reads all of WordNet 3.0 (117,659 synsets, their pointers and the index of words) and stays open. "
               "What is shown is the resident memory of the process beyond what it was before the database was opened, so "
               "RocksDB's own memory is in it. Caches that grow with their sessions are measured up to half of the machine's "
-              f"memory and {MOST_PRIVATE} sessions at most (16 but in a full run); what is beyond is extrapolated along a straight line and marked so.")
+              f"memory and {MOST_PRIVATE} sessions at most (16 but in a full run, and so is locked); "
+              "what is beyond is extrapolated along a straight line and marked so.")
 
     def jobs(self, size: Size) -> list[Job]:
         wanted = size.choose(smoke=COUNTS, paper=PAPER_COUNTS, full=COUNTS)
