@@ -91,6 +91,18 @@ class BaggedReclaimer : public AttachedReclaimer {
     limbo_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   }
 
+  /// The lowest stamp of what is in limbo; 0, which no stamp is, if nothing has one.
+  std::uint64_t oldest_stamp() noexcept {
+    std::uint64_t oldest = 0;
+    for (Bag& bag : bags_) {
+      std::scoped_lock lock(bag.lock);
+      if (bag.list.closed.empty()) continue;
+      const std::uint64_t first = bag.list.closed.front().stamp;  // they ascend
+      oldest = oldest == 0 ? first : std::min(oldest, first);
+    }
+    return oldest;
+  }
+
   void count_scan() noexcept { scans_.fetch_add(1, std::memory_order_relaxed); }
 
   static std::size_t bytes_in(const cow::detail::RetireBatches& batches) noexcept {

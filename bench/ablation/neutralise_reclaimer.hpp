@@ -15,7 +15,7 @@
 // Source: neutralising what stands in the way is DEBRA+'s (Brown, PODC 2015) and NBR's (Singh, Brown, Mashtizadeh, "NBR: Neutralization
 // Based Reclamation", PPoPP 2021). These interrupt a reader by a signal, and it jumps back to where it began; a transaction has objects that
 // must be destroyed, so here it is told at its next read, and its time between reads is what a signal could interrupt. To its user it is
-// what stores with a bounded history say: "snapshot too old".
+// what stores with a bounded history say: "snapshot too old". NBR signals all threads at once as well.
 #pragma once
 
 #include <algorithm>
@@ -78,7 +78,7 @@ class NeutraliseReclaimer final : public BaggedReclaimer {
   };
 
   void take_free(cow::detail::RetireBatches& batches, Sift, cow::detail::StateChain& free) override {
-    std::uint64_t below = oldest().announced;
+    std::uint64_t below = oldest();
     while (!batches.empty() && batches.front().stamp < below) {  // in the order of their stamps
       free.append(std::move(batches.front().states));
       batches.pop_front();
@@ -93,42 +93,49 @@ class NeutraliseReclaimer final : public BaggedReclaimer {
     while (limbo_bytes() > limbo_budget_ && abort_oldest()) sift_all(Sift::as_needed);
   }
 
-  struct Oldest {
-    std::uint64_t announced;  ///< the epoch, if there is none
-    AbortableSeat* seat = nullptr;
-    std::uint64_t transaction = 0;
-  };
+  /// The lowest epoch that a transaction has announced which is not void; the present one, if there is none.
+  std::uint64_t oldest() {
+    std::uint64_t found = registry().epoch();  // first: as in TransactionRegistry::safe_below
+    for_each_in_the_way(~std::uint64_t{0}, [&](AbortableSeat&, std::uint64_t announced, std::uint64_t) {
+      found = std::min(found, announced);
+    });
+    return found;
+  }
 
-  /// Of the transactions that are not void.
-  Oldest oldest() {
-    Oldest found{.announced = registry().epoch()};  // first: as in TransactionRegistry::safe_below
+  /// Calls `visit(AbortableSeat&, epoch, number)` for each transaction that has announced `up_to` or less and is not void.
+  template <class Visitor>
+  void for_each_in_the_way(std::uint64_t up_to, Visitor&& visit) {
     seats_.for_each([&](AbortableSeat& seat) {
       const cow::detail::Participant* participant = seat.participant.load(std::memory_order_seq_cst);
       if (participant == nullptr) return;
       std::uint64_t announced = participant->announced.load(std::memory_order_seq_cst);
       std::uint64_t transaction = seat.transaction.load(std::memory_order_seq_cst);  // afterwards: invariant 3
-      if (announced >= found.announced || seat.voided.load(std::memory_order_acquire) == transaction) return;
-      found = {announced, &seat, transaction};
+      if (announced >= cow::detail::Participant::kEnding || announced > up_to) return;
+      if (seat.voided.load(std::memory_order_acquire) != transaction) visit(seat, announced, transaction);
     });
-    return found;
   }
 
-  /// False: there is none that is older than what was retired, or it reads just now, and will end with its next read. REQUIRES: aborting_.
+  /// Aborts all that must end before anything more is free: those that began no later than the oldest garbage was retired. Together,
+  /// so that thousands of them cost two looks at all seats and a fence, and not as many each. False: there is none, or each of them ends
+  /// by itself or reads just now, and will end with its next read. REQUIRES: aborting_.
   bool abort_oldest() {
-    Oldest victim = oldest();
-    if (victim.seat == nullptr) return false;
-    AbortableSeat& seat = *victim.seat;
-    seat.aborted.store(victim.transaction, std::memory_order_seq_cst);
+    const std::uint64_t retired = oldest_stamp();
+    bool any = false, progress = false;
+    for_each_in_the_way(retired, [&](AbortableSeat& seat, std::uint64_t, std::uint64_t transaction) {
+      seat.aborted.store(transaction, std::memory_order_seq_cst);
+      any = true;
+    });
+    if (!any) return false;
     cow::detail::heavy_fence();
-    if (kFault != NeutraliseFault::aborts_within_a_read && seat.busy.load(std::memory_order_seq_cst) != 0) return false;
-    const cow::detail::Participant* participant = seat.participant.load(std::memory_order_seq_cst);
-    if (seat.transaction.load(std::memory_order_seq_cst) != victim.transaction || participant == nullptr ||
-        participant->announced.load(std::memory_order_seq_cst) != victim.announced) {
-      return true;  // it has ended by itself: look again
-    }
-    seat.voided.store(victim.transaction, std::memory_order_release);
-    aborted_.fetch_add(1, std::memory_order_relaxed);  // a statistic
-    return true;
+    for_each_in_the_way(retired, [&](AbortableSeat& seat, std::uint64_t, std::uint64_t transaction) {
+      // Another one has begun since. Relaxed: written under aborting_.
+      if (seat.aborted.load(std::memory_order_relaxed) != transaction) return;
+      if (kFault != NeutraliseFault::aborts_within_a_read && seat.busy.load(std::memory_order_seq_cst) != 0) return;
+      seat.voided.store(transaction, std::memory_order_release);
+      aborted_.fetch_add(1, std::memory_order_relaxed);  // a statistic
+      progress = true;
+    });
+    return progress;
   }
 
   const std::size_t limbo_budget_;
