@@ -47,6 +47,7 @@ namespace cow::bench {
 class PingDomain {
  public:
   class PrivateList;
+  static constexpr int kSignal = SIGUSR2;
 
   /// One for the process: there is one handler of a signal.
   static PingDomain& instance() {
@@ -100,8 +101,6 @@ class PingDomain {
   }
 
  private:
-  static constexpr int kSignal = SIGUSR2;
-
   struct Thread {
     const pthread_t id = ::pthread_self();
     std::atomic<PrivateList*> first{nullptr};

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -125,8 +126,19 @@ class Run {
   void wake_all(Database& database) {
     const std::uint64_t others =
         std::min<std::uint64_t>(plan_.objects, options_.rereads / std::max<std::size_t>(1, sleepers_.size()));
+    std::vector<bool> is_loaded(plan_.objects);  // by a sleeper since the last eviction
     for (std::size_t number = 0; number < sleepers_.size(); ++number) {
       Sleeper& sleeper = *sleepers_[number];
+      // All of them, or as many from somewhere on.
+      const std::uint64_t first = others == plan_.objects ? 0 : number * 7919 % plan_.objects;
+      auto object_at = [&](std::uint64_t i) { return static_cast<std::uint32_t>((first + i) % plan_.objects); };
+      // It finds nothing of what others have loaded. (An eviction after each of thousands would go through all of limbo as often.)
+      const auto range = std::views::iota(std::uint64_t{0}, others);
+      if (std::ranges::any_of(range, [&](std::uint64_t i) { return is_loaded[object_at(i)]; })) {
+        database.evict_all();
+        is_loaded.assign(plan_.objects, false);
+      }
+      for (std::uint64_t i : range) is_loaded[object_at(i)] = true;
       try {
         outcome_.hit_s += seconds_of([&] {
           for (std::uint32_t object : plan_.reads[number]) read(sleeper, object);
@@ -134,10 +146,7 @@ class Run {
         outcome_.hits += plan_.reads[number].size();
         Statistics before = database.statistics();
         outcome_.reread_s += seconds_of([&] {
-          // All of them, or as many from somewhere on.
-          const std::uint64_t first = others == plan_.objects ? 0 : number * 7919 % plan_.objects;
-          for (std::uint64_t i = 0; i < others; ++i)
-            read(sleeper, static_cast<std::uint32_t>((first + i) % plan_.objects));
+          for (std::uint64_t i : range) read(sleeper, object_at(i));
         });
         Statistics after = database.statistics();
         outcome_.rereads += others;
@@ -146,7 +155,6 @@ class Run {
         ++outcome_.aborted;
       }
       sleepers_[number].reset();
-      database.evict_all();  // the next one finds nothing of what this one has loaded
     }
   }
 

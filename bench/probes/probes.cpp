@@ -1,5 +1,6 @@
 // Measurements with program parts of their own: what each part of a hit costs, what a check of whole chunks would save, what the size
-// of an object costs its writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed.
+// of an object costs its writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed, how
+// long a reclamation takes beside them, what a thread that is stopped stops.
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
@@ -10,6 +11,7 @@
 #include "bench/support/option_checks.hpp"
 #include "common_options.hpp"
 #include "probe.hpp"
+#include "reclamation_probes.hpp"
 
 namespace cow::bench {
 namespace {
@@ -101,6 +103,45 @@ void add_pinned_versions(CLI::App& command, PinnedVersionsOptions& options) {
       ->capture_default_str();
 }
 
+void add_reclamation_time(CLI::App& command, ReclamationTimeOptions& options) {
+  add_common_options(command, options, "Of what is read and written");
+  command
+      .add_option("--reclaimer", options.scheme,
+                  "hybrid: its sleepers say that they sleep; deep-scan: the same, and they do not; others as of "
+                  "ablation --list")
+      ->check(
+          CLI::IsMember({"hybrid", "deep-scan", "scan", "scan-global", "ping", "interval", "counted", "neutralise"}))
+      ->capture_default_str();
+  command.add_option("--sleepers", options.sleepers, "Transactions that have read 100 objects and sleep")
+      ->check(CLI::Range(1u, 100'000u))
+      ->capture_default_str();
+  command.add_flag("--threads", options.threads, "Each of them on a thread of its own [one thread has all]");
+  command.add_option("--commits", options.commits, "That are timed, of 20 objects each")
+      ->check(CLI::Range(100u, 10'000'000u))
+      ->capture_default_str();
+  command
+      .add_option("--limbo", options.limbo_bytes,
+                  "Garbage that comes together before it is looked who is in the way; suffixes KB, MB")
+      ->transform(byte_size())
+      ->capture_default_str();
+}
+
+void add_stopped_thread(CLI::App& command, StoppedThreadOptions& options) {
+  add_common_options(command, options, "Recorded; what is read and written is the same in each run");
+  command.add_option("--reclaimer", options.scheme)
+      ->check(CLI::IsMember({"hybrid", "scan", "ping", "epochs"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--stopped", options.stopped,
+          "scanner: in the middle of a scan, between two logs; scanner-in-log: with the lock of one; reader: in a read")
+      ->check(CLI::IsMember({"scanner", "scanner-in-log", "reader"}))
+      ->capture_default_str();
+  command.add_option("--seconds", options.seconds, "For which it is stopped; half as long is watched before and after")
+      ->check(within(0.02, 3600))
+      ->capture_default_str();
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app("Measures what no workload shows, and appends rows of JSON to a file.");
   app.require_subcommand(1);
@@ -123,6 +164,14 @@ int run_command_line(int argc, char** argv) {
   CLI::App* pinned_versions_command = app.add_subcommand(
       "pinned-versions", "What transactions that sleep keep from being freed, by rule and by reclaimer");
   add_pinned_versions(*pinned_versions_command, pinned_versions);
+  ReclamationTimeOptions reclamation_time;
+  CLI::App* reclamation_time_command = app.add_subcommand(
+      "reclamation-time", "Time of a reclamation and of a writer's commits beside transactions that sleep");
+  add_reclamation_time(*reclamation_time_command, reclamation_time);
+  StoppedThreadOptions stopped_thread;
+  CLI::App* stopped_thread_command =
+      app.add_subcommand("stopped-thread", "What a thread that is stopped in a scan, or in a read, stops");
+  add_stopped_thread(*stopped_thread_command, stopped_thread);
   // Not for users: what `recovery` starts.
   CLI::App* victim_command = app.add_subcommand("recovery-victim", "")->group("");
   add_recovery(*victim_command, recovery);
@@ -137,6 +186,8 @@ int run_command_line(int argc, char** argv) {
     if (*object_size_command) probe_object_size(object_size);
     if (*recovery_command) probe_recovery(recovery);
     if (*pinned_versions_command) probe_pinned_versions(pinned_versions);
+    if (*reclamation_time_command) probe_reclamation_time(reclamation_time);
+    if (*stopped_thread_command) probe_stopped_thread(stopped_thread);
     if (*victim_command) run_recovery_victim(recovery, acknowledgements);
   });
 }

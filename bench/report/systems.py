@@ -48,6 +48,10 @@ RECLAIMERS = by_name(
 RULES = by_name(
     System("visible", "what some snapshot can see is kept", "#44aa99", "#7fd6c8", "X"),
 )
+# A reclaimer in another setting.
+SETTINGS = by_name(
+    System("deep-scan", "hybrid, whose sleepers do not say that they sleep: each scan reads their logs", "#cc3311", "#ff7a5c", "d"),
+)
 # What limits garbage behind transactions that sleep, and why: by class, as `ablation --list` has it and
 # tests/bench/reclamation_schemes_test.cpp checks it, liburcu's apart. Beyond it each collects some before it looks.
 NO_BOUND = "no bound"
@@ -117,7 +121,7 @@ PEERS = by_name(
 LEVELS = by_name(
     System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
 )
-LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
+LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **SETTINGS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

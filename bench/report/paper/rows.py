@@ -47,6 +47,10 @@ RATE = {"rate": Quantity("1/s", lambda row: row.get("operations_per_s"))}
 LIMBO = {"limbo": Quantity("MiB", lambda row: None if row.get("limbo_bytes") is None else row["limbo_bytes"] / (1 << 20))}
 TAIL = {"p999": Quantity("us", lambda row: None if row.get("p999_ns") is None else row["p999_ns"] / 1e3)}
 
+def scaled(value: Callable[[dict], float | None], factor: float) -> Callable[[dict], float | None]:
+    return lambda row: None if value(row) is None else value(row) * factor
+
+
 # Of each experiment: the parts of a point that name it in a row, and what is published of it.
 PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "memory": (("sessions",), {"memory": Quantity("MiB", growth)}),
@@ -55,6 +59,21 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "throughput-writes": (("write_share", "sessions"), RATE),
     "sleepers": (("sleepers",), RATE | LIMBO | TAIL),
     "reclaimers": (("write_share", "threads", "sleepers"), RATE | LIMBO | TAIL),
+    "pinned-versions": (("kind", "updates", "sleepers"), {
+        "superseded": Quantity("", figure("superseded")), "pinned": Quantity("", figure("pinned")), "wrong": Quantity("", figure("wrong")),
+        "reread": Quantity("ns", figure("ns_per_reread"))}),
+    "reclamation-time": (("sleepers_are", "sleepers"), TAIL | {
+        "reclamation": Quantity("us", scaled(figure("reclamation_p50_ns"), 1e-3)),
+        "reclamation-p99": Quantity("us", scaled(figure("reclamation_p99_ns"), 1e-3)),
+        "budget": Quantity("us", scaled(figure("budget_ns"), 1e-3)),
+        "first-longest": Quantity("ms", scaled(figure("first_longest_ns"), 1e-6)),
+        "first-total": Quantity("ms", scaled(figure("first_total_ns"), 1e-6)),
+        "first-count": Quantity("", figure("first_looks"))}),
+    "stopped-thread": (("stopped",), {
+        "before": Quantity("1/s", figure("commits_per_s_before")), "late": Quantity("1/s", figure("late_commits_per_s")),
+        "after": Quantity("1/s", figure("commits_per_s_after")), "commits": Quantity("", figure("commits_meanwhile")),
+        "reads": Quantity("1/s", figure("reads_per_s_meanwhile")), "last": Quantity("ms", scaled(figure("last_commit_s"), 1e3)),
+        "limbo": Quantity("MiB", scaled(figure("limbo_bytes_meanwhile"), 1 / (1 << 20)))}),
     "publisher": (("in_flight", "wait_ms", "write_share"), {"rate": Quantity("1/s", lambda row: row.get("throughput"))}),
     "cold-start": (("sessions",), {"loads": Quantity("", lambda row: row.get("store_loads"))}),
     "open-sessions": (("subject", "sessions"), {"time": Quantity("ns", figure("ns"))}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from experiments import equal_memory, open_sessions, peers, read_cost, replacement
+from experiments import equal_memory, open_sessions, peers, pinned_versions, read_cost, replacement
 from report.model import Experiment, Job, Size
 from report.systems import BOUNDS, CACHES, NO_BOUND
 
@@ -30,6 +30,8 @@ def of_job(job: Job, noise) -> list[dict]:
         return of_microbenchmarks(job, noise)
     if job.program == "ablation":
         return [of_ablation(job, noise)]
+    if job.program == "probes" and job.experiment in ("pinned-versions", "reclamation-time", "stopped-thread"):
+        return of_sleepers(job, noise)
     if job.program == "peers":
         return [{"system": system, "point": {"reads": reads, "threads": threads},
                  "figures": {"ns_per_read": 10 * noise() * 3 ** index, "ratio_to_shared": noise() * 3 ** index}}
@@ -64,6 +66,31 @@ def of_ablation(job: Job, noise) -> dict:
             "figures": {"sleepers_aborted": dict(job.point)["sleepers"] if job.system == "neutralise" else 0, "too_old": 0},
             "limbo_over_time": [[t / 5, 2.5e7 * t / 5 if waits else 7e5 * noise()] for t in range(40)],
             "p99_over_time": [[0.4 + 0.8 * t, 9e3 * noise()] for t in range(10)]}
+
+
+def of_sleepers(job: Job, noise) -> list[dict]:
+    point = dict(job.point)
+    if job.experiment == "stopped-thread":
+        stops = point["stopped"] != "reader" and job.system == "hybrid"
+        return [{"figures": {"commits_per_s_before": 2e4 * noise(), "commits_meanwhile": 900 if stops else 18_000, "last_commit_s": 0.04 * noise(),
+                             "late_commits_per_s": 0 if stops else 2e4 * noise(), "commits_per_s_after": 2e4 * noise(),
+                             "longest_commit_ms": 2e3 * noise(), "reads_per_s_before": 5e6 * noise(), "reads_per_s_meanwhile": 6e6 * noise(),
+                             "limbo_bytes_before": 5e5 * noise(), "limbo_bytes_meanwhile": 8e5 * noise()},
+                 "over_time": [[t / 10, 1e5, 1_000 * t] for t in range(40)]}]
+    if job.experiment == "reclamation-time":
+        parks = job.system in ("hybrid", "neutralise")
+        ns = (2e3 if parks else 1e3 * point["sleepers"]) * noise()
+        return [{"p50_ns": 1e4 * noise(), "p999_ns": 5e4 * noise() + ns, "figures": {
+            "looks": 150, "reclamation_p50_ns": ns, "reclamation_p99_ns": 2 * ns, "reclamation_max_ns": 3 * ns, "budget_ns": ns,
+            "commit_max_ns": 4 * ns, "aborted": 0,
+            **({"first_total_ns": 9e6 * noise(), "first_longest_ns": 1e6 * noise(), "first_looks": 17} if parks else {})}}]
+    updates = "zipf" if point["theta"] else "uniform"
+    counted = [{"system": rule, "point": {"kind": "counted", "updates": updates}, "figures": {"superseded": factor * point["sleepers"], "newest": 0}}
+               for rule, factor in (("epochs", 1_000), ("interval", 90), ("visible", 80), ("hybrid", 7))]
+    run = [{"system": name, "point": {"kind": "run", "updates": updates}, "figures": {
+        "pinned": 700 * noise(), "pinned_bytes": 33_600, "aborted": 0, "rereads": 5_000, "wrong": 0, "ns_per_hit": 3.0, "ns_per_reread": 900.0,
+        "records_loaded": 4_000, "ns_per_update": 1_500.0}} for name in pinned_versions.RECLAIMERS]
+    return counted + run
 
 
 def of_microbenchmarks(job: Job, noise) -> list[dict]:

@@ -100,6 +100,48 @@ class PinnedVersionsTest(unittest.TestCase):
         self.assertEqual([f.name for f in shown.figures], ["pinned-versions-uniform"])
 
 
+class ReclamationTimeTest(unittest.TestCase):
+    def rows(self):
+        def made(system: str, kind: str, sleepers: int, ns: float, **more) -> dict:
+            return row(0, "reclamation-time", system, {"sleepers": sleepers, "sleepers_are": kind}, p50_ns=9_000, p999_ns=10 * ns, figures={
+                "looks": 150, "reclamation_p50_ns": ns / 2, "reclamation_p99_ns": 2 * ns, "reclamation_max_ns": 3 * ns, "budget_ns": ns,
+                "commit_max_ns": 11 * ns, "aborted": 0, **more})
+        return [made("ping", "threads", n, 1_000 * n) for n in (1, 100)] + [made("ping", "transactions", n, 70.0 * n) for n in (1, 100)] + [
+            made("hybrid", "transactions", n, 2_000, first_total_ns=9e6, first_longest_ns=1e6, first_looks=17) for n in (1, 100)]
+
+    def test_ping_is_drawn_beside_threads_and_the_others_beside_transactions(self):
+        shown = present("reclamation-time", self.rows())
+        self.assertEqual([f.name for f in shown.figures], ["reclamation-time", "commit-tails"])
+        drawn = {line.get_label(): [list(map(float, part.lines[0].get_ydata()))] for part in shown.figures[0].canvas.axes[0].containers
+                 for line in [part]}
+        self.assertEqual(drawn, {"hybrid": [[2.0, 2.0]], "ping": [[1.0, 100.0]]})
+        self.assertEqual(shown.reading, ["In µs, with 1 and with 100 sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: "
+                                         "hybrid 2 and 2, commits 20 and 20; ping 1 and 100, commits 10 and 1e+03."])
+
+    def test_kinds_have_tables_of_their_own_and_what_it_costs_at_first_another(self):
+        without, threads, first = present("reclamation-time", self.rows()).tables
+        self.assertEqual([r[:2] for r in without.rows], [["1", "hybrid"], ["1", "ping"], ["100", "hybrid"], ["100", "ping"]])
+        self.assertEqual([r[:2] for r in threads.rows], [["1", "ping"], ["100", "ping"]])
+        self.assertEqual([r[:5] for r in first.rows], [[n, "transactions", "hybrid", "parked", "17"] for n in ("1", "100")])
+        self.assertEqual([r[5:7] for r in first.rows], [["9.00", "1.00"]] * 2)
+
+
+class StoppedThreadTest(unittest.TestCase):
+    def test_says_who_stops_writers(self):
+        rows = [row(0, "stopped-thread", system, {"stopped": stopped}, over_time=[[0.0, 10, 0], [1.0, 20, 500]], figures={
+            "commits_per_s_before": 500.0, "commits_meanwhile": 40, "last_commit_s": 0.1, "late_commits_per_s": late, "commits_per_s_after": 510.0,
+            "longest_commit_ms": 900.0, "reads_per_s_before": 1e6, "reads_per_s_meanwhile": 2e6, "limbo_bytes_before": 1 << 19,
+            "limbo_bytes_meanwhile": 3 << 18}) for system, stopped, late in
+            (("hybrid", "scanner", 0), ("scan", "scanner", 480), ("hybrid", "reader", 490), ("ping", "reader", 0))]
+        shown = present("stopped-thread", rows)
+        self.assertEqual(shown.reading, ["A thread stopped in a scan, between two logs: hybrid stops writers; scan lets them commit 480/s.",
+                                         "A thread stopped in a read: hybrid lets them commit 490/s; ping stops writers."])
+        self.assertEqual([f.name for f in shown.figures], ["stopped-scanner", "stopped-reader"])
+        self.assertEqual([r[:2] for r in shown.tables[0].rows], [["in a scan, between two logs", "hybrid"], ["in a scan, between two logs", "scan"],
+                                                                ["in a read", "hybrid"], ["in a read", "ping"]])
+        self.assertEqual(shown.tables[0].rows[0][10:12], ["512 KiB", "768 KiB"])
+
+
 class ReclaimersTest(unittest.TestCase):
     def test_says_who_reaches_its_bound_by_aborting(self):
         rows = [row(0, "reclaimers", system, {"threads": 2, "sleepers": 1, "write_share": 0.5}, operations=7, operations_per_s=1.0,
