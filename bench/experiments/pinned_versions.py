@@ -13,7 +13,7 @@ SLEEPERS = {"smoke": (1, 100), "paper": (1, 10, 100, 1_000, 10_000), "full": (1,
 # all others together: interval, which compares each retired state with each of 10,000 intervals.
 PAPER_RECLAIMERS = {10: ("hybrid",), 1_000: ("hybrid",), 10_000: tuple(one for one in RECLAIMERS if one != "interval")}
 ZIPF = {"smoke": (0.0,), "paper": (0.0,), "full": (0.0, 0.99)}
-ESTIMATES_S = {"smoke": {1: 0.5, 100: 1.0}, "paper": {1: 8.0, 10: 2.0, 100: 32.0, 1_000: 7.0, 10_000: 28.0},
+ESTIMATES_S = {"smoke": {1: 0.3, 100: 0.3}, "paper": {1: 8.0, 10: 2.0, 100: 32.0, 1_000: 7.0, 10_000: 28.0},
                "full": {1: 8.0, 10: 12.0, 100: 32.0, 1_000: 60.0, 10_000: 300.0}}
 COUNTED, RUN = "counted", "run"
 

@@ -2,25 +2,26 @@
 from __future__ import annotations
 
 from report import drawing
-from report.formats import NOT_MEASURED, interval
+from report.formats import NOT_MEASURED, interval, significant
 from report.intervals import Interval
 from report.model import Figure, Job, Section, Size, Sources, Table, point_of, summarise
 from report.systems import in_order
 
 RECLAIMERS = ("hybrid", "deep-scan", "scan", "ping", "interval", "counted", "neutralise")
-SLEEPERS = {"smoke": (1, 100), "full": (1, 10, 100, 1_000, 10_000)}
+SLEEPERS = {"smoke": (100,), "full": (1, 10, 100, 1_000, 10_000)}
 COMMITS = {"smoke": 1_000, "full": 10_000}
+LIMBO = "64KB"
 TRANSACTIONS, THREADS = "transactions", "threads"
 KINDS = (TRANSACTIONS, THREADS)
 # What the figures show: ping beside threads, which it needs, the others beside transactions without one.
 SHOWN = {"hybrid": TRANSACTIONS, "deep-scan": TRANSACTIONS, "scan": TRANSACTIONS, "ping": THREADS, "neutralise": TRANSACTIONS}
-BEGIN_S, SECONDS_BY_SLEEPER = 0.2, {"scan": 2.5e-4, "deep-scan": 2.5e-4, "ping": 5e-4}
+BEGIN_S, SECONDS_BY_SLEEPER = 0.1, {"scan": 2.5e-4, "deep-scan": 2.5e-4, "ping": 5e-4}
 
 
 def estimate_s(reclaimer: str, kind: str, sleepers: int, commits: int) -> float:
     """Who asks each sleeper does so with every hundredth commit or so; ping asks a thread by a signal."""
     asking = 1.7e-3 if reclaimer == "ping" and kind == THREADS else SECONDS_BY_SLEEPER.get(reclaimer, 0)
-    return BEGIN_S + sleepers * ((1.5e-4 if kind == THREADS else 3e-5) + asking * commits / 10_000)
+    return BEGIN_S + 1e-5 * commits + sleepers * ((1.5e-4 if kind == THREADS else 3e-5) + asking * commits / 10_000)
 
 
 def figure_of(name: str):
@@ -40,21 +41,23 @@ class ReclamationTime:
     name = "reclamation-time"
     title = "Time of a reclamation beside sleepers"
     question = "How long does one reclamation take, and a writer's commit, while thousands of transactions sleep?"
-    method = ("20,000 objects in groups of 20. Sleepers have read 100 objects each of the 1,000 most popular ones and sleep: each on a thread "
-              "of its own, or all of them without one, as suspended coroutines are. One thread commits a group at a time, drawn uniformly, "
-              "another one reads. Every scheme looks who is in the way when 64 KiB of garbage have come together (hybrid's budget is set to "
-              "that). A reclamation is a call that retires states and then looks: reads logs, lists or seats of those who may be in the way, or "
-              "aborts them; with hybrid and neutralise, which get the sleepers out of the way and then need epochs alone, also one that only frees. "
-              "What is the same for all is the time of all calls for 64 KiB of garbage. Hybrid's sleepers say that they sleep, so the first scans park them, "
-              "which is timed apart; deep-scan is the same reclaimer when they do not say so, so each scan reads all of their logs. Before anything is timed all is evicted, so what sleepers have read is kept by the scheme alone. "
-              "A commit writes its number into all of a group: the reader must find one number in a group, none that is older than its "
-              "snapshot, and the same when it reads again; each sleeper, when it wakes, what it had found. A single wrong value fails the run.")
+    method = (
+        "20,000 objects in groups of 20. Sleepers have read 100 objects each of the 1,000 most popular ones and sleep: each on a thread of its "
+        "own, or all of them without one, as suspended coroutines are. One thread commits a group at a time, drawn uniformly, another one "
+        "reads. Every scheme looks who is in the way when 64 KiB of garbage have come together (hybrid's budget is set to that). A reclamation "
+        "is a call that retires states and then looks: reads logs, lists or seats of those who may be in the way, or aborts them; with hybrid "
+        "and neutralise, which get the sleepers out of the way and then need epochs alone, also one that only frees. The same for all is the "
+        "time of all calls for 64 KiB of garbage. Hybrid's sleepers say that they sleep, so the first scans park them, which is timed apart; "
+        "deep-scan is the same reclaimer when they do not say so, so each scan reads all of their logs. Before anything is timed all is "
+        "evicted, so what sleepers have read is kept by the scheme alone. A commit writes its number into all of a group: the reader must "
+        "find one number in a group, none that is older than its snapshot, and the same when it reads again; each sleeper, when it wakes, "
+        "what it had found. A single wrong value fails the run.")
 
     def jobs(self, size: Size) -> list[Job]:
         commits = COMMITS[size.name]
         return [Job(self.name, reclaimer, (("sleepers", sleepers), ("sleepers_are", kind)), "probes",
                     ("reclamation-time", "--reclaimer", reclaimer, "--sleepers", str(sleepers), *(("--threads",) if kind == THREADS else ()),
-                     "--commits", str(commits), "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name,
+                     "--commits", str(commits), "--limbo", LIMBO, "--seed", "{seed}", "--repetition", "{repetition}", "--experiment", self.name,
                      "--output", "{output}"), estimate_s=estimate_s(reclaimer, kind, sleepers, commits))
                 for sleepers in SLEEPERS[size.name] for kind in KINDS for reclaimer in RECLAIMERS]
 
@@ -106,8 +109,8 @@ class ReclamationTime:
 
     @staticmethod
     def first(rows: list[dict]) -> Table:
-        table = Table("At first: until the sleepers are out of the way", ["sleepers", "they are", "scheme", "they are then", "looks",
-                                                                        "together in ms", "longest in ms", "rows"], [],
+        table = Table("At first: until the sleepers are out of the way",
+                      ["sleepers", "they are", "scheme", "they are then", "looks", "together in ms", "longest in ms", "rows"], [],
                       "Of all schemes only these two get sleepers out of the way.")
         for sleepers in sorted({point_of(r)["sleepers"] for r in rows}):
             for kind in KINDS:
@@ -128,13 +131,14 @@ class ReclamationTime:
     def reading(rows: list[dict]) -> list[str]:
         """From the fewest sleepers to the most: what a reclamation takes, and a commit."""
         counts = sorted({point_of(r)["sleepers"] for r in rows})
+        ends = sorted({counts[0], counts[-1]})
         parts = []
         for system in in_order(SHOWN):
-            ends = [[summarise(rows, system, value, sleepers=n, sleepers_are=SHOWN[system])[0] for n in (counts[0], counts[-1])]
-                    for value in (BUDGET, TAIL)]
-            if all(one is not None for pair in ends for one in pair):
-                times = [f"{pair[0].median:,.3g} and {pair[1].median:,.3g}" for pair in ends]
+            found = [[summarise(rows, system, value, sleepers=n, sleepers_are=SHOWN[system])[0] for n in ends] for value in (BUDGET, TAIL)]
+            if all(one is not None for pair in found for one in pair):
+                times = [" and ".join(f"{significant(one.median)}" for one in pair) for pair in found]
                 parts.append(f"{system} {times[0]}, commits {times[1]}")
         if not parts:
             return [NOT_MEASURED]
-        return [f"In µs, with {counts[0]:,} and with {counts[-1]:,} sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: {'; '.join(parts)}."]
+        behind = " and with ".join(f"{n:,}" for n in ends)
+        return [f"In µs, with {behind} sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: {'; '.join(parts)}."]

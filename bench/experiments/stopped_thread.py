@@ -10,7 +10,7 @@ from report.systems import in_order
 SCANNER, IN_LOG, READER = "scanner", "scanner-in-log", "reader"
 STOPPED = {SCANNER: ("hybrid", "scan", "ping"), IN_LOG: ("hybrid", "scan"), READER: ("hybrid", "scan", "ping", "epochs")}
 WORDS = {SCANNER: "in a scan, between two logs", IN_LOG: "in a scan, with the lock of a log", READER: "in a read"}
-SECONDS = {"smoke": 0.2, "full": 2.0}
+SECONDS = {"smoke": 0.05, "full": 2.0}
 
 
 class StoppedThread:
@@ -29,7 +29,7 @@ class StoppedThread:
         seconds = SECONDS[size.name]
         return [Job(self.name, system, (("stopped", stopped),), "probes",
                     ("stopped-thread", "--reclaimer", system, "--stopped", stopped, "--seconds", f"{seconds:g}", "--seed", "{seed}",
-                     "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"), estimate_s=2 * seconds + 0.5)
+                     "--repetition", "{repetition}", "--experiment", self.name, "--output", "{output}"), estimate_s=2 * seconds + 0.15)
                 for stopped, systems in STOPPED.items() for system in systems]
 
     def present(self, rows: list[dict], section: Section) -> None:
@@ -65,10 +65,11 @@ class StoppedThread:
             row = next((r for r in rows if r["system"] == system and point_of(r)["stopped"] == stopped), None)
             if row is not None and row.get("over_time"):
                 series.append(drawing.Series(system, {round(at, 3): Interval.of([commits]) for at, _, commits in row["over_time"]}))
-        return Figure(f"stopped-{stopped}", f"Commits so far, while a thread is stopped {WORDS[stopped]} for half of the time, in the middle. "
-                      "One run of each.", "Line chart: commits so far against seconds, one line per scheme.",
-                      drawing.curves(f"A thread stopped {WORDS[stopped].partition(',')[0]}", "seconds since the start", "commits so far", series,
-                                     y_format=drawing.thousands))
+        return Figure(
+            f"commits-over-time-{stopped}-stopped", f"Commits so far, while a thread is stopped {WORDS[stopped]} for half of the time, in the "
+            "middle. One run of each.", "Line chart: commits so far against seconds, one line per scheme.",
+            drawing.curves(f"A thread stopped {WORDS[stopped].partition(',')[0]}", "seconds since the start", "commits so far", series,
+                           y_format=drawing.thousands))
 
     @staticmethod
     def reading(rows: list[dict]) -> list[str]:

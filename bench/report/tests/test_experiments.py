@@ -112,11 +112,14 @@ class ReclamationTimeTest(unittest.TestCase):
     def test_ping_is_drawn_beside_threads_and_the_others_beside_transactions(self):
         shown = present("reclamation-time", self.rows())
         self.assertEqual([f.name for f in shown.figures], ["reclamation-time", "commit-tails"])
-        drawn = {line.get_label(): [list(map(float, part.lines[0].get_ydata()))] for part in shown.figures[0].canvas.axes[0].containers
-                 for line in [part]}
-        self.assertEqual(drawn, {"hybrid": [[2.0, 2.0]], "ping": [[1.0, 100.0]]})
-        self.assertEqual(shown.reading, ["In µs, with 1 and with 100 sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: "
-                                         "hybrid 2 and 2, commits 20 and 20; ping 1 and 100, commits 10 and 1e+03."])
+        drawn = {part.get_label(): list(part.lines[0].get_ydata()) for part in shown.figures[0].canvas.axes[0].containers}
+        self.assertEqual(drawn, {"hybrid": [2.0, 2.0], "ping": [1.0, 100.0]})
+        self.assertEqual(shown.reading, [
+            "In µs, with 1 and with 100 sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: hybrid 2.00 and 2.00, "
+            "commits 20.0 and 20.0; ping 1.00 and 100, commits 10.0 and 1,000."])
+        few = present("reclamation-time", [r for r in self.rows() if r["point"]["sleepers"] == 100])
+        self.assertEqual(few.reading, ["In µs, with 100 sleepers, 64 KiB of garbage take a scheme, and commits at the 99.9th percentile: hybrid "
+                                       "2.00, commits 20.0; ping 100, commits 1,000."])
 
     def test_kinds_have_tables_of_their_own_and_what_it_costs_at_first_another(self):
         without, threads, first = present("reclamation-time", self.rows()).tables
@@ -136,9 +139,9 @@ class StoppedThreadTest(unittest.TestCase):
         shown = present("stopped-thread", rows)
         self.assertEqual(shown.reading, ["A thread stopped in a scan, between two logs: hybrid stops writers; scan lets them commit 480/s.",
                                          "A thread stopped in a read: hybrid lets them commit 490/s; ping stops writers."])
-        self.assertEqual([f.name for f in shown.figures], ["stopped-scanner", "stopped-reader"])
+        self.assertEqual([f.name for f in shown.figures], ["commits-over-time-scanner-stopped", "commits-over-time-reader-stopped"])
         self.assertEqual([r[:2] for r in shown.tables[0].rows], [["in a scan, between two logs", "hybrid"], ["in a scan, between two logs", "scan"],
-                                                                ["in a read", "hybrid"], ["in a read", "ping"]])
+                                                                 ["in a read", "hybrid"], ["in a read", "ping"]])
         self.assertEqual(shown.tables[0].rows[0][10:12], ["512 KiB", "768 KiB"])
 
 
