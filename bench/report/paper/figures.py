@@ -1,6 +1,7 @@
 """The paper's figures: the report's own drawing, at the width of a column, from published rows alone."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable
 
 from .. import drawing
@@ -10,6 +11,7 @@ from .rows import NoSuchRow, Published
 
 COLUMN_INCHES = 3.33  # acmart, sigconf
 HITS = {"chase-100": "chase of 100", "chase-10000": "chase of 10,000", "oo7-T1": "OO7 T1", "oo7-T6": "OO7 T6"}
+SLEEPERS = (1, 10, 100, 1_000, 10_000)
 REMOVED = ("no-log", "no-visited", "no-interval")
 
 
@@ -38,6 +40,16 @@ def limbo(published: Published):
     if not series:
         raise NoSuchRow("no published row sleepers/.../limbo-over-time to draw")
     return drawing.curves("", "seconds since the start", "memory in limbo", series, y_log=True, y_base=2, y_format=drawing.bytes_axis)
+
+
+def reclamation(published: Published):
+    """Ping's sleepers are threads; the others' have none."""
+    shown = {"hybrid": "transactions", "deep-scan": "transactions", "scan": "transactions", "neutralise": "transactions", "ping": "threads"}
+    labels = {"hybrid": "ours, parked", "deep-scan": "ours, not parked"}
+    series = [replace(one, label=labels.get(system, "")) for system, kind in shown.items()
+              for one in series_of(published, "reclamation-time", (system,), lambda n, kind=kind: f"{kind},{n}", SLEEPERS, "budget")]
+    return drawing.lines("", "sleepers", "µs to reclaim 64 KiB", series, x_log=True, y_log=True, x_format=drawing.thousands,
+                         y_format=drawing.thousands)
 
 
 def begin(published: Published):
@@ -76,7 +88,7 @@ def smallbank(published: Published):
 
 HEIGHTS = {"hit-cost": 0.78}  # of the report's figure
 ALL: dict[str, Callable[[Published], object]] = {
-    "limbo": limbo, "begin": begin, "equal-memory": equal_memory, "hit-cost": hit_cost, "smallbank": smallbank}
+    "limbo": limbo, "reclamation": reclamation, "begin": begin, "equal-memory": equal_memory, "hit-cost": hit_cost, "smallbank": smallbank}
 
 
 def draw(name: str, published: Published, path) -> None:

@@ -39,6 +39,10 @@ def figure(*path: str) -> Callable[[dict], float | None]:
     return value
 
 
+def scaled(value: Callable[[dict], float | None], factor: float) -> Callable[[dict], float | None]:
+    return lambda row: None if value(row) is None else value(row) * factor
+
+
 def growth(row: dict) -> float | None:
     return None if row.get("rss_bytes") is None else (row["rss_bytes"] - row.get("rss_before_bytes", 0)) / (1 << 20)
 
@@ -46,10 +50,6 @@ def growth(row: dict) -> float | None:
 RATE = {"rate": Quantity("1/s", lambda row: row.get("operations_per_s"))}
 LIMBO = {"limbo": Quantity("MiB", lambda row: None if row.get("limbo_bytes") is None else row["limbo_bytes"] / (1 << 20))}
 TAIL = {"p999": Quantity("us", lambda row: None if row.get("p999_ns") is None else row["p999_ns"] / 1e3)}
-
-def scaled(value: Callable[[dict], float | None], factor: float) -> Callable[[dict], float | None]:
-    return lambda row: None if value(row) is None else value(row) * factor
-
 
 # Of each experiment: the parts of a point that name it in a row, and what is published of it.
 PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
