@@ -17,6 +17,7 @@
 #include "bench/support/option_checks.hpp"
 #include "bench/support/rows.hpp"
 #include "options.hpp"
+#include "systems.hpp"
 #include "workload.hpp"
 
 namespace cow::bench {
@@ -100,7 +101,7 @@ void run(const ExperimentOptions& options, const Workload& workload) {
 void add_run_options(CLI::App& run, ExperimentOptions& options) {
   run.add_option("--workload", options.workload)->check(CLI::IsMember(&kWorkloads))->capture_default_str();
   run.add_option("--cache", options.cache, "The system to measure")
-      ->check(CLI::IsMember({"shared", "private", "two-level", "locked", "blocking", "raw"}))
+      ->check(CLI::IsMember(kSystemNames))
       ->capture_default_str();
   run.add_option("--store", options.store)->check(CLI::IsMember({"memory", "rocksdb", "log"}))->capture_default_str();
   run.add_option("--path", options.path, "Directory of the store; with --store log, its file");

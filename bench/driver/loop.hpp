@@ -15,11 +15,18 @@
 
 #include "bench/baselines/session.hpp"
 #include "bench/support/progress.hpp"
+#include "cow_cache/database.hpp"
 #include "options.hpp"
 
 namespace cow::bench {
 
 namespace detail {
+
+/// The cache below a database, where there is one; of the others nothing is asked.
+template <class Cache>
+Cache& counting_cache(BasicDatabase<Cache>& database) {
+  return cow::detail::cache_of<Cache>(database);
+}
 
 /// What one thread of the loop has seen.
 struct LoopThread {
@@ -69,6 +76,8 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
   measurement.memory_before = process_memory();
   const auto at_open = database.statistics();
 
+  constexpr bool kCounts = requires { detail::counting_cache(database).profile(); };
+  if constexpr (kCounts) detail::counting_cache(database).start_counting();
   std::vector<std::vector<Session<Database>>> sessions(workers.size());
   for (std::uint32_t i = 0; i < options.sessions; ++i) sessions[i % workers.size()].push_back(open_session(database));
 
@@ -111,6 +120,7 @@ Measurement closed_loop(Database& database, const ExperimentOptions& options, st
   measurement.limbo_bytes = statistics.limbo_bytes;
   measurement.store_loads = statistics.loads - at_open.loads;
   measurement.figures["loads_without_warmup"] = statistics.loads - loads_before;
+  if constexpr (kCounts) measurement.figures["profile"] = detail::counting_cache(database).profile().as_json();
   measurement.figures["first_operation_ns"] = seen.front().first_operation_ns;
   return measurement;
 }

@@ -19,7 +19,11 @@ namespace cow::bench {
 struct ExperimentOptions {
   std::string experiment = "manual";  ///< name in the rows
   std::string workload = "wordnet";
+#ifdef COW_BENCH_COUNTED
+  std::string cache = "counted";
+#else
   std::string cache = "shared";
+#endif
   std::string store = "memory";
   std::filesystem::path path;  ///< of the store
   std::uint32_t sessions = 1;

@@ -1,21 +1,28 @@
 // The systems that experiments compare: which database class a name means, and how to open one.
 //
-// To add a cache: one line in `with_system`. To add a store: one in `open_store`, and its name in experiment.cpp.
+// To add a cache: one line in `with_system`, and its name in `kSystemNames`. To add a store: one in `open_store`, and its name in
+// experiment.cpp. The program `workload-profile` is compiled from the same files for one system only, which counts in place of being
+// timed (counted_cache.hpp).
 //
 // Thread safety: plain functions.
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
+#include "bench/baselines/raw_database.hpp"
+#ifdef COW_BENCH_COUNTED
+#include "counted_cache.hpp"
+#else
 #include "bench/baselines/blocking_cache.hpp"
 #include "bench/baselines/locked_cache.hpp"
 #include "bench/baselines/private_cache.hpp"
-#include "bench/baselines/raw_database.hpp"
 #include "bench/baselines/two_level.hpp"
+#endif
 #include "bench/extensions/log_store.hpp"
 #include "bench/support/usage_error.hpp"
 #include "cow_cache/cow_cache.hpp"
@@ -25,15 +32,25 @@
 
 namespace cow::bench {
 
+#ifdef COW_BENCH_COUNTED
+inline const std::set<std::string> kSystemNames{"counted"};
+#else
+inline const std::set<std::string> kSystemNames{"shared", "private", "two-level", "locked", "blocking", "raw"};
+#endif
+
 /// Calls `use(std::type_identity<Database>)` with the database class that `name` means. Throws UsageError.
 template <class Use>
 auto with_system(std::string_view name, Use&& use) {
+#ifdef COW_BENCH_COUNTED
+  if (name == "counted") return use(std::type_identity<CountedDatabase>{});
+#else
   if (name == "raw") return use(std::type_identity<RawDatabase>{});
   if (name == "shared") return use(std::type_identity<BasicDatabase<cow::detail::SharedCache>>{});
   if (name == "private") return use(std::type_identity<BasicDatabase<PrivateCache>>{});
   if (name == "two-level") return use(std::type_identity<TwoLevelDatabase>{});
   if (name == "locked") return use(std::type_identity<BasicDatabase<LockedCache>>{});
   if (name == "blocking") return use(std::type_identity<BasicDatabase<BlockingCache>>{});
+#endif
   throw UsageError("no cache '" + std::string(name) + "' in this build");
 }
 
