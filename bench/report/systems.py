@@ -117,11 +117,25 @@ PEERS = by_name(
     System("map", "unordered_map of shared_ptr behind a shared_mutex", "#009e73", "#35cfa3", "D"),
     System("tbb", "tbb::concurrent_hash_map", "#5f6670", "#a3abb6", "x"),
 )
+# Workloads, where each dot is one: those that a model was fitted to, and those that it is judged on.
+WORKLOADS = by_name(
+    System("OO7 (fitted)", "", "#5f6670", "#a3abb6", "o"),
+    System("YCSB A, C (fitted)", "", "#333334", "#cccccd", "s"),
+    System("YCSB B, F", "", "#0072b2", "#56b4f5", "o"),
+    System("YCSB D, E", "", "#56b4e9", "#9ad4fb", "P"),
+    System("YCSB by memory", "", "#e69f00", "#f5bb3d", "^"),
+    System("Smallbank", "", "#d55e00", "#ff8a45", "D"),
+    System("WordNet", "", "#009e73", "#35cfa3", "v"),
+    System("OO7 with users", "", "#b0578d", "#e18fc0", "X"),
+    System("STMBench7", "", "#9c6500", "#cf9a3a", "p"),
+    System("One thread", "", "#117733", "#6cc987", "<"),
+)
 # Levels of isolation beside the caches, which have snapshot isolation (blocking apart): the cache's colour, lighter.
 LEVELS = by_name(
     System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
 )
-LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **SETTINGS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS}
+LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **SETTINGS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS,
+         **WORKLOADS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 
 

@@ -43,6 +43,8 @@ def of_job(job: Job, noise) -> list[dict]:
                  "pss_bytes": 5e7 * noise()}]
     if job.program == "experiment":
         return [of_driver(job, noise)]
+    if job.program == "workload-profile":
+        return [of_profile(noise)]
     return []
 
 
@@ -56,6 +58,14 @@ def of_driver(job: Job, noise) -> dict:
         {"add": 2e4, "update": 3e4, "cold": 4e5, "warm": 2e4, "hot": 2e6, "steamin": 5e7}.items()}
     return {"operations_per_s": rate, "rss_bytes": 1.2e8 * many * noise(), "rss_before_bytes": 0, "store_loads": 281_258 * many,
             "p99_ns": 1e5 / factor * noise(), "p999_ns": 1e6, "duration_s": (1 + 0.3 * many) * noise(), "figures": figures}
+
+
+def of_profile(noise) -> dict:
+    """What an operation of 10,000 does: ten first reads and twenty repeated ones; a fifth of them change an object."""
+    reads = int(1e5 * noise())
+    return {"parameters": {"sessions": 1}, "figures": {"profile": {
+        "transactions": 10_000, "first_reads": reads, "repeated_reads": 2 * reads, "writing": 2_000, "changed": 2_000, "created": 0,
+        "written_bytes": 2_000 * 300, "l2_bytes": 1 << 20, "l3_bytes": 32 << 20, "groups": [[5_000, reads, 2_000, 5_000 * 300, 1]]}}}
 
 
 def of_ablation(job: Job, noise) -> dict:
