@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Callable
 
-from .. import drawing
+from .. import drawing, private_sweeps, scatter
 from ..intervals import Interval
 from ..systems import CACHES, RECLAIMERS
 from .rows import NoSuchRow, Published
@@ -86,9 +86,23 @@ def smallbank(published: Published):
                          x_format=lambda x: f"{x:,g}" if x < hotspots[-1] else "all", y_format=drawing.thousands)
 
 
+def private_law(published: Published):
+    """Every point of the model of where private caches win."""
+    from experiments import private_law as law
+
+    points = []
+    for sweep in private_sweeps.SWEEPS:
+        row = published.rows.get(f"{law.PrivateLaw.name}/points/{sweep.name}")
+        points += [(sweep, Interval(measured, None, None, row.count), predicted) for measured, predicted in (row.curve if row else ())]
+    if not points:
+        raise NoSuchRow("no published row private-law/points/... to draw")
+    return scatter.scatter("", "private / shared, measured", "predicted", law.clouds(points), law.WITHIN)
+
+
 HEIGHTS = {"hit-cost": 0.78}  # of the report's figure
 ALL: dict[str, Callable[[Published], object]] = {
-    "limbo": limbo, "reclamation": reclamation, "begin": begin, "equal-memory": equal_memory, "hit-cost": hit_cost, "smallbank": smallbank}
+    "limbo": limbo, "reclamation": reclamation, "begin": begin, "equal-memory": equal_memory, "hit-cost": hit_cost, "smallbank": smallbank,
+    "private-law": private_law}
 
 
 def draw(name: str, published: Published, path) -> None:

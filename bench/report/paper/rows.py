@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 from .. import published
 from ..claims import NAME as CLAIMS, outcomes
@@ -184,6 +184,7 @@ def summaries(rows: list[dict], run: str) -> list[Row]:
             found.append(Row(f"{CLAIMS}/{one.name}", run, one.row.get("unit", ""), one.measured.median, one.measured.low,
                              one.measured.high, one.measured.count, one.ids, one.row["comparison"], one.row["bound"], one.required,
                              one.judged if one.judged != one.measured.median else None, about=one.row.get("description", "")))
+    found += of_whole_experiments(rows, run)
     groups: dict[tuple[str, str, str], list[dict]] = {}
     for row in rows:
         if row["experiment"] in PUBLISHED:
@@ -201,6 +202,20 @@ def summaries(rows: list[dict], run: str) -> list[Row]:
                 found.append(Row(name_of(experiment, system, point, quantity), run, unit, count=1, ids=(own[0]["id"],),
                                  curve=tuple((round(at, 3), value * factor) for at, value in own[0][key])))
     return found
+
+
+def of_whole_experiments(rows: list[dict], run: str) -> Iterator[Row]:
+    """What only all rows of an experiment together say, where its class has `summaries`: values, and curves."""
+    import experiments  # here, because some of them draw as the paper does
+
+    for one in experiments.ALL:
+        own = [row for row in rows if row["experiment"] == one.name]
+        if own and hasattr(one, "summaries"):
+            for name, unit, value, ids in one.summaries(own):
+                if isinstance(value, tuple):
+                    yield Row(f"{one.name}/{name}", run, unit, count=max(row["repetition"] for row in own) + 1, ids=ids, curve=value)
+                else:
+                    yield Row(f"{one.name}/{name}", run, unit, value.median, value.low, value.high, value.count, ids)
 
 
 def about_run(run: dict, raw: Path) -> dict:
