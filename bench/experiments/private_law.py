@@ -35,7 +35,8 @@ def profile_job(workload: Workload) -> Job:
                estimate_s=PROFILE_SECONDS + 2 * workload.load_s + 0.2)
 
 
-Summary = tuple[str, str, "Interval | tuple[tuple[float, float], ...]", tuple[str, ...]]  # name, unit, value or curve, raw rows
+# Name, unit, value or curve, of how many processes a point at least, raw rows.
+Summary = tuple[str, str, "float | tuple[tuple[float, float], ...]", int, tuple[str, ...]]
 
 
 @dataclass
@@ -178,7 +179,7 @@ class PrivateLaw:
             own = [one for one in law.found if one.sweep is sweep]
             if own:
                 told.append((f"points/{sweep.name}", "x", tuple((round(one.measured.median, 4), round(one.predicted, 4)) for one in own),
-                             (f"{own[0].ids[0]} to {own[-1].ids[-1]}",)))
+                             fewest(own), (f"{own[0].ids[0]} to {own[-1].ids[-1]}",)))
         crossed, judged = law.crossings(), [one for one in law.found if not one.sweep.fitted]
         if not judged:
             return told
@@ -190,8 +191,8 @@ class PrivateLaw:
             numbers = {"crossovers": len(over), "crossovers-within": sum(c.within for c in over),
                        "crossovers-missed": sum(c.error is None for c in over), "points": len(chosen),
                        "points-within": sum(error <= WITHIN for error in off if chosen), "points-right": sum(map(right, chosen))}
-            told += [(f"law{kind}/{name}", "", Interval(value, None, None, judged[0].measured.count), ids) for name, value in numbers.items()]
-            told += [(f"law{kind}/{name}", "%", Interval(100 * value, None, None, judged[0].measured.count), ids)
+            told += [(f"law{kind}/{name}", "", float(value), fewest(chosen), ids) for name, value in numbers.items()]
+            told += [(f"law{kind}/{name}", "%", 100 * value, fewest(chosen), ids)
                      for name, value in (("median-error", off[len(off) // 2]), ("worst-error", off[-1]))]
         return told
 
@@ -268,6 +269,10 @@ def shown(at: float | None, spread: Interval | None = None) -> str:
     if spread is None or spread.low is None:
         return significant(at, 2)
     return f"{significant(at, 2)} ({significant(spread.low, 2)} to {significant(spread.high, 2)})"
+
+
+def fewest(found: list[Found]) -> int:
+    return min((one.measured.count for one in found), default=0)
 
 
 def right(one: Found) -> bool:

@@ -211,11 +211,9 @@ def of_whole_experiments(rows: list[dict], run: str) -> Iterator[Row]:
     for one in experiments.ALL:
         own = [row for row in rows if row["experiment"] == one.name]
         if own and hasattr(one, "summaries"):
-            for name, unit, value, ids in one.summaries(own):
-                if isinstance(value, tuple):
-                    yield Row(f"{one.name}/{name}", run, unit, count=max(row["repetition"] for row in own) + 1, ids=ids, curve=value)
-                else:
-                    yield Row(f"{one.name}/{name}", run, unit, value.median, value.low, value.high, value.count, ids)
+            for name, unit, value, count, ids in one.summaries(own):
+                how = {"curve": value} if isinstance(value, tuple) else {"median": value}
+                yield Row(f"{one.name}/{name}", run, unit, count=count, ids=ids, **how)
 
 
 def about_run(run: dict, raw: Path) -> dict:
