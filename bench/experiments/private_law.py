@@ -191,7 +191,7 @@ class PrivateLaw:
             numbers = {"crossovers": len(over), "crossovers-within": sum(c.within for c in over),
                        "crossovers-missed": sum(c.error is None for c in over), "points": len(chosen),
                        "points-within": sum(error <= WITHIN for error in off if chosen), "points-right": sum(map(right, chosen))}
-            told += [(f"law{kind}/{name}", "", float(value), fewest(chosen), ids) for name, value in numbers.items()]
+            told += [(f"law{kind}/{name}", "count", float(value), fewest(chosen), ids) for name, value in numbers.items()]
             told += [(f"law{kind}/{name}", "%", 100 * value, fewest(chosen), ids)
                      for name, value in (("median-error", off[len(off) // 2]), ("worst-error", off[-1]))]
         return told

@@ -28,7 +28,7 @@ from .sources import Cited, Constant, Source
 OF_ROWS = ("val", "ci", "curvemax", "bound", "verdict", "ratio")
 OTHERS = ("const", "cited", "fact", "claim", "experiment", "question")
 USE = re.compile(r"\\(" + "|".join((*OF_ROWS, *OTHERS)) + r")\{([^{}]*)\}(?:(?<=\})\{([^{}]*)\})?")
-UNITS = {"": "", "x": r"$\times$", "%": r"\,\%", "1/s": "/s", "us": r"~\textmu s"}
+UNITS = {"": "", "count": "", "x": r"$\times$", "%": r"\,\%", "1/s": "/s", "us": r"~\textmu s"}
 DAGGER = r"\single{}"
 
 
@@ -80,6 +80,8 @@ def number(value: float) -> str:
 
 
 def with_unit(value: float, unit: str) -> str:
+    if unit == "count":  # of what comes whole
+        return f"{value:,.0f}"
     if unit == "1/s" and value >= 1e6:
         return f"{number(value / 1e6)}\\,M/s"
     if unit == "1/s" and value >= 1e4:

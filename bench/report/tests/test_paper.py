@@ -77,6 +77,10 @@ class PaperTest(unittest.TestCase):
         self.assertIn(macros.DAGGER, macros.value(Use("val", one.name, "", "text"), with_rows(one)))
         self.assertNotIn(macros.DAGGER, macros.value(Use("val", one.name, "", "text"), KNOWN))
 
+    def test_what_comes_whole_has_no_decimals(self):
+        self.assertEqual(macros.with_unit(5.0, "count"), "5")
+        self.assertEqual(macros.with_unit(1234.0, "count"), "1,234")
+
     def test_a_goal_is_not_reached_and_a_claim_fails(self):
         missed = Row("claims/chase", "run", "x", 2.0, 1.9, 2.1, 3, comparison="<=", bound=1.0)
         self.assertEqual(macros.value(Use("verdict", "chase", "", "text"), with_rows(missed)), "fails")
