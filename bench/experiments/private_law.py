@@ -9,7 +9,7 @@ from report.formats import ratio, significant
 from report.intervals import Interval, paired_ratio
 from report.model import Figure, Job, Section, Size, Sources, Table, point_of
 from report.private_model import Parameters, Point, Profile, Setting
-from report.private_sweeps import FITTED, JUDGED, SECONDS, SMOKE_SWEEPS, SWEEPS, THREADS, Place, Sweep, Workload, workloads
+from report.private_sweeps import FITTED, JUDGED, PAPER_SWEEPS, SECONDS, SMOKE_SWEEPS, SWEEPS, THREADS, Place, Sweep, Workload, workloads
 
 PROFILE_SECONDS = 1.0
 WITHIN = 20 / 100  # the goal for a crossover
@@ -156,7 +156,7 @@ class PrivateLaw:
               "on straight lines between the points, measured and predicted alike.")
 
     def jobs(self, size: Size) -> list[Job]:
-        sweeps = SMOKE_SWEEPS if size.smoke else SWEEPS
+        sweeps = size.choose(smoke=SMOKE_SWEEPS, paper=PAPER_SWEEPS, full=SWEEPS)
         runs = [run_job(sweep, place, system) for sweep in sweeps for place in sweep.places for system in ("shared", "private")]
         return [*map(profile_job, workloads(sweeps)), *runs]
 

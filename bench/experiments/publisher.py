@@ -27,7 +27,7 @@ class Publisher:
               "its wait. Memory is the proportional set size, which counts shared pages once.")
 
     def jobs(self, size: Size) -> list[Job]:
-        flights, waits, shares = size.choose(smoke=((1, 1000), (10,), (0.0,)), paper=((1, 64, 1000), (0, 10), (0.0,)),
+        flights, waits, shares = size.choose(smoke=((1, 1000), (10,), (0.0,)), paper=((1, 1000), (0, 10), (0.0,)),
                                              full=(FLIGHTS, WAITS, SHARES))
         jobs = [self.job(model, cache, flight, wait, share, size)
                 for flight in flights for wait in waits for share in shares for model, cache in SYSTEMS

@@ -8,8 +8,8 @@ from report.model import Figure, Job, Section, Size, Sources, Table, point_of, s
 from report.systems import in_order
 
 RECLAIMERS = ("hybrid", "deep-scan", "scan", "ping", "interval", "counted", "neutralise")
-SLEEPERS = {"smoke": (100,), "full": (1, 10, 100, 1_000, 10_000)}
-COMMITS = {"smoke": 1_000, "full": 10_000}
+SLEEPERS = {"smoke": (100,), "paper": (1, 10, 100, 1_000, 10_000), "full": (1, 10, 100, 1_000, 10_000)}
+COMMITS = {"smoke": 1_000, "paper": 10_000, "full": 10_000}
 LIMBO = "64KB"
 TRANSACTIONS, THREADS = "transactions", "threads"
 KINDS = (TRANSACTIONS, THREADS)

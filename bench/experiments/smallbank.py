@@ -30,7 +30,7 @@ class Smallbank(Throughput):
         return f"{x:,g}" if x < CUSTOMERS else "all"
 
     def jobs(self, size: Size) -> list[Job]:
-        hotspots = size.choose(smoke=(10, CUSTOMERS), paper=(10, 100, 1_000, CUSTOMERS), full=(10, 100, 1_000, 10_000, CUSTOMERS))
+        hotspots = size.choose(smoke=(10, CUSTOMERS), paper=(10, 1_000, CUSTOMERS), full=(10, 100, 1_000, 10_000, CUSTOMERS))
         return [job for hotspot in hotspots for job in self.at(hotspot, size)]
 
     def at(self, hotspot: int, size: Size) -> list[Job]:

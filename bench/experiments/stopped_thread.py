@@ -10,7 +10,7 @@ from report.systems import in_order
 SCANNER, IN_LOG, READER = "scanner", "scanner-in-log", "reader"
 STOPPED = {SCANNER: ("hybrid", "scan", "ping"), IN_LOG: ("hybrid", "scan"), READER: ("hybrid", "scan", "ping", "epochs")}
 WORDS = {SCANNER: "in a scan, between two logs", IN_LOG: "in a scan, with the lock of a log", READER: "in a read"}
-SECONDS = {"smoke": 0.05, "full": 2.0}
+SECONDS = {"smoke": 0.05, "paper": 1.0, "full": 2.0}
 
 
 class StoppedThread:

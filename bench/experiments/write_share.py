@@ -29,7 +29,7 @@ class WriteShare(Throughput):
         return f"{100 * x:g}%"
 
     def jobs(self, size: Size) -> list[Job]:
-        shares, sessions = size.choose(smoke=((0, 1), (2, MIDDLE)), paper=((0, 0.05, 0.5, 1), (2, MIDDLE)),
+        shares, sessions = size.choose(smoke=((0, 1), (2, MIDDLE)), paper=((0, 0.05, 1), (2, MIDDLE)),
                                        full=((0, 0.01, 0.05, 0.2, 0.5, 1), (2, MIDDLE, 64)))
         return [wordnet_job(self.name, system, size, (("write_share", share), ("sessions", count)), count, share)
                 for count in sessions for share in shares for system in (CACHES if count == MIDDLE else ("shared", RIVAL))]

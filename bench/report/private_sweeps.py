@@ -125,6 +125,10 @@ JUDGED = (
     *(Sweep(f"stmbench7-{mix}-1t", "One thread", "sessions", by_sessions(stmbench7(mix), *FEW, 8, 32, threads=1)) for mix in MIXES),
 )
 SWEEPS = (*FITTED, *JUDGED)
+# One thread alone, whose points are blind; up to four sessions, where it turns; WordNet at the ends.
+PAPER_SWEEPS = (*fitted(1), *(replace(sweep, places=tuple(
+    place for place in sweep.places if place.sessions in (1, 2, 4) and (sweep.axis != "writes" or place.x in (0, 1))))
+    for sweep in JUDGED if sweep.places[0].threads == 1))
 SMOKE_SWEEPS = tuple(replace(sweep, places=sweep.places[:1]) for sweep in SWEEPS if sweep.name in ("ycsb-A-2t", "ycsb-B"))
 
 
