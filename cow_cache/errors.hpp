@@ -107,6 +107,34 @@ class SeparateMemoryError : public Error {
             "one") {}
 };
 
+/// The store was packed: what the snapshot would see is not kept any more. What is from `oldest` on can be read.
+class SnapshotTooOldError : public Error {
+ public:
+  /// `object`: whose revision was asked for; `Oid{0}`: the snapshot itself.
+  SnapshotTooOldError(Oid object, Tid at, Tid kept)
+      : Error((object ? "oid " + std::to_string(object.value) + " cannot be read at tid " : "no snapshot at tid ") +
+              std::to_string(at.value) + ": the store was packed, and keeps what is visible from tid " +
+              std::to_string(kept.value) + " on"),
+        oid(object),
+        asked(at),
+        oldest(kept) {}
+  Oid oid;
+  Tid asked;
+  Tid oldest;
+};
+
+/// The store lacks what an operation needs: it does not derive from that interface (cow_cache/store/). Nothing was done.
+class MissingCapabilityError : public Error {
+ public:
+  MissingCapabilityError(std::string_view interface, std::string_view refused)
+      : Error(std::string(refused) + " needs a store that is a cow::" + std::string(interface) +
+              ", which this one is not"),
+        capability(interface),
+        operation(refused) {}
+  std::string capability;  ///< "HistoryStore"
+  std::string operation;   ///< "Database::history"
+};
+
 /// An oid is outside of what the cache can address, or the store has no more to give.
 class OidRangeError : public Error {
  public:

@@ -1,5 +1,10 @@
 // What a cache needs from a store. Bring your own by deriving from `Store`: four functions.
 //
+// What a store can do besides stands in interfaces of their own, from which it derives as well: HistoryStore, PackableStore,
+// BatchStore, SharedStore (store/*.hpp). A database asks for them once, when it opens the store (store/capabilities.hpp); what
+// needs one that the store lacks throws MissingCapabilityError at the call. A store has none by default, and claims none that
+// it does not have.
+//
 // Thread safety: every function may be called from any number of threads at once, except `commit`, which the
 // database calls from one thread at a time.
 //
@@ -7,7 +12,8 @@
 //  1. Once `commit` has returned, every later `load` sees the whole group, and it survives what the store promises to
 //     survive (for a durable store: kill -9 and power loss).
 //  2. A transaction is whole or absent, at every time and after every crash.
-//  3. A revision never changes. `load(oid, at)` with `at` below `last_tid()` gives the same answer for ever.
+//  3. A revision never changes. `load(oid, at)` with `at` below `last_tid()` gives the same answer until the store is packed
+//     beyond `at` (PackableStore), and throws SnapshotTooOldError from then on. What is not packable gives it for ever.
 //  4. `allocate_oids` never returns an oid twice, not even after a crash.
 #pragma once
 
@@ -27,6 +33,7 @@ namespace cow {
 namespace detail {
 class StoreLatch;
 }
+struct TransactionNote;
 
 /// One revision of one object: visible to the snapshots in [begin, end).
 struct Revision {
@@ -46,7 +53,8 @@ struct ObjectWrite {
 /// One transaction to append. The bytes are borrowed for the call.
 struct TransactionWrite {
   Tid tid;
-  std::span<const ObjectWrite> objects;  ///< each oid at most once
+  std::span<const ObjectWrite> objects;   ///< each oid at most once
+  const TransactionNote* note = nullptr;  ///< null, but for a HistoryStore: what the commit says of itself
 };
 
 /// A run of fresh oids: first, first + 1, ..., first + count - 1.
@@ -62,7 +70,8 @@ class Store {
   virtual ~Store() = default;
 
   /// The newest revision with `begin <= at` (a tombstone included), or nothing if the object did not exist by then.
-  /// Throws StoreError when the store cannot read, CorruptRecordError when it finds bytes that it did not write.
+  /// Throws StoreError when the store cannot read, CorruptRecordError when it finds bytes that it did not write,
+  /// SnapshotTooOldError when it was packed beyond `at`.
   virtual std::optional<Revision> load(Oid oid, Tid at) = 0;
 
   /// The tid of the last commit; `Tid{0}` when there is none.

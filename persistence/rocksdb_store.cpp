@@ -9,6 +9,7 @@
 #include <chrono>
 #include <limits>
 #include <mutex>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -19,6 +20,7 @@
 #include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
 #include "detail/group_check.hpp"
+#include "detail/history_reader.hpp"
 #include "detail/housekeeping.hpp"
 #include "detail/info_log.hpp"
 #include "detail/iterator_pool.hpp"
@@ -60,7 +62,8 @@ RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOpti
 
 std::uint64_t microseconds_now() {
   using namespace std::chrono;
-  return static_cast<std::uint64_t>(duration_cast<microseconds>(system_clock::now().time_since_epoch()).count());
+  const auto now = duration_cast<microseconds>(system_clock::now().time_since_epoch());
+  return static_cast<std::uint64_t>(std::max(now, microseconds::zero()).count());  // a clock may say anything
 }
 
 }  // namespace
@@ -84,7 +87,9 @@ class RocksDbStore::Impl {
     if (oids_.next < content_.oids_lost_below) skip_oids(content_.oids_lost_below);
     // What a crash left reserved is not given away again; what a clean close gave back is.
     pool_end_ = oids_.next;
-    chain_ = verify_history(path_, handle_, 1).end;
+    const VerifiedHistory newest = verify_history(path_, handle_, 1);
+    chain_ = newest.end;
+    last_time_us_ = newest.committed_at_us;
     if (chain_ != content_.end) {
       throw StoreCorruptError(store_message(path_, "open",
                                             "recovery brought back tid " + std::to_string(chain_.tid.value) +
@@ -117,26 +122,24 @@ class RocksDbStore::Impl {
   std::optional<Revision> load(Oid oid, Tid at) {
     loads_.fetch_add(1, std::memory_order_relaxed);
     const Tid last = last_tid();
-    // What is above `last` is not committed yet, even if RocksDB shows it already.
-    at = std::min(at, last);
     IteratorPool::Lease lease = iterators_.borrow(last, watch_->generation());
-    rocksdb::Iterator& it = lease.by_prefix();
-    const RevisionKey newest(oid, last);
-    Tid end = kInfinity;
-    int newer = 0;
-    for (it.Seek(to_slice(newest.bytes())); it.Valid(); it.Next()) {
-      const Tid begin = tid_at(it, oid, at);
-      if (begin <= at) {
-        if (newer > 0) require_none_between(it, oid, begin, end);
-        return decode(it, oid, begin, end);
-      }
-      end = begin;
-      if (++newer == kMaxNewer) return load_old(lease.total_order(), oid, at, end);
-    }
-    require_readable(it, oid, at);
-    if (newer > 0) require_none_between(it, oid, Tid{0}, end);
-    return std::nullopt;
+    return load(lease, oid, at, last);
   }
+
+  // One iterator for all, in the order of the keys: what is side by side in a block is found without looking for the block.
+  std::vector<std::optional<Revision>> load_many(std::span<const Oid> oids, Tid at) {
+    loads_.fetch_add(oids.size(), std::memory_order_relaxed);
+    std::vector<std::size_t> order(oids.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t i) { return oids[i]; });
+    std::vector<std::optional<Revision>> found(oids.size());
+    const Tid last = last_tid();
+    IteratorPool::Lease lease = iterators_.borrow(last, watch_->generation());
+    for (const std::size_t i : order) found[i] = load(lease, oids[i], at, last);
+    return found;
+  }
+
+  const HistoryReader& history() const noexcept { return history_; }
 
   Tid last_tid() const noexcept { return Tid{last_tid_.load(std::memory_order_acquire)}; }
 
@@ -158,12 +161,13 @@ class RocksDbStore::Impl {
     writer_.require_writable("commit");
     batch_.Clear();
     add_mark(batch_);
-    const std::uint64_t now = microseconds_now();
+    const std::uint64_t now = std::max(microseconds_now(), last_time_us_);  // the clock may have gone back
     ChainEnd chain = chain_;
     for (const TransactionWrite& transaction : group) chain = add_transaction(transaction, chain, now);
     writer_.write(make_rocksdb_write_options(options_), batch_, "commit",
                   [&](const std::string& cause) { throw OutcomeUnknownError(group.front().tid, cause); });
     chain_ = chain;
+    last_time_us_ = now;
     if (options_.durable) {
       synced_tid_.store(chain.tid.value, std::memory_order_release);
       witness_.committed(chain);
@@ -216,7 +220,7 @@ class RocksDbStore::Impl {
       record.oid_limit = std::max(record.oid_limit, content_.oids_lost_below);
     }
     // A store without one gets its witness when all of it was found to be in order.
-    if (create || content_.format.version == StoreFormat::kVersion) witness_.begin(record);
+    if (create || content_.format.version > StoreFormat::kVersionWithoutWitness) witness_.begin(record);
     return create;
   }
 
@@ -234,12 +238,15 @@ class RocksDbStore::Impl {
     require_ok(path_, "create", handle_->Flush({}, handle_.metadata()));
   }
 
-  // Gives a store of an earlier version its witness. From then on only the new version opens it.
+  // A store of an earlier version becomes one of this version, and gets a witness if it has none. From then on only this
+  // version opens it.
   void adopt() {
-    WitnessRecord record;
-    record.store_id = store_id_;
-    record.state = WitnessRecord::State::open;
-    witness_.begin(record);
+    if (content_.format.version == StoreFormat::kVersionWithoutWitness) {
+      WitnessRecord record;
+      record.store_id = store_id_;
+      record.state = WitnessRecord::State::open;
+      witness_.begin(record);
+    }
     create_format();
   }
 
@@ -274,6 +281,27 @@ class RocksDbStore::Impl {
   }
 
   // --- Reading
+
+  // REQUIRES: the lease sees the commits up to `last`. What is above that is not committed yet, even if RocksDB shows it already.
+  std::optional<Revision> load(IteratorPool::Lease& lease, Oid oid, Tid at, Tid last) const {
+    at = std::min(at, last);
+    rocksdb::Iterator& it = lease.by_prefix();
+    const RevisionKey newest(oid, last);
+    Tid end = kInfinity;
+    int newer = 0;
+    for (it.Seek(to_slice(newest.bytes())); it.Valid(); it.Next()) {
+      const Tid begin = tid_at(it, oid, at);
+      if (begin <= at) {
+        if (newer > 0) require_none_between(it, oid, begin, end);
+        return decode(it, oid, begin, end);
+      }
+      end = begin;
+      if (++newer == kMaxNewer) return load_old(lease.total_order(), oid, at, end);
+    }
+    require_readable(it, oid, at);
+    if (newer > 0) require_none_between(it, oid, Tid{0}, end);
+    return std::nullopt;
+  }
 
   Tid tid_at(const rocksdb::Iterator& it, Oid oid, Tid at) const {
     const rocksdb::Slice key = it.key();
@@ -334,7 +362,7 @@ class RocksDbStore::Impl {
   }
 
   ChainEnd add_transaction(const TransactionWrite& transaction, const ChainEnd& predecessor, std::uint64_t now) {
-    entry_.begin(predecessor, now, transaction.objects.size());
+    entry_.begin(predecessor, now, transaction.objects.size(), transaction.note);
     for (const ObjectWrite& object : transaction.objects) {
       const RevisionKey key(object.oid, transaction.tid);
       const std::uint32_t checksum = record_checksum(object.oid, transaction.tid, object.record);
@@ -393,9 +421,11 @@ class RocksDbStore::Impl {
   const RocksDbHandle handle_;
   LogWriter writer_;
   IteratorPool iterators_;
+  const HistoryReader history_{path_, handle_};
 
   std::mutex commit_mutex_;
-  ChainEnd chain_;  // as are the next three, guarded by commit_mutex_
+  ChainEnd chain_;                  // as are the next four, guarded by commit_mutex_
+  std::uint64_t last_time_us_ = 0;  // of the last commit
   GroupCheck group_check_;
   rocksdb::WriteBatch batch_;
   TransactionRecordWriter entry_;
@@ -428,6 +458,16 @@ std::optional<Revision> RocksDbStore::load(Oid oid, Tid at) { return impl_->load
 Tid RocksDbStore::last_tid() { return impl_->last_tid(); }
 OidBlock RocksDbStore::allocate_oids(std::uint64_t count) { return impl_->allocate_oids(count); }
 void RocksDbStore::commit(std::span<const TransactionWrite> group) { impl_->commit(group); }
+std::vector<TransactionInfo> RocksDbStore::transactions(Tid from, Tid to, Order order, std::size_t most) {
+  return impl_->history().transactions(from, to, order, most, last_tid());
+}
+std::vector<RevisionInfo> RocksDbStore::revisions(Oid oid, Tid newest, std::size_t most) {
+  return impl_->history().revisions(oid, newest, most, last_tid());
+}
+Tid RocksDbStore::tid_at(CommitTime time) { return impl_->history().tid_at(time, last_tid()); }
+std::vector<std::optional<Revision>> RocksDbStore::load_many(std::span<const Oid> oids, Tid at) {
+  return impl_->load_many(oids, at);
+}
 std::uint64_t RocksDbStore::loads() const noexcept { return impl_->loads(); }
 bool RocksDbStore::writable() const noexcept { return impl_->writable(); }
 std::string RocksDbStore::trouble() const { return impl_->trouble(); }

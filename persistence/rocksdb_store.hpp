@@ -26,9 +26,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/batch.hpp"
+#include "cow_cache/store/history.hpp"
 #include "cow_cache/types.hpp"
 
 namespace cow {
@@ -79,8 +82,8 @@ struct RocksDbOptions {
   bool accept_loss = false;
 };
 
-/// A `Store` on RocksDB.
-class RocksDbStore final : public Store {
+/// A `Store` on RocksDB, with a history, which loads in batches, too. It is not packable: it keeps every revision for ever.
+class RocksDbStore final : public Store, public HistoryStore, public BatchStore {
  public:
   /// Opens the store in the directory `path`. Recovery after a crash happens here.
   /// Throws StoreMissingError (no store there, and not `create_if_missing`), StoreLockedError (open elsewhere, in this
@@ -114,13 +117,24 @@ class RocksDbStore final : public Store {
   OidBlock allocate_oids(std::uint64_t count) override;
 
   /// Appends a group as one batch. Throws, with nothing written: std::invalid_argument (tids that do not ascend from
-  /// `last_tid()`, an empty record, an oid twice in a transaction), StoreFullError (the store remains usable; when there
+  /// `last_tid()`, an empty record, an oid twice in a transaction, a note that is too large), StoreFullError (the store remains usable; when there
   /// is room again, commits are accepted again) and StoreReadOnlyError. Throws OutcomeUnknownError, naming the first tid of
   /// the group, if the write itself failed: the group is invisible now, whole or absent after reopening, and the store is
   /// closed for writing while reads go on.
   void commit(std::span<const TransactionWrite> group) override;
 
-  /// Number of calls of `load` since the store was opened. Never throws.
+  // ---- HistoryStore. A damaged or missing entry is a StoreCorruptError that names the tid.
+
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override;
+  std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override;
+  Tid tid_at(CommitTime time) override;
+
+  // ---- BatchStore
+
+  /// One iterator goes through all of them in the order of their keys.
+  std::vector<std::optional<Revision>> load_many(std::span<const Oid> oids, Tid at) override;
+
+  /// Number of objects loaded since the store was opened. Never throws.
   std::uint64_t loads() const noexcept;
 
   /// False for ever after a write that failed, in the foreground, or in the background for another reason than want of

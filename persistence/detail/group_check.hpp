@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/note.hpp"
 #include "cow_cache/types.hpp"
 
 namespace cow::detail {
@@ -21,7 +22,8 @@ namespace cow::detail {
 class GroupCheck {
  public:
   /// Throws std::invalid_argument, naming tid and oid, unless the tids of `group` ascend above `last` and stay below
-  /// `kInfinity`, each oid occurs once per transaction, and each record is empty exactly if the object is erased.
+  /// `kInfinity`, each oid occurs once per transaction, each record is empty exactly if the object is erased, and no note is too
+  /// large.
   void require_valid(std::span<const TransactionWrite> group, Tid last) {
     for (const TransactionWrite& transaction : group) {
       if (transaction.tid <= last || transaction.tid == kInfinity) {
@@ -29,6 +31,11 @@ class GroupCheck {
                                     std::to_string(last.value));
       }
       last = transaction.tid;
+      if (transaction.note != nullptr && transaction.note->bytes() > kMaxNoteBytes) [[unlikely]] {
+        throw std::invalid_argument("commit: tid " + std::to_string(transaction.tid.value) + ": its note has " +
+                                    std::to_string(transaction.note->bytes()) + " bytes, more than " +
+                                    std::to_string(kMaxNoteBytes));
+      }
       bool sorted = true;
       for (std::size_t i = 0; i < transaction.objects.size(); ++i) {
         const ObjectWrite& object = transaction.objects[i];

@@ -25,8 +25,8 @@ inline constexpr std::string_view kOidsKey = "oids";
 
 /// What makes a RocksDB database a store.
 struct StoreFormat {
-  static constexpr std::uint32_t kVersion = 2;
-  static constexpr std::uint32_t kVersionWithoutWitness = 1;
+  static constexpr std::uint32_t kVersion = 3;                ///< transactions may have notes
+  static constexpr std::uint32_t kVersionWithoutWitness = 1;  ///< 2: there is one, and no notes yet
 
   std::uint64_t store_id = 0;  ///< random; tells the marks in this store's log from those of others
   std::uint32_t version = kVersion;

@@ -30,7 +30,10 @@ class Verifier {
     const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.transactions()));
     for (it->SeekToLast(); it->Valid() && reads < max_reads; it->Prev(), ++reads) {
       const auto [end, record] = decode(it->key(), it->value());
-      if (!expected) history.end = end;
+      if (!expected) {
+        history.end = end;
+        history.committed_at_us = record.committed_at_us;
+      }
       if (expected && *expected != end) refuse_link(*expected, end);
       for (const TransactionRecord::Object& object : record.objects) {
         if (++reads >= max_reads) break;

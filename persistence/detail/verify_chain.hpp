@@ -17,6 +17,7 @@ namespace cow::detail {
 /// What a check has read.
 struct VerifiedHistory {
   ChainEnd end;
+  std::uint64_t committed_at_us = 0;  ///< when the last transaction was committed
   std::uint64_t transactions = 0;
 };
 

@@ -1,8 +1,8 @@
-// One suite for every store: what `cow_cache/store.hpp` promises.
+// One suite for every store: what `cow_cache/store.hpp` promises. What its capabilities promise is in history_, pack_, batch_ and
+// shared_conformance_test.cpp.
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,20 +13,13 @@
 #include <thread>
 #include <vector>
 
-#include "bench/extensions/log_store.hpp"
-#include "persistence/memory_store.hpp"
-#include "persistence/rocksdb_store.hpp"
+#include "tests/support/store_kinds.hpp"
 #include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 namespace {
 
-struct StoreKind {
-  std::string name;
-  std::function<std::unique_ptr<Store>(const std::filesystem::path&)> make;
-};
-
-class StoreConformance : public ::testing::TestWithParam<StoreKind> {
+class StoreConformance : public StoreOfKind {
  protected:
   void expect_revision(std::uint64_t oid, std::uint64_t at, std::uint64_t begin, Tid end, const std::string& record) {
     const std::optional<Revision> revision = store().load(Oid{oid}, Tid{at});
@@ -36,12 +29,6 @@ class StoreConformance : public ::testing::TestWithParam<StoreKind> {
     EXPECT_EQ(revision->erased, record.empty()) << oid << " at " << at;
     EXPECT_EQ(revision->record, record) << oid << " at " << at;
   }
-
-  Store& store() { return *store_; }
-
- private:
-  ScratchDirectory directory_;
-  std::unique_ptr<Store> store_ = GetParam().make(directory_.store());
 };
 
 TEST_P(StoreConformance, AnEmptyStoreHasNothing) {
@@ -270,29 +257,7 @@ TEST_P(StoreConformance, AgreesWithAModel) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Stores, StoreConformance,
-    ::testing::Values(StoreKind{"Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }},
-                      StoreKind{"Log", [](const auto& path) { return std::make_unique<bench::LogStore>(path); }},
-                      StoreKind{"RocksDbDurable",
-                                [](const auto& path) { return std::make_unique<RocksDbStore>(path, creating()); }},
-                      StoreKind{"RocksDbNotDurable",
-                                [](const auto& path) {
-                                  RocksDbOptions options;
-                                  options.durable = false;
-                                  return std::make_unique<RocksDbStore>(path, creating(options));
-                                }},
-                      // Buffers so small that flushes and compactions go on all the time.
-                      StoreKind{"RocksDbTinyBuffers",
-                                [](const auto& path) {
-                                  RocksDbOptions options;
-                                  options.durable = false;
-                                  options.write_buffer_bytes = 64 << 10;
-                                  options.max_log_bytes = 64 << 10;
-                                  options.oid_block = 64;
-                                  return std::make_unique<RocksDbStore>(path, creating(options));
-                                }}),
-    [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Stores, StoreConformance, ::testing::ValuesIn(all_stores()), name_of_store);
 
 }  // namespace
 }  // namespace cow::testing

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -82,6 +83,32 @@ class StoreFixture : public ::testing::TestWithParam<std::string> {
     ASSERT_EQ(fixtures::text_of_record(found->record, oid, found->begin), expected->text) << where;
   }
 
+  /// Every transaction, what it says of itself, and which objects it has written.
+  void expect_transactions(RocksDbStore& store) const {
+    std::map<Tid, std::vector<Oid>> written;
+    for (const auto& [key, entry] : manifest_.revisions) written[key.second].push_back(key.first);
+    const bool has_notes = GetParam().find("/noted") != std::string::npos;
+    std::uint64_t transactions = 0;
+    CommitTime time{};
+    for (Tid next{1}; next <= manifest_.last_tid;) {
+      const std::vector<TransactionInfo> page = store.transactions(next, kInfinity, Order::oldest_first, 7);
+      ASSERT_FALSE(page.empty()) << next;
+      for (const TransactionInfo& info : page) {
+        ASSERT_GE(info.tid, next);
+        next = Tid{info.tid.value + 1};
+        ++transactions;
+        std::vector<Oid> objects = info.objects;
+        std::ranges::sort(objects);
+        EXPECT_EQ(objects, written[info.tid]) << info.tid;
+        EXPECT_GE(info.time, time) << info.tid;
+        time = info.time;
+        const bool is_root = objects == std::vector<Oid>{kRootOid};
+        EXPECT_EQ(info.note, has_notes && !is_root ? fixtures::note_of(info.tid) : TransactionNote{}) << info.tid;
+      }
+    }
+    EXPECT_EQ(transactions, manifest_.transactions);
+  }
+
   /// What transactions see of the newest state. Returns the number of objects.
   int expect_newest(Database& db) const {
     int objects = 0;
@@ -111,10 +138,19 @@ TEST_P(StoreFixture, GivesEveryRevision) {
     EXPECT_EQ(store.last_tid(), manifest_.last_tid);
     EXPECT_EQ(store.verify(), manifest_.transactions);
     expect_history(store);
+    expect_transactions(store);
   }
   RocksDbStore store = open();  // and again, after whatever the first open has changed
   EXPECT_EQ(store.verify(), manifest_.transactions);
   expect_history(store);
+  expect_transactions(store);
+  const TransactionNote note{"today", "", {}};  // whatever its format was
+  commit(store, manifest_.last_tid.value + 1, {put(1, "r")});
+  const ObjectWrite object = put(1, "s");
+  const TransactionWrite transaction{Tid{manifest_.last_tid.value + 2}, {&object, 1}, &note};
+  store.commit({&transaction, 1});
+  EXPECT_EQ(store.verify(), manifest_.transactions + 2);
+  EXPECT_EQ(store.transactions(transaction.tid, kInfinity, Order::newest_first, 5).at(0).note, note);
 }
 
 TEST_P(StoreFixture, IsADatabaseThatGoesOn) {

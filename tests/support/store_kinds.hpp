@@ -1,0 +1,76 @@
+// The stores that the conformance suite is run with: all of them, or those that have a capability.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <concepts>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/extensions/log_store.hpp"
+#include "cow_cache/store.hpp"
+#include "cow_cache/store/capabilities.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/rocksdb_store.hpp"
+#include "tests/support/store_testing.hpp"
+
+namespace cow::testing {
+
+struct StoreKind {
+  std::string name;
+  std::function<std::unique_ptr<Store>(const std::filesystem::path&)> make;
+  bool has_history, is_packable, has_batches, is_shared;
+};
+
+template <class Of, class Make>
+StoreKind kind_of(std::string name, Make make) {
+  return {std::move(name),
+          std::move(make),
+          std::derived_from<Of, HistoryStore>,
+          std::derived_from<Of, PackableStore>,
+          std::derived_from<Of, BatchStore>,
+          std::derived_from<Of, SharedStore>};
+}
+
+inline std::vector<StoreKind> all_stores() {
+  const auto rocks = [](const char* name, const RocksDbOptions& options) {
+    return kind_of<RocksDbStore>(
+        name, [options](const auto& path) { return std::make_unique<RocksDbStore>(path, creating(options)); });
+  };
+  RocksDbOptions not_durable;
+  not_durable.durable = false;
+  RocksDbOptions tiny = not_durable;  // buffers so small that flushes and compactions go on all the time
+  tiny.write_buffer_bytes = 64 << 10;
+  tiny.max_log_bytes = 64 << 10;
+  tiny.oid_block = 64;
+  return {kind_of<MemoryStore>("Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }),
+          kind_of<bench::LogStore>("Log", [](const auto& path) { return std::make_unique<bench::LogStore>(path); }),
+          rocks("RocksDbDurable", {}), rocks("RocksDbNotDurable", not_durable), rocks("RocksDbTinyBuffers", tiny)};
+}
+
+/// Those that have a capability, by the member that says so.
+inline std::vector<StoreKind> stores_with(bool StoreKind::*capability) {
+  std::vector<StoreKind> kinds = all_stores();
+  std::erase_if(kinds, [&](const StoreKind& kind) { return !(kind.*capability); });
+  return kinds;
+}
+
+inline std::string name_of_store(const ::testing::TestParamInfo<StoreKind>& info) { return info.param.name; }
+
+/// A fresh store of the kind that the test is run with.
+class StoreOfKind : public ::testing::TestWithParam<StoreKind> {
+ protected:
+  Store& store() { return *store_; }
+  const StoreCapabilities& capabilities() const { return capabilities_; }
+
+ private:
+  ScratchDirectory directory_;
+  std::unique_ptr<Store> store_ = GetParam().make(directory_.store());
+  StoreCapabilities capabilities_{*store_};
+};
+
+}  // namespace cow::testing
