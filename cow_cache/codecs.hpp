@@ -19,7 +19,10 @@ namespace cow::detail {
 struct DefinedParts {
   using Root = DefinedAccess<RootDirectory>;
 
+  using Note = void (BasicTransaction<SharedCache>::*)(TransactionNote);
+
   decltype(&TransactRunner<SharedCache>::run) run = &TransactRunner<SharedCache>::run;
+  Note note = &BasicTransaction<SharedCache>::note;
   decltype(&TypeNumbers<void>::number_of) number_of = &TypeNumbers<void>::number_of;
   decltype(&Root::read_first) read_root = &Root::read_first;
   decltype(&Root::read_by_oid) read_root_by_oid = &Root::read_by_oid;

@@ -12,11 +12,17 @@
 
 #include "version.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <optional>
+#include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "detail/cache/object_cache.hpp"
 #include "detail/cache/shared_cache.hpp"
@@ -25,13 +31,18 @@
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/store_latch.hpp"
 #include "detail/commit/transact_frame.hpp"
+#include "detail/history/pages.hpp"
+#include "detail/history/undo.hpp"
 #include "detail/record/record.hpp"
 #include "detail/refused.hpp"
+#include "errors.hpp"
+#include "history.hpp"
 #include "isolation.hpp"
 #include "options.hpp"
 #include "retry_policy.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
+#include "store/capabilities.hpp"
 #include "transaction.hpp"
 #include "transaction_definitions.hpp"
 
@@ -69,7 +80,12 @@ class BasicDatabase {
   /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws StoreLockedError if the
   /// store has a database already, LimitError if the process has too many, and what the store throws.
   explicit BasicDatabase(Store& store, const CacheOptions& options = {})
-      : latch_(store), committer_(store), oids_(store), cache_(store, options, committer_.frontier()) {
+      : latch_(store),
+        store_(store),
+        capabilities_(store),
+        committer_(store),
+        oids_(store),
+        cache_(store, options, committer_.frontier()) {
     if (store.last_tid() == Tid{}) create_root(store);
   }
 
@@ -100,6 +116,95 @@ class BasicDatabase {
   Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
     return Transaction(*this, isolation);
   }
+
+  // ---- the past
+
+  /// A transaction that sees what was committed up to `tid`, and changes nothing: ReadOnlyTransactionError. While it is active
+  /// the database keeps its snapshot readable (`oldest_snapshot`). What the cache has no more, or never had, it loads for itself.
+  /// Throws FutureSnapshotError (tid is above `last_tid()`; `sync` waits for it), SnapshotTooOldError (the store was packed beyond
+  /// it), and what `begin` throws.
+  Transaction begin_at(Tid tid) requires Transaction::kHasPast {
+    if (const Tid last = last_tid(); tid > last) throw FutureSnapshotError(tid, last);
+    const typename Cache::Past past{tid};
+    Transaction transaction(*this, Isolation::snapshot, past);
+    // Asked when the snapshot is announced: a pack says where it goes, and then looks for snapshots.
+    if (const Tid oldest = capabilities_.oldest_tid(); tid < oldest) throw SnapshotTooOldError(Oid{}, tid, oldest);
+    return transaction;
+  }
+
+  /// The same of what was committed up to a time, as the store's machine counts it. Throws MissingCapabilityError if the store has no
+  /// history, and what the store throws.
+  Transaction begin_at(std::chrono::system_clock::time_point time) requires Transaction::kHasPast {
+    HistoryStore& history = capabilities_.require_history("Database::begin_at(time)");
+    // The store may have, by now, a group that is not published yet.
+    return begin_at(std::min(history.tid_at(std::chrono::floor<std::chrono::microseconds>(time)), last_tid()));
+  }
+
+  /// The revisions of an object, the newest first: when, by whom, how many bytes. Throws MissingCapabilityError.
+  template <class T>
+  HistoryRange<RevisionInfo> history(const cow::Ref<T>& reference) {
+    return history(reference.oid());
+  }
+  HistoryRange<RevisionInfo> history(Oid oid) {
+    return detail::revisions_of(capabilities_.require_history("Database::history"), oid, last_tid());
+  }
+
+  /// The transactions from one tid to another, both included, with what they say of themselves and the objects that they have written.
+  /// Those that a pack has dropped are passed over. Throws MissingCapabilityError.
+  HistoryRange<TransactionInfo> transactions(Tid from, Tid to, Order order = Order::oldest_first) {
+    HistoryStore& history = capabilities_.require_history("Database::transactions");
+    return detail::transactions_of(history, from, std::min(to, last_tid()), order);
+  }
+
+  /// Every change above a tid, in the order of commits. A copy of what was read at `tid` is up to date once it has taken them all.
+  /// Throws MissingCapabilityError, and SnapshotTooOldError if a pack may have dropped some, now or while the range is gone through.
+  HistoryRange<Change> changes_since(Tid tid) {
+    HistoryStore& history = capabilities_.require_history("Database::changes_since");
+    if (const Tid oldest = capabilities_.oldest_tid(); tid < oldest) throw SnapshotTooOldError(Oid{}, tid, oldest);
+    return detail::changes_of(capabilities_, history, tid, last_tid());
+  }
+
+  /// Waits until a transaction that begins sees `tid`, and for `longest` at most. False: it does not yet. For a tid of this process,
+  /// whose commit has returned, it returns at once.
+  bool sync(Tid tid, std::chrono::milliseconds longest = std::chrono::milliseconds::max()) const {
+    const auto began = std::chrono::steady_clock::now();
+    for (std::chrono::microseconds pause(20); last_tid() < tid; pause = std::min(2 * pause, kLongestSyncPause)) {
+      const auto waited = std::chrono::steady_clock::now() - began;
+      if (std::chrono::duration_cast<std::chrono::milliseconds>(waited) >= longest) return false;
+      std::this_thread::sleep_for(pause);
+    }
+    return true;
+  }
+
+  /// Commits a transaction that brings back what was before transaction `tid`: what that has written gets its earlier record, byte for
+  /// byte and whatever its type; what it has created is erased; what it has erased is there again. Returns the tid of that commit, which
+  /// can be undone in turn; Tid{0}: there was nothing to bring back. References that others have stored since to what it had created
+  /// dangle.
+  /// Throws UndoRefusedError, which names the objects that were changed since and by whom; UnknownTransactionError,
+  /// SnapshotTooOldError (what was before is packed away), MissingCapabilityError, and what a commit throws.
+  Tid undo(Tid tid, const std::optional<TransactionNote>& note = {}) requires Transaction::kHasPast {
+    for (;;) {
+      Transaction transaction(*this, Isolation::snapshot);
+      std::vector<detail::Earlier> earlier = detail::records_before(store_, capabilities_, tid, transaction.snapshot());
+      if (earlier.empty()) return Tid{};
+      for (detail::Earlier& object : earlier)
+        transaction.reader().restore(object.oid, std::move(object.record), tid, transaction.changes());
+      transaction.note(note ? *note : TransactionNote{"", "undo of tid " + std::to_string(tid.value), {}});
+      try {
+        return transaction.commit();
+      } catch (const ConflictError&) {
+        // One of the objects has been changed since the snapshot: the next look finds that, and says by whom.
+      }
+    }
+  }
+
+  /// The oldest snapshot that a transaction uses, or the last commit: a pack of the store goes no further.
+  Tid oldest_snapshot() const noexcept requires Transaction::kHasPast { return cache_.oldest_snapshot(); }
+
+  /// What the store is besides being one.
+  const StoreCapabilities& capabilities() const noexcept { return capabilities_; }
+
+  // ---- transactions that are tried again
 
   /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
   /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
@@ -147,8 +252,12 @@ class BasicDatabase {
     committer_.adopt(first.tid);
   }
 
+  static constexpr std::chrono::microseconds kLongestSyncPause{1000};
+
   Isolation isolation_ = Isolation::snapshot;
   detail::StoreLatch latch_;  // first: nothing of a store that is another's is touched, and it is let go last
+  Store& store_;
+  const StoreCapabilities capabilities_;
   detail::Committer committer_;
   detail::OidPool oids_;
   Cache cache_;

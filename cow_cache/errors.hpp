@@ -123,6 +123,66 @@ class SnapshotTooOldError : public Error {
   Tid oldest;
 };
 
+/// A snapshot was asked for that nobody has committed yet.
+class FutureSnapshotError : public Error {
+ public:
+  FutureSnapshotError(Tid at, Tid frontier)
+      : Error("no snapshot at tid " + std::to_string(at.value) + ": the last commit is tid " +
+              std::to_string(frontier.value)),
+        asked(at),
+        last(frontier) {}
+  Tid asked;
+  Tid last;
+};
+
+/// A transaction that reads the past (Database::begin_at) was told to write, create, erase or note something. Nothing was done, and
+/// it can be used.
+class ReadOnlyTransactionError : public Error {
+ public:
+  explicit ReadOnlyTransactionError(Tid at)
+      : Error("the transaction reads what was committed up to tid " + std::to_string(at.value) +
+              ", and changes nothing"),
+        snapshot(at) {}
+  Tid snapshot;
+};
+
+/// The store has no such transaction.
+class UnknownTransactionError : public Error {
+ public:
+  explicit UnknownTransactionError(Tid asked)
+      : Error("the store has no transaction of tid " + std::to_string(asked.value)), tid(asked) {}
+  Tid tid;
+};
+
+/// A transaction cannot be undone: others have changed what it has changed. Nothing was done. To go back further, undo the later ones
+/// first.
+class UndoRefusedError : public Error {
+ public:
+  struct Obstacle {
+    Oid oid;
+    Tid later;  ///< the last transaction that has changed the object since; Tid{0}: it is the root, which cannot be erased
+  };
+
+  UndoRefusedError(Tid refused, std::vector<Obstacle> found)
+      : Error(describe(refused, found)), tid(refused), obstacles(std::move(found)) {}
+  Tid tid;
+  std::vector<Obstacle> obstacles;
+
+ private:
+  static constexpr std::size_t kMaxDescribed = 8;  // a transaction may have changed a million objects
+
+  static std::string describe(Tid refused, const std::vector<Obstacle>& obstacles) {
+    std::string text = "tid " + std::to_string(refused.value) + " cannot be undone:";
+    for (std::size_t i = 0; const Obstacle& obstacle : obstacles) {
+      if (i++ == kMaxDescribed) return text + " and " + std::to_string(obstacles.size() - kMaxDescribed) + " more";
+      text += (i > 1 ? ", oid " : " oid ") + std::to_string(obstacle.oid.value);
+      text += obstacle.later == Tid{} ? " is the root, which it made"
+                                      : " was changed by tid " + std::to_string(obstacle.later.value);
+    }
+    return text;
+  }
+};
+
 /// The store lacks what an operation needs: it does not derive from that interface (cow_cache/store/). Nothing was done.
 class MissingCapabilityError : public Error {
  public:

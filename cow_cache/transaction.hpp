@@ -14,6 +14,9 @@
 #include "version.hpp"
 
 #include <cstddef>
+#include <map>
+#include <span>
+#include <string>
 #include <utility>
 
 #include "detail/apart/access.hpp"
@@ -23,6 +26,7 @@
 #include "isolation.hpp"
 #include "ref.hpp"
 #include "root.hpp"
+#include "store/note.hpp"
 #include "stored_type.hpp"
 
 namespace cow {
@@ -39,6 +43,16 @@ class LoadFailure;
 struct LoadWaiter;
 struct ReadSet;
 class TransactFrame;
+
+// Here, for the shared cache may be unknown to who includes this.
+template <class Cache>
+inline constexpr bool kHasPast = false;
+template <>
+inline constexpr bool kHasPast<SharedCache> = true;
+template <class Cache>
+inline constexpr bool kLoadsInBatches = false;
+template <>
+inline constexpr bool kLoadsInBatches<SharedCache> = true;
 }  // namespace detail
 
 template <class Cache>
@@ -49,6 +63,12 @@ class BasicTransaction {
 
   /// Whether the cache can read without waiting: the shared one can.
   static constexpr bool kReadsWithoutWaiting = Cache::kReadsWithoutWaiting;
+
+  /// Whether the cache reads older snapshots, and its commits say something of themselves: the shared one does.
+  static constexpr bool kHasPast = detail::kHasPast<Cache>;
+
+  /// Whether the cache loads many objects at once, where the store does: the shared one does.
+  static constexpr bool kLoadsInBatches = detail::kLoadsInBatches<Cache>;
 
   /// Whether the cache knows what a transaction has read: the shared one does.
   static constexpr bool kCanBeSerializable = Cache::kCanBeSerializable;
@@ -125,6 +145,12 @@ class BasicTransaction {
     return reader().must_load_alone(reference, failure);
   }
 
+  /// Loads those of the objects that the cache does not have and nobody is loading, by few questions to the store, so that reads are hits.
+  /// Reads nothing. What cannot be loaded is left to the read that needs it. False, and nothing is done: the store does not load in
+  /// batches (BatchStore). Throws what the store throws, TransactionEndedError, std::bad_alloc.
+  template <class T>
+  bool load_ahead(std::span<const cow::Ref<T>> references);
+
   /// The object's value for changing: this transaction's private clone, made at the first call. Throws like `read`, and
   /// TransactionBusyError in user code that this transaction has called, and that may only read: a codec, say.
   template <class T>
@@ -161,17 +187,30 @@ class BasicTransaction {
   RootView<BasicTransaction> root() { return RootView<BasicTransaction>(*this); }
   static cow::Ref<RootDirectory> root_reference() { return cow::Ref<RootDirectory>(kRootOid); }
 
+  /// What this transaction's commit says of itself, for those who read the history (Database::transactions, history): who, what for, and
+  /// what else a program wants to keep. The last call counts. Nothing is kept of a transaction that writes nothing.
+  /// Throws MissingCapabilityError if the store has no history, LimitError if it is larger than kMaxNoteBytes, TransactionEndedError,
+  /// ReadOnlyTransactionError.
+  void note(TransactionNote note);
+  void note(std::string user, std::string description,
+            std::map<std::string, std::string> properties = {}) requires kHasPast {
+    note(TransactionNote{std::move(user), std::move(description), std::move(properties)});
+  }
+
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
   /// read), NestedTransactionError, UncommittedReferenceError, UnstorableValueError, what the codecs and the store throw
   /// otherwise. A transaction that wrote nothing always succeeds, and costs nothing but its end. User code that the transaction
-  /// has called gets a TransactionBusyError, and may not commit it.
-  void commit() {
+  /// has called gets a TransactionBusyError, and may not commit it. Returns the tid of the commit, or, if nothing was written, the
+  /// last one that it has seen.
+  Tid commit() {
     if (!active()) throw TransactionEndedError();
     if (reader().is_busy(changes())) [[unlikely]]
       refuse_commit();
-    if (changes().empty()) return reader().end();
-    commit_writes();
+    if (!changes().empty()) return commit_writes();
+    Tid seen = reader().snapshot();
+    reader().end();
+    return seen;
   }
 
   /// Ends the transaction without its changes. Harmless when it has ended. The read, write, creation or commit in which a codec, a
@@ -242,8 +281,8 @@ class BasicTransaction {
   // Defined in transaction_definitions.hpp.
   template <class T>
   cow::Ref<T> create_here(T&& value);
-  [[gnu::noinline]] void commit_writes();
-  [[gnu::always_inline]] void write_and_publish(auto& frozen);
+  [[gnu::noinline]] Tid commit_writes();
+  [[gnu::always_inline]] Tid write_and_publish(auto& frozen);
   [[noreturn, gnu::noinline, gnu::cold]] void refuse_commit() const;
   [[gnu::noinline]] void abort_writes() noexcept;
   detail::ReadSet reads_to_validate() const noexcept;

@@ -7,9 +7,13 @@
 
 #include "version.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <utility>
+#include <vector>
 
+#include "detail/cache/batch_loader.hpp"
 #include "detail/cache/shared_cache.hpp"
 #include "detail/commit/committer.hpp"
 #include "detail/commit/oid_pool.hpp"
@@ -25,17 +29,48 @@ template <class Cache>
 template <class T>
 Ref<T> BasicTransaction<Cache>::create_here(T&& value) {
   if (!active()) throw TransactionEndedError();
+  if constexpr (kHasPast) reader().require_present();  // before it takes an oid
   return reader().create(database_->oids_.next(), std::forward<T>(value), changes());
 }
 
 template <class Cache>
-void BasicTransaction<Cache>::commit_writes() {
+template <class T>
+bool BasicTransaction<Cache>::load_ahead(std::span<const cow::Ref<T>> references) {
+  static_assert(kLoadsInBatches);
+  if (!active()) throw TransactionEndedError();
+  BatchStore* store = database_->capabilities_.batch;
+  if (store == nullptr) return false;
+  database_->cache_.require_one_memory();
+  typename Cache::BatchLoader loader(reader(), *store, detail::type_operations<T>);
+  std::vector<Oid> oids;
+  while (!references.empty()) {
+    auto now = references.first(std::min(references.size(), Cache::BatchLoader::kMost));
+    oids.clear();
+    for (const cow::Ref<T>& reference : now) oids.push_back(reference.oid());
+    loader.load(oids);
+    references = references.subspan(now.size());
+  }
+  return true;
+}
+
+template <class Cache>
+void BasicTransaction<Cache>::note(TransactionNote note) {
+  static_assert(kHasPast);
+  reader().require_present();
+  (void)database_->capabilities_.require_history("Transaction::note");
+  if (note.bytes() > kMaxNoteBytes) throw LimitError("bytes in a transaction's note", kMaxNoteBytes);
+  reader().set_note(std::move(note));
+}
+
+template <class Cache>
+Tid BasicTransaction<Cache>::commit_writes() {
   // Not within `try`: to abort means to give states back, to the memory that they are from.
   database_->cache_.require_one_memory();
   typename Cache::Reader::Committing operation(reader());
   detail::WriteSet::Frozen frozen(changes());
+  Tid tid{};
   try {
-    write_and_publish(frozen);
+    tid = write_and_publish(frozen);
   } catch (...) {
     frozen.end();
     if (operation.leave()) abort();
@@ -46,16 +81,18 @@ void BasicTransaction<Cache>::commit_writes() {
   reader().end();
   // After its end: then what it has superseded, which its own snapshot saw, can be freed at once.
   cache.after_commit(frozen.end());
+  return tid;
 }
 
 template <class Cache>
-inline void BasicTransaction<Cache>::write_and_publish(auto& frozen) {
+inline Tid BasicTransaction<Cache>::write_and_publish(auto& frozen) {
   detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
   if (outer != nullptr) [[unlikely]]
     outer->require_apart(database_, this, changes());
   detail::OidPool& oids = database_->oids_;
   detail::CommitRequest request(frozen, reader().snapshot(), oids.first_unsure());
   request.validate(reads_to_validate());  // those of the codecs, too
+  if constexpr (kHasPast) request.set_note(reader().note());
   if (!request.unsure_references().empty()) [[unlikely]]
     oids.require_committed(request.unsure_references());
   database_->cache_.prepare(changes());
@@ -63,6 +100,7 @@ inline void BasicTransaction<Cache>::write_and_publish(auto& frozen) {
   oids.mark_committed(request.objects());
   if (outer != nullptr) [[unlikely]]
     outer->note_commit(database_, this, tid);
+  return tid;
 }
 
 template <class Cache>

@@ -36,6 +36,7 @@ class LoadAll {
       : database_(txn.database()),
         cancellation_(txn.cancellation()),
         missing_(std::move(missing)),
+        step_(step_of(database_, missing_.size())),
         alarm_(std::make_shared<Alarm>(txn.executor())) {}
 
   void load_some() noexcept {
@@ -44,13 +45,17 @@ class LoadAll {
       // current there is what this transaction sees, unless it has changed meanwhile.
       auto own = database_.database().begin();
       // Relaxed: each thread takes another one, in whatever order.
-      for (std::size_t i = next_.fetch_add(1, std::memory_order_relaxed); i < missing_.size() && is_wanted();
-           i = next_.fetch_add(1, std::memory_order_relaxed)) {
-        try {
-          (void)own.read(missing_[i]);
-        } catch (const std::bad_alloc&) {
-          throw;
-        } catch (...) {  // the read that needs it will throw it
+      for (std::size_t at = next_.fetch_add(step_, std::memory_order_relaxed); at < missing_.size() && is_wanted();
+           at = next_.fetch_add(step_, std::memory_order_relaxed)) {
+        std::span<const Ref<T>> part(missing_);
+        part = part.subspan(at, std::min(step_, part.size() - at));
+        if constexpr (decltype(own)::kLoadsInBatches) {
+          if (step_ > 1) quietly([&] { own.load_ahead(part); });
+        }
+        // What it has not loaded, because others are at it or the store has failed, is waited for, or tried, one by one.
+        for (const Ref<T>& reference : part) {
+          if (!is_wanted()) break;
+          quietly([&] { (void)own.read(reference); });
         }
       }
     } catch (...) {  // no memory: then it is not prefetched
@@ -82,12 +87,34 @@ class LoadAll {
   }
 
  private:
+  /// The read that needs an object will throw what is the matter with it.
+  template <class Load>
+  static void quietly(Load&& load) {
+    try {
+      load();
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (...) {
+    }
+  }
+
+  /// As many at a time as a store loads at once, where it does; but each of the pool's threads gets some.
+  static std::size_t step_of(BasicAsyncDatabase<Database>& database, std::size_t count) {
+    if constexpr (Database::Transaction::kLoadsInBatches) {
+      if (database.database().capabilities().batch == nullptr) return 1;
+      const std::size_t threads = database.loads().threads();
+      return std::clamp<std::size_t>((count + threads - 1) / threads, 1, SharedCache::BatchLoader::kMost);
+    }
+    return 1;
+  }
+
   // Relaxed: it may be noticed late, for what is wanted no longer does no harm.
   bool is_wanted() const noexcept { return wanted_.load(std::memory_order_relaxed) && !cancellation_.requested(); }
 
   BasicAsyncDatabase<Database>& database_;
   const Cancellation cancellation_;
   const std::vector<Ref<T>> missing_;
+  const std::size_t step_;  // objects that a thread takes at a time
   const std::shared_ptr<Alarm> alarm_;
   std::atomic<std::size_t> next_{0}, running_{0};
   std::atomic<bool> wanted_{true};

@@ -11,6 +11,7 @@ std::int64_t transfer(cow::Database& database, const std::string& from, const st
   return cow::transact(database, [&](cow::Transaction& txn) {
     auto source = txn.root().get<Account>(from), target = txn.root().get<Account>(to);
     if (txn.read(source).balance < amount) return txn.read(source).balance;
+    txn.note("bank", "transfer", {{"from", from}, {"to", to}});
     txn.write(source).balance -= amount;
     txn.write(target).balance += amount;
     txn.write(target).entries.push_back({amount, 1});

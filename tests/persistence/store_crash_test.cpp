@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
@@ -47,6 +48,12 @@ std::string content_of(std::uint64_t oid, std::uint64_t tid) {
   return record_of(oid, tid, 50 + 37 * ((oid * tid) % 60));
 }
 
+// Every other one says something of itself.
+TransactionNote note_of(std::uint64_t tid) {
+  if (tid % 2 == 0) return {};
+  return {"user " + std::to_string(tid), std::string(tid % 300, 'd'), {{"tid", std::to_string(tid)}}};
+}
+
 RocksDbOptions options_of(bool durable) {
   RocksDbOptions options;
   options.durable = durable;
@@ -64,13 +71,15 @@ int run_child(const std::string& path, int pipe, bool durable) {
     const std::uint64_t count = 1 + random() % 3;
     std::vector<std::vector<std::string>> records(count);
     std::vector<std::vector<ObjectWrite>> objects(count);
+    std::vector<TransactionNote> notes(count);
     std::vector<TransactionWrite> group;
     for (std::uint64_t i = 0; i < count; ++i) {
       const auto oids = oids_of(first + i);
       records[i].reserve(oids.size());
       for (std::uint64_t oid : oids)
         objects[i].push_back(put(oid, records[i].emplace_back(content_of(oid, first + i))));
-      group.push_back({Tid{first + i}, objects[i]});
+      notes[i] = note_of(first + i);
+      group.push_back({Tid{first + i}, objects[i], &notes[i]});
     }
     const OidBlock oids = store.allocate_oids(3);
     store.commit(group);
@@ -149,6 +158,22 @@ void crash_again_and_again(bool durable, int rounds) {
         ASSERT_EQ(revision->begin, Tid{tid}) << oid;
         ASSERT_EQ(revision->record, content_of(oid, tid));
       }
+    }
+    // The history, from either end: each once, with its note and its objects.
+    const std::uint64_t few = std::min<std::uint64_t>(last, 200);
+    const auto ascending = store.transactions(Tid{last - few + 1}, kInfinity, Order::oldest_first, few + 1);
+    auto descending = store.transactions(Tid{last - few + 1}, kInfinity, Order::newest_first, few + 1);
+    std::ranges::reverse(descending);
+    ASSERT_EQ(ascending, descending);
+    ASSERT_EQ(ascending.size(), few);
+    for (std::uint64_t i = 0; i < few; ++i) {
+      const TransactionInfo& info = ascending[i];
+      ASSERT_EQ(info.tid, Tid{last - few + 1 + i});
+      ASSERT_EQ(info.note, note_of(info.tid.value)) << info.tid;
+      ASSERT_TRUE(i == 0 || info.time >= ascending[i - 1].time) << info.tid;
+      std::vector<std::uint64_t> oids;
+      for (const Oid oid : info.objects) oids.push_back(oid.value);
+      ASSERT_EQ(oids, oids_of(info.tid.value)) << info.tid;
     }
     total = last;
     checked = last > 50 ? last - 50 : 0;  // verify() has checked the older ones, by checksum

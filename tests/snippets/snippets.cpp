@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <persistence/memory_store.hpp>
 #include <persistence/rocksdb_store.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,29 @@ void require(bool right, const char* what) {
 void readme() {
   //@ README.md 2
   require(db.begin().read(alice).balance == 110, "README.md: the balance is another one");
+}
+
+void history_header(cow::Database& db, cow::Tid from, cow::Tid to) {
+  std::string shown;
+  auto show = [&](cow::Tid tid, const std::string& text) { shown += std::to_string(tid.value) + text; };
+  //@ cow_cache/history.hpp 1
+  require(shown == std::to_string(to.value) + "rent for May", "history.hpp: other transactions");
+}
+
+void history_guide() {
+  cow::MemoryStore store;
+  cow::Database db(store);
+  cow::Ref<Account> alice = db.transact([](cow::Transaction& txn) { return txn.create(Account{"Alice", 100, {}}); });
+  //@ docs/guide/history.md 1
+  //@ docs/guide/history.md 2
+  require(was == 100, "history.md: the balance was another one");
+  //@ docs/guide/history.md 3
+  history_header(db, rent, rent);
+  require(log.starts_with("tid " + std::to_string(rent.value) + ", ada: rent for May\ntid "),
+          "history.md: another log");
+  require(changes_by_ada == 1, "history.md: other changes");
+  require(stale == std::set<cow::Oid>{alice.oid()}, "history.md: other objects are stale");
+  require(now.read(alice).balance == 100, "history.md: the rent was not undone");
 }
 
 void cow_cache_header() {
@@ -134,6 +158,7 @@ void use_await_header() {
 
 int main() {
   readme();
+  history_guide();
   cow_cache_header();
   heap_bytes_header();
   async_header();

@@ -48,6 +48,15 @@ class ModelDatabase {
     return history != histories_.end() && history->second.contains(tid);
   }
 
+  /// What the transaction of that tid has changed, and how it was before: what undoing it brings back.
+  std::map<Oid, ImagePointer> before(Tid tid) const {
+    std::map<Oid, ImagePointer> images;
+    for (const auto& [oid, history] : histories_) {
+      if (history.contains(tid)) images[oid] = at(oid, Tid{tid.value - 1});
+    }
+    return images;
+  }
+
   /// One committed transaction.
   void apply(const std::map<Oid, ImagePointer>& writes) {
     last_tid_ = Tid{last_tid_.value + 1};
@@ -66,7 +75,11 @@ class ModelTransaction {
  public:
   ModelTransaction(const ModelDatabase& database, Isolation isolation)
       : database_(&database), isolation_(isolation), snapshot_(database.last_tid()) {}
+  /// One that reads the past.
+  ModelTransaction(const ModelDatabase& database, Tid snapshot)
+      : database_(&database), isolation_(Isolation::snapshot), snapshot_(snapshot), is_past_(true) {}
 
+  bool is_past() const { return is_past_; }
   Tid snapshot() const { return snapshot_; }
   Isolation isolation() const { return isolation_; }
   const std::map<Oid, ImagePointer>& writes() const { return writes_; }
@@ -149,6 +162,7 @@ class ModelTransaction {
   const ModelDatabase* database_;
   Isolation isolation_;
   Tid snapshot_;
+  bool is_past_ = false;
   std::map<Oid, ImagePointer> writes_;
   std::set<Oid> created_, reads_, probes_;
 };

@@ -51,6 +51,10 @@ class ModelRun : private ModelUserCode {
     switch (action) {
       case Action::begin:
         return begin(what, how);
+      case Action::begin_at:
+        return begin_at(what, how);
+      case Action::undo:
+        return undo(what, how);
       case Action::evict_all:
         return evict_all();
       case Action::pressure:
@@ -152,6 +156,9 @@ class ModelRun : private ModelUserCode {
     if (!live.model.see(target.oid)) return;
     std::string entry = root_name(what);
     if (entry == "missing") return;
+    if (refuses(live, "set a root",
+                [&] { std::visit([&](auto& typed) { live.txn.root().set(entry, typed); }, target.references[0]); }))
+      return;
     note([&] { return name(live) + " sets root '" + entry + "' to " + name(target.oid); });
     std::visit([&](auto& typed) { live.txn.root().set(entry, typed); }, target.references[how % 3]);
     live.model.divert(kRootOid)->names[entry] = target.oid;
@@ -161,6 +168,7 @@ class ModelRun : private ModelUserCode {
   void root_erase(Live& live, std::uint32_t what) {
     std::string entry = root_name(what);
     bool expected = live.model.see(kRootOid)->names.contains(entry);
+    if (expected && refuses(live, "erase a root", [&] { live.txn.root().erase(entry); })) return;
     note([&] { return name(live) + " erases root '" + entry + "'" + (expected ? "" : ", missing"); });
     live.model.note_read(kRootOid);
     require(live.txn.root().erase(entry) == expected, [&] { return "root().erase is wrong"; });

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -37,6 +38,60 @@ class ModelOperations : protected ModelSession {
     require(live_.back().txn.snapshot() == model_.last_tid(), [&] {
       return "snapshot is " + std::to_string(live_.back().txn.snapshot().value) + ", not the last commit";
     });
+  }
+
+  /// The past, mostly the recent one.
+  void begin_at(std::uint32_t what, std::uint32_t how) {
+    if (live_.size() >= plan_.most_transactions) return;
+    Tid snapshot = chosen_tid(what, how);
+    live_.push_back({++begun_, db_->begin_at(snapshot), ModelTransaction(model_, snapshot), {}, {}});
+    note([&] { return name(live_.back()) + " begins at the past tid " + std::to_string(snapshot.value); });
+    require(live_.back().txn.snapshot() == snapshot, [&] {
+      return "snapshot is " + std::to_string(live_.back().txn.snapshot().value) + ", not " +
+             std::to_string(snapshot.value);
+    });
+  }
+
+  /// What a transaction of the past may not do. True: it was refused.
+  template <class Change>
+  bool refuses(Live& live, const char* what, Change&& change) {
+    if (!live.model.is_past()) return false;
+    note([&] { return name(live) + " reads the past and must not " + what; });
+    try {
+      change();
+    } catch (const ReadOnlyTransactionError& error) {
+      require(error.snapshot == live.model.snapshot(), [&] { return "refused at another snapshot"; });
+      require(live.txn.writes() == 0, [&] { return "a refused change is in the write set"; });
+      return true;
+    }
+    throw Mismatch("a transaction that reads the past may " + std::string(what));
+  }
+
+  /// The store has what the model does not know of: transactions of ballast, which are not undone.
+  void undo(std::uint32_t what, std::uint32_t how) {
+    Tid tid = chosen_tid(what, how);
+    std::map<Oid, ImagePointer> before = model_.before(tid);
+    if (before.empty()) return;
+    std::map<Oid, Tid> obstacles;
+    for (const auto& [oid, image] : before) {
+      if (model_.newest(oid) > tid) obstacles[oid] = model_.newest(oid);
+    }
+    if (obstacles.empty() && before.contains(kRootOid) && !before[kRootOid]) obstacles[kRootOid] = Tid{};
+    note([&] {
+      return "tid " + std::to_string(tid.value) + " is undone, " + std::to_string(before.size()) + " objects, " +
+             std::to_string(obstacles.size()) + " obstacles";
+    });
+    try {
+      Tid undone = db_->undo(tid);
+      require(obstacles.empty(), [&] { return "undone, although others have changed it since"; });
+      model_.apply(before);
+      require(undone == model_.last_tid(), [&] { return "the undo is tid " + std::to_string(undone.value); });
+    } catch (const UndoRefusedError& error) {
+      std::map<Oid, Tid> found;
+      for (const UndoRefusedError::Obstacle& obstacle : error.obstacles) found[obstacle.oid] = obstacle.later;
+      require(found == obstacles && error.tid == tid, [&] { return std::string("not so: ") + error.what(); });
+    }
+    check_last_tid();
   }
 
   void read(Live& live, AnyRef& any, const char* how) {
@@ -100,6 +155,7 @@ class ModelOperations : protected ModelSession {
   }
 
   void write(Live& live, AnyRef& any, std::uint32_t how) {
+    if (refuses(live, "write", [&] { std::visit([&](auto& typed) { live.txn.write(typed); }, any); })) return;
     std::visit(
         [&](auto& typed) {
           ImagePointer expected = live.model.see(typed.oid());
@@ -125,6 +181,7 @@ class ModelOperations : protected ModelSession {
   }
 
   void erase(Live& live, AnyRef& any) {
+    if (refuses(live, "erase", [&] { std::visit([&](auto& typed) { live.txn.erase(typed); }, any); })) return;
     std::visit(
         [&](auto& typed) {
           if (live.stored.contains(typed.oid())) return;  // who stores a reference to nothing is told so at the commit
@@ -143,6 +200,7 @@ class ModelOperations : protected ModelSession {
   }
 
   void create(Live& live, std::uint32_t what, std::uint32_t how) {
+    if (refuses(live, "create", [&] { live.txn.create(Small{}); })) return;
     switch (what % 8) {
       case 0:
       case 1:
@@ -275,6 +333,12 @@ class ModelOperations : protected ModelSession {
   }
 
   // --- what is chosen ---
+
+  /// From the first commit on, which made the root; mostly a late one.
+  Tid chosen_tid(std::uint32_t what, std::uint32_t how) const {
+    std::uint64_t last = model_.last_tid().value;
+    return Tid{last - what % std::min<std::uint64_t>(last, how % 4 == 0 ? last : 8)};
+  }
 
   Object& pick(std::uint32_t what) {
     std::size_t hot = std::min(plan_.hot_objects, objects_.size());

@@ -20,6 +20,8 @@ namespace cow::testing {
 
 enum class Action : std::uint8_t {
   begin,
+  begin_at,
+  undo,
   read,
   read_by_all,
   try_read,
@@ -79,6 +81,8 @@ inline Plan make_plan(std::uint64_t seed, bool reopens_are_dear) {
   std::array<unsigned, static_cast<std::size_t>(Action::count)> weights{};
   auto weigh = [&](Action action, unsigned weight) { weights[static_cast<std::size_t>(action)] = weight; };
   weigh(Action::begin, 400);
+  weigh(Action::begin_at, one_of(std::array<unsigned, 3>{0, 60, 300}));
+  weigh(Action::undo, one_of(std::array<unsigned, 3>{0, 30, 150}));
   weigh(Action::read, 2000);
   weigh(Action::read_by_all, 400);
   weigh(Action::try_read, 200);

@@ -205,7 +205,7 @@ class ModelSession {
   // --- opening, closing, and what they leave ---
 
   void open() {
-    store_ = std::make_unique<UnreliableStore>(source_.open());
+    store_ = std::make_unique<UnreliableHistoryStore>(source_.open());
     db_ = std::make_unique<Database>(*store_, plan_.options);
     check_last_tid();
   }
@@ -264,7 +264,7 @@ class ModelSession {
   StoreSource& source_;
   std::vector<std::string>* log_;
   ModelDatabase model_;
-  std::unique_ptr<UnreliableStore> store_;
+  std::unique_ptr<UnreliableHistoryStore> store_;
   std::unique_ptr<Database> db_;
   MemoryStore other_store_;
   std::unique_ptr<Database> other_;  ///< a neighbour, which takes and leaves slots of the same classes

@@ -53,6 +53,9 @@ class ModelUserCode : protected ModelOperations {
       } catch (const TransactionBusyError& error) {
         require(error.oid == made, [&] { return std::string("another object is made: ") + error.what(); });
         return;
+      } catch (const ReadOnlyTransactionError&) {
+        if (live.model.is_past()) return;
+        throw;
       }
       throw Mismatch("that was not refused");
     };

@@ -7,9 +7,11 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/capabilities.hpp"
 
 namespace cow::testing {
 
@@ -62,6 +64,24 @@ class UnreliableStore : public ForwardingStore {
   std::chrono::milliseconds load_delay{0};
   bool refuse_oids = false;
   Oid oid_override{};
+};
+
+/// The same of a store that has a history, which never fails.
+class UnreliableHistoryStore : public UnreliableStore, public HistoryStore {
+ public:
+  explicit UnreliableHistoryStore(Store& inner)
+      : UnreliableStore(inner), history_(StoreCapabilities(inner).require_history("UnreliableHistoryStore")) {}
+
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+    return history_.transactions(from, to, order, most);
+  }
+  std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {
+    return history_.revisions(oid, newest, most);
+  }
+  Tid tid_at(CommitTime time) override { return history_.tid_at(time); }
+
+ private:
+  HistoryStore& history_;
 };
 
 }  // namespace cow::testing

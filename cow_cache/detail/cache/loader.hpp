@@ -35,7 +35,7 @@ class SharedCache::Loader {
         oid_(oid),
         operations_(operations),
         waiter_(waiter),
-        alone_(waiter != nullptr && waiter->alone) {}
+        alone_(reader.is_past_ || (waiter != nullptr && waiter->alone)) {}
 
   /// Loads the current revision, or waits for the thread that does. Null: look again, unless it has subscribed.
   StateHeader* load_current();
@@ -51,6 +51,7 @@ class SharedCache::Loader {
   bool must_load_alone(const LoadFailure& failure);
 
  private:
+  friend BatchLoader;
   /// A state that nobody else knows yet, destroyed unless it is released.
   struct DestroyState {
     void operator()(StateHeader* state) const noexcept { destroy_state(*state); }
@@ -71,7 +72,7 @@ class SharedCache::Loader {
   const Oid oid_;
   const TypeOperations& operations_;
   LoadWaiter* const waiter_;
-  bool alone_;  // it has waited for a load that failed
+  bool alone_;  // it has waited for a load that failed; or reads the past, and what is current is nothing to it
   bool subscribed_ = false;
 };
 

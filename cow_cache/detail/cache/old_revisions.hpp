@@ -43,7 +43,7 @@
 namespace cow::detail {
 
 /// A list of the snapshots in use. Snapshots that are taken after it was made are not below its frontier, so an old list
-/// stays good: it only keeps more.
+/// stays good: it only keeps more. (But for those of the past, `begin_at`, which load what was dropped before they began.)
 class SnapshotsInUse {
  public:
   void refresh(const TransactionRegistry& registry, const std::atomic<std::uint64_t>& frontier) noexcept {

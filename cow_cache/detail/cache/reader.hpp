@@ -34,6 +34,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -44,7 +45,10 @@
 #include "cow_cache/detail/pause.hpp"
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/record/decode.hpp"
+#include "cow_cache/detail/record/raw_record.hpp"
 #include "cow_cache/detail/state/lifecycle.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/store/note.hpp"
 #include "operation.hpp"
 #include "shared_cache.hpp"
 
@@ -64,6 +68,10 @@ class SharedCache::Reader {
     if (!is_quick) [[unlikely]]
       slow_ = kSymmetric;
   }
+  Reader(SharedCache& cache, const Past& past) : Reader(cache, cache.own_registry().begin_at(past.snapshot)) {
+    is_past_ = true;
+    index_log();
+  }
   Reader(Reader&& other) noexcept { *this = std::move(other); }
   Reader& operator=(Reader&& other) noexcept {
     // The moved-from reader has ended: its log is closed, so every read takes the slow path and throws.
@@ -73,6 +81,7 @@ class SharedCache::Reader {
     snapshot_ = other.snapshot_;
     Operation::move(other.operation_, operation_);
     slow_ = other.slow_;
+    is_past_ = other.is_past_;
     evictions_seen_ = other.evictions_seen_;
     return *this;
   }
@@ -83,6 +92,21 @@ class SharedCache::Reader {
     if ((slow_ & kAsleep) != 0) return;
     cache_->registry_.will_sleep(*participant_);
     goes_slowly(kAsleep, true);
+  }
+
+  /// What its commit will say of itself; null: nothing. REQUIRES: active.
+  const TransactionNote* note() const noexcept { return participant_->note.get(); }
+  /// Throws std::bad_alloc. REQUIRES: active.
+  void set_note(TransactionNote&& note) {
+    participant_->leaves_more = true;
+    participant_->note = std::make_unique<TransactionNote>(std::move(note));
+  }
+
+  /// Throws TransactionEndedError, ReadOnlyTransactionError.
+  void require_present() const {
+    require_active();
+    if (is_past_) [[unlikely]]
+      throw ReadOnlyTransactionError(Tid{snapshot_});
   }
 
   bool active() const noexcept { return participant_ != nullptr; }
@@ -175,6 +199,19 @@ class SharedCache::Reader {
     return Ref<T>(oid, state);
   }
 
+  /// Makes a record, whatever its type, the next revision of an object; no record: a tombstone. `base`: the newest one, which the
+  /// caller has loaded. REQUIRES: active, and the object is not in the write set.
+  void restore(Oid oid, std::optional<std::string> record, Tid base, WriteSet& writes) {
+    cache_->require_one_memory();
+    const bool erased = !record;
+    StateHeader& state =
+        with_room(oid, [&]() -> StateHeader& { return erased ? new_tombstone() : new_raw_record(*record); });
+    WriteSetEntry& entry = add_own_write(writes, oid, state);
+    entry.base = base;
+    entry.erased = erased;
+    entry.is_record = !erased;
+  }
+
   /// Replaces the object by a tombstone. Throws like `divert`.
   template <class T>
   void erase(const Ref<T>& reference, WriteSet& writes) {
@@ -192,6 +229,7 @@ class SharedCache::Reader {
 
  private:
   friend Loader;
+  friend BatchLoader;
   template <class T>
   friend struct DefinedAccess;
 
@@ -454,6 +492,12 @@ class SharedCache::Reader {
     std::uint32_t dead = 0;
     log_.for_each([&](StateHandle handle) { dead += StateMemory::instance().state_of(handle)->is_dead(); });
     if (dead < size / 8) return;
+    index_log();
+  }
+
+  /// From then on a first read asks the index. A reader of the past does from the start: what it loads is in no table, so without an index
+  /// each read of an object that has no hint would load it again.
+  void index_log() noexcept {
     try {
       log_.make_index();
       goes_slowly(kIndexed, true);
@@ -517,11 +561,11 @@ class SharedCache::Reader {
 
   /// Throws TransactionBusyError or TransactionCommittingError in user code that may only read.
   [[gnu::always_inline]] void require_may_write(const WriteSet& writes) const {
-    if (operation_ != nullptr) [[unlikely]]
+    if (operation_ != nullptr || is_past_) [[unlikely]]
       require_may_write_meanwhile(writes);
   }
   [[gnu::noinline]] void require_may_write_meanwhile(const WriteSet& writes) const {
-    require_active();
+    require_present();
     writes.require_open();  // says which object is being encoded
     operation_->require_may_write();
   }
@@ -545,6 +589,7 @@ class SharedCache::Reader {
   static constexpr std::uint32_t kFirstCheck = 16;  ///< the log's size at which it is looked through
 
   std::uint8_t slow_ = 0;
+  bool is_past_ = false;              ///< it reads an older snapshot, and changes nothing
   std::uint32_t evictions_seen_ = 0;  ///< those of the cache by the last such time
 };
 

@@ -51,6 +51,11 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   };
   class Reader;
   class Loader;
+  class BatchLoader;
+  /// A reader may be made with one: it reads an older snapshot, and changes nothing. REQUIRES: not above the frontier.
+  struct Past {
+    Tid snapshot;
+  };
   class Operation;
   static constexpr bool kReadsWithoutWaiting = true;
   static constexpr bool kCanBeSerializable = true;
@@ -90,6 +95,8 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     writes.added_bytes = {};
     for (WriteSetEntry& entry : writes) {
       writes.added_bytes += ResidentBytes(*entry.state);
+      if (entry.is_record) [[unlikely]]
+        continue;  // it will not be resident
       // It may be evicted at any time, and then is not kept.
       const StateHeader* cloned = entry.cloned_state();
       bool is_resident = cloned != nullptr && !cloned->is_superseded() && !cloned->is_dead();
@@ -112,6 +119,10 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     // Asked here and not before the store writes, which may take long. The write set's own transaction is active.
     const bool drops_bases = pruner_.is_alone();
     for (WriteSetEntry& entry : writes) {
+      if (entry.is_record) [[unlikely]] {
+        chains_.supersede(*entry.state, entry.oid, tid);
+        continue;
+      }
       VersionChains::Published published = chains_.publish(*entry.state, entry.oid, tid, entry.has_place, drops_bases);
       entry.state = published.unlinked;
       entry.was_absent = published.is_new;
@@ -125,7 +136,10 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     DroppedStates dropped;
     bool had_places = false;
     for (const WriteSetEntry& entry : writes) {
-      if (entry.state != nullptr) dropped.add(*entry.state);
+      if (entry.is_record) [[unlikely]]
+        add_chain(*entry.state, dropped);
+      else if (entry.state != nullptr)
+        dropped.add(*entry.state);
       had_places = had_places || entry.has_place;
     }
     if (had_places) admit(writes);
@@ -137,6 +151,9 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     reclaimer_->retire(std::move(dropped.states));
     make_room();
   }
+
+  /// The oldest snapshot in use (TransactionRegistry::oldest_snapshot).
+  Tid oldest_snapshot() const noexcept { return registry_.oldest_snapshot(); }
 
   /// Frees the private states of a transaction that does not commit.
   void discard(WriteSet& writes) noexcept {
@@ -193,6 +210,15 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   void reclaim_all() noexcept {
     reclaimer_->reclaim_all();
     StateMemory::instance().give_back_magazines();
+  }
+
+  /// What VersionChains::supersede has strung together.
+  [[gnu::noinline, gnu::cold]] static void add_chain(StateHeader& first, DroppedStates& dropped) noexcept {
+    for (StateHeader* next = &first; next != nullptr;) {
+      // Relaxed: this thread has waited for the leader who strung them together, and nobody changes the links any more.
+      StateHeader& state = *std::exchange(next, next->older.load(std::memory_order_relaxed));
+      dropped.add(state);
+    }
   }
 
   /// What is resident now, and was not before; the places of the others are given back.

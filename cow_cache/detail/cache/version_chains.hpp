@@ -229,6 +229,26 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     return {.dropped = walk.dropped, .bytes = walk.bytes, .comes_again = walk.kept > 0};
   }
 
+  /// Makes a record that nobody has decoded the newest revision of its object: what the cache has of that is superseded and dropped, and
+  /// the next read loads the record. `record` is the private state that has stood for it; the dead ones are strung together
+  /// behind it by their links, for the caller to retire and to count. (The whole chain at once, unlike invariant 5: undoing is
+  /// rare. The replacement policy keeps a place of the object, and finds it gone, or loaded again, when it asks.)
+  [[gnu::noinline, gnu::cold]] void supersede(StateHeader& record, Oid oid, Tid tid) noexcept {
+    std::scoped_lock lock(mutex_of(oid));
+    if (tickets_of(oid).any()) tickets_of(oid).withdraw(oid);  // as in publish
+    StateHeader* head = table_.find(oid);
+    if (head != nullptr && head->begin.load(std::memory_order_relaxed) == tid.value) {
+      head = nullptr;  // a loader met the record in the store before we came here, and has decoded it: it stays
+    } else if (head != nullptr) {
+      head->end.store(tid.value, std::memory_order_release);  // invariant 3
+      table_.remove(oid);
+      for (StateHeader* state = head; state != nullptr; state = state->older.load(std::memory_order_relaxed))
+        unpublish(*state);
+    }
+    unpublish(record);
+    record.older.store(head, std::memory_order_relaxed);  // nobody knows it
+  }
+
   // ---- eviction
 
   /// What has become of an object since the replacement policy last asked. Old revisions that were not read since then go on

@@ -81,6 +81,9 @@ class CommitRequest {
   /// What its transaction has read is validated too: by the codecs as well, so this comes after they have run.
   void validate(ReadSet reads) noexcept { reads_ = reads; }
 
+  /// What the commit says of itself. REQUIRES: it stays until the commit has returned.
+  void set_note(const TransactionNote* note) noexcept { note_ = note; }
+
   const std::vector<StoredReference>& unsure_references() const noexcept { return unsure_references_; }
   std::span<const ObjectWrite> objects() const noexcept { return objects_.all(); }
 
@@ -201,6 +204,7 @@ class CommitRequest {
   WriteSet& writes_;
   const Tid snapshot_;
   ReadSet reads_;
+  const TransactionNote* note_ = nullptr;
   std::string records_;
   Few<ObjectWrite, 4> objects_;
   std::vector<StoredReference> unsure_references_;

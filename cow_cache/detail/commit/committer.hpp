@@ -217,7 +217,7 @@ class Committer {
       for (CommitRequest* request = group; request != nullptr; request = request->next_) {
         if (!accept(*request, Tid{tid.value + 1})) continue;
         tid = request->tid_;
-        writes_.push_back({tid, request->objects()});
+        writes_.push_back({tid, request->objects(), request->note_});
       }
       if (writes_.empty()) return;
       store_.commit(writes_);

@@ -36,6 +36,7 @@ struct WriteSetEntry {
   StateHandle cloned = 0;    ///< its state, which the read log holds until the end; 0: not known
   bool created : 1 = false;  ///< the object did not exist before this transaction
   bool erased : 1 = false;
+  bool is_record : 1 = false;  ///< `state` is a RawRecord: nobody has decoded what is to be written
   // What publishing leaves to do, for the cache's `after_commit`; `state` is what it has unlinked, or null. It stands here, so
   // that publishing needs no memory: it cannot fail any more.
   bool has_place : 1 = false;   ///< in the cache, should it not be resident when it is published

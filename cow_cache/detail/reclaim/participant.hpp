@@ -23,6 +23,7 @@
 
 #include "cow_cache/detail/backoff_lock.hpp"
 #include "cow_cache/detail/oid_set.hpp"
+#include "cow_cache/store/note.hpp"
 #include "log_table.hpp"
 
 namespace cow::detail {
@@ -39,10 +40,11 @@ struct alignas(128) Participant {
   std::atomic<bool> asleep{false};
   std::atomic<bool> waited_for{false};  ///< invariant 5
   bool owned_by_thread = false;         ///< waits for its thread's next transaction, rather than in the free list
-  bool leaves_more = false;             ///< the owner's: since it began it has slept, or found something absent
-  std::vector<std::uint32_t> held;      ///< what it holds in TransactionRegistry::held(), with repetitions
+  bool leaves_more = false;         ///< the owner's: since it began it has slept, found something absent, or has a note
+  std::vector<std::uint32_t> held;  ///< what it holds in TransactionRegistry::held(), with repetitions
   std::atomic<std::size_t>* log_bytes = nullptr;  ///< where the registry counts the bytes of all logs, if it does
-  std::unique_ptr<OidSet> absent;  ///< the owner's: what it has asked for without getting a state; null: none
+  std::unique_ptr<OidSet> absent;         ///< the owner's: what it has asked for without getting a state; null: none
+  std::unique_ptr<TransactionNote> note;  ///< the owner's: what its commit will say of itself; null: nothing
 };
 static_assert(sizeof(Participant) == 128);
 

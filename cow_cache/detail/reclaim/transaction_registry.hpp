@@ -15,7 +15,8 @@
 //     order S; the step that drew s precedes the scan in S, so T's second load of the epoch in `begin` (seq_cst) reads that
 //     step or a later one and synchronises with it: every look of T reads dead.
 //  2. Participants are never unmapped before the registry; each is used by one transaction at a time.
-//  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`.
+//  3. A snapshot in use is never above the frontier, and never below the frontier at the call of its `begin`, unless it was asked for:
+//     what such a one would see may have been dropped from the cache before it began, and then is loaded again.
 //  4. [parked-is-held] A parked transaction announces nothing that an epoch would wait for: what it has logged stands in
 //     `held()` instead, from before it is announced as parked until its end, even when it goes on in between. So a thread
 //     that has read the announcements and then finds a state neither in a log that it must scan nor in `held()` may free it.
@@ -118,6 +119,22 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     participant.snapshot.store(frontier_.load(std::memory_order_acquire), std::memory_order_relaxed);
     announce(participant);
     return participant;
+  }
+
+  /// The same for a snapshot of the past. REQUIRES: it is not above the frontier.
+  Participant& begin_at(Tid snapshot) {
+    Participant& participant = idle_participant();
+    participant.snapshot.store(snapshot.value, std::memory_order_relaxed);
+    announce(participant);
+    return participant;
+  }
+
+  /// The oldest snapshot in use, or the frontier. One that begins meanwhile may be missing, unless it looks, after it was
+  /// announced, for what the caller has announced before the call.
+  Tid oldest_snapshot() const noexcept {
+    std::uint64_t oldest = frontier_.load(std::memory_order_acquire);  // acquire: before the scan (for_each_snapshot)
+    for_each_snapshot([&](std::uint64_t snapshot) { oldest = std::min(oldest, snapshot); });
+    return Tid{oldest};
   }
 
   /// Lets reclaimers park the transaction (invariant 5). REQUIRES: it is awake. It logs nothing until `wake`; what it has
@@ -355,10 +372,11 @@ class COW_CACHE_ONE_PER_PROCESS TransactionRegistry {
     free_.push_back(&participant);
   }
 
-  /// From here on no thread parks the transaction. Forgets what it found absent.
+  /// From here on no thread parks the transaction. Forgets what it found absent, and what it says of itself.
   void tidy_up(Participant& participant) noexcept {
     participant.leaves_more = false;
     participant.absent.reset();
+    participant.note.reset();
     std::scoped_lock lock(participant.log_lock);
     participant.asleep.store(false, std::memory_order_relaxed);  // as in wake
   }
