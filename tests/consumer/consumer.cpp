@@ -25,7 +25,7 @@ struct TinyStore : cow::Store {
   }
   void commit(std::span<const cow::TransactionWrite> group) override {
     std::scoped_lock lock(mutex);
-    for (const auto& [tid, objects] : group) {
+    for (const auto& [tid, objects, note] : group) {  // the note is for stores that have a history
       for (const auto& object : objects) {
         auto older = revisions.lower_bound({object.oid, 0});
         if (older != revisions.end() && older->first.first == object.oid) older->second.end = tid;
