@@ -50,7 +50,7 @@ class LogStore final : public Store {
 
   void append(std::span<const TransactionWrite> group, std::uint64_t reserved) {
     Entry entry(reserved, {});
-    for (const auto& [tid, objects] : group) {
+    for (const auto& [tid, objects, note] : group) {
       Written& written = entry.second.emplace_back(tid.value, Written()).second;
       for (const ObjectWrite& one : objects) written.emplace_back(one.oid.value, one.erase, one.record);
     }
