@@ -31,6 +31,7 @@
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/store_latch.hpp"
 #include "detail/commit/transact_frame.hpp"
+#include "detail/commit/type_registry.hpp"
 #include "detail/history/pages.hpp"
 #include "detail/history/undo.hpp"
 #include "detail/record/record.hpp"
@@ -85,6 +86,7 @@ class BasicDatabase {
         capabilities_(store),
         committer_(store),
         oids_(store),
+        types_(store),
         cache_(store, options, committer_.frontier()) {
     if (store.last_tid() == Tid{}) create_root(store);
   }
@@ -242,12 +244,24 @@ class BasicDatabase {
   template <class Other, class More>
   friend BasicTransaction<Other> detail::begin_with(BasicDatabase<Other>&, More&);
 
-  /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody.
+  /// The root has a fixed oid, so it is written past the cache, which does not exist yet for anybody. With it comes the type
+  /// directory, where there will be one: then no commit of a new type need write the root.
   void create_root(Store& store) {
-    std::string record;
-    detail::DefinedCodec<RootDirectory>::encode(RootDirectory{}, {}, record);
-    ObjectWrite root{.oid = kRootOid, .record = record};
-    TransactionWrite first{.tid = Tid{1}, .objects = {&root, 1}};
+    RootDirectory root;
+    std::string records[2];
+    ObjectWrite objects[2];
+    objects[0].oid = kRootOid;
+    std::size_t count = 1;
+    if constexpr (Transaction::kRemembersTypes) {
+      objects[1].oid = store.allocate_oids(1).first;
+      root.entries.emplace(kTypesName, cow::Ref<RootDirectory::AnyObject>(objects[1].oid));
+      detail::DefinedCodec<TypeDirectory>::encode(TypeDirectory{}, objects[1].oid, records[1]);
+      objects[1].record = records[1];
+      count = 2;
+    }
+    detail::DefinedCodec<RootDirectory>::encode(root, kRootOid, records[0]);
+    objects[0].record = records[0];
+    TransactionWrite first{.tid = Tid{1}, .objects = {objects, count}};
     store.commit({&first, 1});
     committer_.adopt(first.tid);
   }
@@ -260,6 +274,7 @@ class BasicDatabase {
   const StoreCapabilities capabilities_;
   detail::Committer committer_;
   detail::OidPool oids_;
+  detail::TypeRegistry types_;
   Cache cache_;
 };
 

@@ -212,16 +212,113 @@ class LimitError : public Error {
   std::uint64_t most;
 };
 
-/// Stored bytes are not a valid record.
-class CorruptRecordError : public Error {
+/// A revision in the store cannot be read as the type that was asked for. The derived types say why.
+class RecordError : public Error {
  public:
-  CorruptRecordError(Oid object, Tid revision, std::string_view why)
-      : Error("record of oid " + std::to_string(object.value) + " at tid " + std::to_string(revision.value) +
-              " is corrupt: " + std::string(why)),
+  RecordError(Oid object, Tid revision, std::string_view why)
+      : Error("record of oid " + std::to_string(object.value) + " at tid " + std::to_string(revision.value) + ' ' +
+              std::string(why)),
         oid(object),
         tid(revision) {}
   Oid oid;
   Tid tid;
+};
+
+/// Stored bytes are not a valid record: damaged, or written by something that is no store of this library.
+class CorruptRecordError : public RecordError {
+ public:
+  CorruptRecordError(Oid object, Tid revision, std::string_view why)
+      : RecordError(object, revision, "is corrupt: " + std::string(why)) {}
+};
+
+/// A record is as it was written, but its value is none of the program's type, which has changed since. The bytes are good:
+/// with the type as it was, or with a `cow_upgrade`, they can be read.
+class UnfitRecordError : public RecordError {
+ public:
+  /// `of_field`: the path to it, "lines[2].count"; empty: the value as a whole, or not known.
+  UnfitRecordError(Oid object, Tid revision, std::string_view type_name, std::uint32_t of_schema,
+                   std::string_view of_field, std::string_view why)
+      : RecordError(object, revision,
+                    "does not fit: " + (of_field.empty() ? "" : "field `" + std::string(of_field) + "` of ") + '\'' +
+                        std::string(type_name) + "': " + std::string(why) + "; schema " + std::to_string(of_schema) +
+                        " wrote it"),
+        type(type_name),
+        schema(of_schema),
+        field(of_field) {}
+  std::string type;
+  std::uint32_t schema;
+  std::string field;
+};
+
+/// A newer program has written the record, with a higher `cow_schema` than this program's type has.
+class NewerSchemaError : public RecordError {
+ public:
+  NewerSchemaError(Oid object, Tid revision, std::string_view type_name, std::uint32_t of_record,
+                   std::uint32_t of_program)
+      : RecordError(object, revision,
+                    "is of schema " + std::to_string(of_record) + " of '" + std::string(type_name) +
+                        "', which is newer than this program's " + std::to_string(of_program)),
+        type(type_name),
+        schema(of_record),
+        known(of_program) {}
+  std::string type;
+  std::uint32_t schema;
+  std::uint32_t known;
+};
+
+/// How the fields of a type differ from those that a store knows. Names are paths: "lines[].count".
+struct FieldChanges {
+  struct Retyped {
+    std::string name, before, now;
+  };
+  std::vector<std::string> added, removed;
+  std::vector<Retyped> retyped;
+  std::pair<std::string, std::string> forms;  ///< before, now, if they differ: "map", "array" ... (field_set.hpp)
+
+  bool empty() const noexcept { return added.empty() && removed.empty() && retyped.empty() && forms.first.empty(); }
+};
+
+/// A commit has objects of a type whose fields are not those that the store knows under its schema number, or lack what records
+/// of a lower number have, and the type does not say why. Nothing was committed. Otherwise data would be lost when these records
+/// are written anew.
+class FieldsChangedError : public Error {
+ public:
+  FieldsChangedError(std::string_view type_name, std::uint32_t of_store, std::uint32_t of_program, FieldChanges found)
+      : Error(describe(type_name, of_store, of_program, found)),
+        type(type_name),
+        known_schema(of_store),
+        schema(of_program),
+        changes(std::move(found)) {}
+  std::string type;
+  std::uint32_t known_schema;  ///< the number under which the store knows other fields
+  std::uint32_t schema;        ///< the program's
+  FieldChanges changes;
+
+ private:
+  static void list(std::string& text, std::string_view what, const std::vector<std::string>& names) {
+    if (names.empty()) return;
+    (text += "; ") += what;
+    for (const std::string& name : names) text += (&name == names.data() ? " `" : ", `") + name + '`';
+  }
+  static std::string describe(std::string_view type_name, std::uint32_t of_store, std::uint32_t of_program,
+                              const FieldChanges& changes) {
+    std::string text = "type '" + std::string(type_name) + "' has other fields than the store knows under schema " +
+                       std::to_string(of_store);
+    list(text, "added", changes.added);
+    list(text, "removed", changes.removed);
+    for (const FieldChanges::Retyped& field : changes.retyped)
+      text += "; `" + field.name + "` was " + field.before + " and is " + field.now;
+    if (!changes.forms.first.empty())
+      text += "; written as " + changes.forms.second + ", not as " + changes.forms.first;
+    if (of_store == of_program) text += ". Raise cow_schema to " + std::to_string(of_program + 1);
+    if (changes.removed.empty() && changes.retyped.empty() && changes.forms.first.empty()) return text;
+    text += of_store == of_program ? ", and say" : ". Say";
+    text +=
+        " what became of what is no longer there: cow_former_names for what is called otherwise, cow_dropped for what "
+        "is "
+        "dropped on purpose, cow_upgrade for all else";
+    return text;
+  }
 };
 
 /// A codec, an upgrade or a copy constructor needs the very object that is being decoded, or copied, for it: directly, or by

@@ -48,6 +48,18 @@ consteval std::array<std::string_view, kCount> names_in(std::string_view list) {
   return names;
 }
 
+/// The initialisers that an aggregate takes for members of these types: one each, but for arrays (record/member_count.hpp).
+template <class Member>
+inline constexpr std::size_t kInitialisers = 1;
+template <class Member, std::size_t kSize>
+inline constexpr std::size_t kInitialisers<Member[kSize]> = kSize* kInitialisers<Member>;
+template <std::size_t kCount>
+struct InitialiserCount {
+  static constexpr std::size_t kValue = kCount;
+};
+template <class... Members>
+InitialiserCount<(kInitialisers<Members> + ... + 0)> count_initialisers(const Members&... members);
+
 template <class Packer, std::size_t kCount, class... Members>
 void pack_map(Packer& packer, const std::array<std::string_view, kCount>& names, const Members&... members) {
   static_assert(sizeof...(Members) == kCount);
@@ -83,9 +95,17 @@ void describe_array(Object& object, Zone& zone, const Members&... members);
 
 }  // namespace cow::detail
 
+/// An aggregate that lists fewer than all of its members is refused by the compiler where it is stored. For members that are not
+/// stored on purpose: `static constexpr std::size_t cow_members_left_out = 1;`, with their number.
+#define COW_CACHE_COUNT_MEMBERS(...)                                         \
+  static constexpr std::size_t cow_initialisers_of_members() {               \
+    return decltype(::cow::detail::count_initialisers(__VA_ARGS__))::kValue; \
+  }
+
 /// One map from the names of the members to their values. Members may be added later: those that a record lacks keep their
 /// defaults, and those that the struct lacks are skipped.
 #define COW_CACHE_DEFINE_MAP(...)                                                           \
+  COW_CACHE_COUNT_MEMBERS(__VA_ARGS__)                                                      \
   static constexpr auto cow_names_of_members() {                                            \
     return ::cow::detail::names_in<::cow::detail::count_names(#__VA_ARGS__)>(#__VA_ARGS__); \
   }                                                                                         \
@@ -107,6 +127,7 @@ void describe_array(Object& object, Zone& zone, const Members&... members);
 
 /// One array of the members' values: smaller and faster. Members may be added at the end only.
 #define COW_CACHE_DEFINE_ARRAY(...)                                     \
+  COW_CACHE_COUNT_MEMBERS(__VA_ARGS__)                                  \
   template <class CowPacker>                                            \
   void msgpack_pack(CowPacker& cow_packer) const {                      \
     ::cow::detail::pack_array(cow_packer, __VA_ARGS__);                 \

@@ -7,12 +7,14 @@
 
 #include <cstdint>
 #include <map>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "detail/refused.hpp"
 #include "errors.hpp"
+#include "field_set.hpp"
 #include "members.hpp"
 #include "ref.hpp"
 #include "stored_type.hpp"
@@ -23,6 +25,7 @@ namespace cow {
 /// The value of the root object. Names lead to oids; the type of each is checked when it is read.
 struct RootDirectory {
   static constexpr std::string_view cow_type_name = "cow.Root";
+  static constexpr bool cow_is_of_the_library = true;
 
   /// Any reference: a Ref<T> whose T is known to the reader only.
   struct AnyObject;
@@ -40,6 +43,7 @@ class RootView {
   /// Stores a new object under a name, replacing what the name meant.
   template <class T, bool = detail::require_copyable<T>()>
   auto emplace(std::string_view name, T value) {
+    require_ones_own(name);
     auto reference = transaction_.create(std::move(value));
     set(name, reference);
     return reference;
@@ -47,6 +51,7 @@ class RootView {
 
   template <class T>
   void set(std::string_view name, const Ref<T>& reference) {
+    require_ones_own(name);
     RootDirectory& root = transaction_.write(transaction_.root_reference());
     root.entries.insert_or_assign(std::string(name), Ref<RootDirectory::AnyObject>(reference.oid()));
   }
@@ -69,6 +74,7 @@ class RootView {
 
   /// Forgets a name; the object stays. False: there was no such name.
   bool erase(std::string_view name) {
+    require_ones_own(name);
     if (!contains(name)) return false;
     RootDirectory& root = transaction_.write(transaction_.root_reference());
     root.entries.erase(root.entries.find(name));
@@ -76,6 +82,11 @@ class RootView {
   }
 
  private:
+  /// Throws std::invalid_argument.
+  static void require_ones_own(std::string_view name) {
+    if (name == kTypesName) throw std::invalid_argument("the root's name 'cow.types' is the library's own");
+  }
+
   Transaction& transaction_;
 };
 

@@ -19,6 +19,7 @@
 
 #include "codec.hpp"
 #include "detail/record/adaptors.hpp"
+#include "detail/record/former_names.hpp"
 #include "detail/record/storable.hpp"
 #include "stored_type.hpp"
 
@@ -63,6 +64,10 @@ consteval bool require_storable() {
         DefaultConstructibleForLoading<T>,
         "cow: a stored type needs a default constructor: a value is made before it is read. Add `T() = default;`, or "
         "specialise cow::Codec (or msgpack::adaptor::as), which makes values in its own way.");
+    static_assert(
+        former_names_are_beside<T>(),
+        "cow: cow_former_names gives a field another name in its place: {\"lines[].count\", \"lines[].number\"}. "
+        "What has moved elsewhere is for cow_upgrade.");
     if constexpr (Storable<T> && WritesMembers<T>) check_storable<T>();
     return Storable<T>;
   }

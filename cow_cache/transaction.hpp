@@ -41,6 +41,7 @@ template <class Cache, class More>
 BasicTransaction<Cache> begin_with(BasicDatabase<Cache>& database, More& more);
 class LoadFailure;
 struct LoadWaiter;
+struct NewTypes;
 struct ReadSet;
 class TransactFrame;
 
@@ -73,6 +74,9 @@ class BasicTransaction {
   /// Whether the cache knows what a transaction has read: the shared one does.
   static constexpr bool kCanBeSerializable = Cache::kCanBeSerializable;
 
+  /// Whether its commits write what the store remembers of types (field_set.hpp). Caches to compare with leave it out.
+  static constexpr bool kRemembersTypes = detail::kHasDefinedAccess<Cache>;
+
   BasicTransaction(BasicTransaction&& other) noexcept
       : database_(other.database_),
         isolation_(other.isolation_),
@@ -99,7 +103,7 @@ class BasicTransaction {
 
   /// The object's value at this snapshot, or this transaction's own version of it. The shared state itself: no copy.
   /// Throws NullReferenceError, DanglingReferenceError, TypeMismatchError, TransactionEndedError; where it has to load,
-  /// CorruptRecordError, BuildCycleError and BuildDepthError (codecs that read), LimitError, SeparateMemoryError, and what
+  /// RecordError, BuildCycleError and BuildDepthError (codecs that read), LimitError, SeparateMemoryError, and what
   /// the store throws.
   template <class T>
   [[gnu::always_inline]] const T& read(const cow::Ref<T>& reference) {
@@ -199,7 +203,7 @@ class BasicTransaction {
 
   /// Makes all changes durable and visible, or throws and ends the transaction without any of them: ConflictError when
   /// another transaction has changed one of the objects first (or, of a serializable transaction, one of those that it
-  /// read), NestedTransactionError, UncommittedReferenceError, UnstorableValueError, what the codecs and the store throw
+  /// read), NestedTransactionError, UncommittedReferenceError, UnstorableValueError, FieldsChangedError, what the codecs and the store throw
   /// otherwise. A transaction that wrote nothing always succeeds, and costs nothing but its end. User code that the transaction
   /// has called gets a TransactionBusyError, and may not commit it. Returns the tid of the commit, or, if nothing was written, the
   /// last one that it has seen.
@@ -282,7 +286,11 @@ class BasicTransaction {
   template <class T>
   cow::Ref<T> create_here(T&& value);
   [[gnu::noinline]] Tid commit_writes();
-  [[gnu::always_inline]] Tid write_and_publish(auto& frozen);
+  [[gnu::always_inline]] Tid write_and_publish(auto& frozen, detail::NewTypes* news);
+  [[gnu::noinline]] Tid commit_known_types(detail::NewTypes* news);
+  [[gnu::noinline, gnu::cold]] Tid commit_new_types();
+  [[gnu::cold]] void find_directory(detail::NewTypes& news);
+  [[gnu::cold]] Oid make_directory();
   [[noreturn, gnu::noinline, gnu::cold]] void refuse_commit() const;
   [[gnu::noinline]] void abort_writes() noexcept;
   detail::ReadSet reads_to_validate() const noexcept;

@@ -9,7 +9,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <mutex>
+#include <new>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,6 +21,7 @@
 #include "detail/commit/committer.hpp"
 #include "detail/commit/oid_pool.hpp"
 #include "detail/commit/transact_frame.hpp"
+#include "detail/commit/type_registry.hpp"
 #include "detail/commit/write_set.hpp"
 #include "detail/record/operations.hpp"
 #include "transact.hpp"
@@ -64,14 +68,24 @@ void BasicTransaction<Cache>::note(TransactionNote note) {
 
 template <class Cache>
 Tid BasicTransaction<Cache>::commit_writes() {
+  if constexpr (kRemembersTypes) {
+    if (!database_->types_.knows(changes())) [[unlikely]]
+      return commit_new_types();
+  }
+  return commit_known_types(nullptr);
+}
+
+template <class Cache>
+Tid BasicTransaction<Cache>::commit_known_types(detail::NewTypes* news) {
   // Not within `try`: to abort means to give states back, to the memory that they are from.
   database_->cache_.require_one_memory();
   typename Cache::Reader::Committing operation(reader());
   detail::WriteSet::Frozen frozen(changes());
   Tid tid{};
   try {
-    tid = write_and_publish(frozen);
+    tid = write_and_publish(frozen, news);
   } catch (...) {
+    if (news != nullptr) news->release();
     frozen.end();
     if (operation.leave()) abort();
     throw;
@@ -84,19 +98,93 @@ Tid BasicTransaction<Cache>::commit_writes() {
   return tid;
 }
 
+/// The first commit of a type, by this database: the store's type directory is compared with the program's types, and gets what
+/// it lacks in the same commit ([one-at-a-time], type_registry.hpp).
 template <class Cache>
-inline Tid BasicTransaction<Cache>::write_and_publish(auto& frozen) {
+Tid BasicTransaction<Cache>::commit_new_types() {
+  database_->cache_.require_one_memory();
+  detail::TypeRegistry& types = database_->types_;
+  detail::NewTypes news;
+  {
+    typename Cache::Reader::Committing operation(reader());
+    try {
+      news.types = types.unknown_in(changes());
+      {
+        detail::WriteSet::Frozen frozen(changes());  // default constructors are user code
+        for (const detail::TypeOperations* type : news.types) news.descriptions.push_back(type->describe());
+        frozen.require_here();
+      }
+      if (!news.types.empty()) find_directory(news);
+    } catch (...) {
+      if (operation.leave()) abort();
+      throw;
+    }
+  }
+  const Tid tid = commit_known_types(&news);
+  try {
+    types.mark_known(news.types, news.descriptions);
+  } catch (const std::bad_alloc&) {  // they are compared again
+  }
+  return tid;
+}
+
+/// Where the type directory is. A store of an older version has none: a transaction that writes the root makes it part of its own
+/// commit, for the others a small one is committed before.
+template <class Cache>
+void BasicTransaction<Cache>::find_directory(detail::NewTypes& news) {
+  news.directory = database_->types_.find_object();
+  if (news.directory) return;
+  if (detail::WriteSetEntry* root = changes().find(kRootOid)) {
+    if (root->erased) return;
+    RootDirectory& names = detail::value_of<RootDirectory>(*root->state);
+    TypeDirectory directory;
+    for (const detail::TypeDescription& description : news.descriptions) detail::note_type(directory, description);
+    const Oid oid = database_->oids_.next();
+    detail::add_write(changes(), oid, detail::new_state(std::move(directory))).created = true;
+    names.entries.insert_or_assign(std::string(kTypesName), cow::Ref<RootDirectory::AnyObject>(oid));
+  } else {
+    news.directory = make_directory();
+  }
+}
+
+template <class Cache>
+Oid BasicTransaction<Cache>::make_directory() {
+  // One at a time, so that they do not conflict with each other.
+  std::scoped_lock turn(database_->types_.turn());
+  for (;;) {
+    if (Oid found = database_->types_.find_object()) return found;
+    try {
+      BasicTransaction apart(*database_, Isolation::snapshot);
+      detail::TransactFrame frame(
+          nullptr);  // it is no nested transaction: it changes nothing that means something to others
+      apart.enter(frame);
+      RootDirectory& names = apart.write(root_reference());
+      const Oid oid = apart.create(TypeDirectory{}).oid();
+      names.entries.insert_or_assign(std::string(kTypesName), cow::Ref<RootDirectory::AnyObject>(oid));
+      apart.commit();
+      return oid;
+    } catch (const ConflictError&) {  // somebody has written the root meanwhile
+    }
+  }
+}
+
+template <class Cache>
+inline Tid BasicTransaction<Cache>::write_and_publish(auto& frozen, detail::NewTypes* news) {
   detail::TransactFrame* outer = frame_ != nullptr ? frame_->outer() : detail::TransactFrame::of_thread();
   if (outer != nullptr) [[unlikely]]
     outer->require_apart(database_, this, changes());
   detail::OidPool& oids = database_->oids_;
-  detail::CommitRequest request(frozen, reader().snapshot(), oids.first_unsure());
+  detail::CommitRequest request(frozen, reader().snapshot(), oids.first_unsure(), news != nullptr);
   request.validate(reads_to_validate());  // those of the codecs, too
   if constexpr (kHasPast) request.set_note(reader().note());
   if (!request.unsure_references().empty()) [[unlikely]]
     oids.require_committed(request.unsure_references());
+  if (news != nullptr) [[unlikely]]
+    database_->types_.append(*news, request, frozen);
   database_->cache_.prepare(changes());
   Tid tid = database_->committer_.commit(request, database_->cache_);
+  if (news != nullptr) [[unlikely]]
+    news->release();
   oids.mark_committed(request.objects());
   if (outer != nullptr) [[unlikely]]
     outer->note_commit(database_, this, tid);

@@ -176,10 +176,10 @@ TEST_F(UserErrors, CreationOfWhatDoesNotMove) {
 
 TEST_F(UserErrors, ReadOfWhatDoesNotUnpack) {
   throws.unpacks = true;
-  EXPECT_THROW((void)database.begin().read(moody), CorruptRecordError);
-  EXPECT_THROW((void)database.begin().read(crowd), CorruptRecordError);
+  EXPECT_THROW((void)database.begin().read(moody), UnfitRecordError);
+  EXPECT_THROW((void)database.begin().read(crowd), UnfitRecordError);
   auto body = [this](AsyncTransaction& txn) -> Task<> { (void)co_await async_read(txn, moody); };
-  EXPECT_THROW(run(async_transact(async, executor(), body)), CorruptRecordError);
+  EXPECT_THROW(run(async_transact(async, executor(), body)), UnfitRecordError);
   throws.unpacks = false;
   expect_all_readable();
 }

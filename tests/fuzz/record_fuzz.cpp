@@ -111,7 +111,7 @@ void try_record(const std::string& record) {
   std::unique_ptr<T> value;
   try {
     value = decode(record);
-  } catch (const cow::CorruptRecordError& error) {
+  } catch (const cow::RecordError& error) {
     require(error.oid == cow::Oid{5} && error.tid == cow::Tid{6}, "the error names another object");
     return;
   } catch (const cow::TypeMismatchError&) {

@@ -5,14 +5,20 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <cow_cache/async.hpp>
+#include <cow_cache/broken.hpp>
 #include <cow_cache/cow_cache.hpp>
+#include <cow_cache/field_set.hpp>
+#include <cow_cache/records.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <persistence/memory_store.hpp>
 #include <persistence/rocksdb_store.hpp>
 #include <set>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -74,6 +80,56 @@ struct Picture {
 namespace members {
 //@ cow_cache/members.hpp 1
 }  // namespace members
+
+namespace field_set {
+//@ cow_cache/field_set.hpp 1
+}  // namespace field_set
+
+namespace before {
+//@ docs/guide/evolution.md 1
+}  // namespace before
+namespace now {
+//@ docs/guide/evolution.md 2
+}  // namespace now
+namespace later {
+//@ docs/guide/evolution.md 3
+}  // namespace later
+//@ docs/guide/evolution.md 4
+
+void evolution() {
+  cow::MemoryStore store;
+  cow::Oid oid = cow::Database(store)
+                     .transact([](cow::Transaction& txn) { return txn.root().emplace("ada", before::User{"Ada Lovelace", 1815, "12"}); })
+                     .oid();
+  {
+    cow::Database db(store);
+    require(db.begin().read(cow::Ref<now::User>(oid)).full_name == "Ada Lovelace", "evolution.md: the name is lost");
+    db.transact([&](cow::Transaction& txn) { txn.write(cow::Ref<now::User>(oid)).email = "ada"; });
+  }
+  {
+    cow::Database db(store);
+    bool refused = false;
+    try {
+      db.transact([](cow::Transaction& txn) { txn.create(field_set::User{}); });
+    } catch (const cow::FieldsChangedError&) {
+      refused = true;
+    }
+    require(refused, "evolution.md: another set under one number was accepted");
+    cow::Transaction txn = db.begin();
+    require(describe(txn, "ada") == R"(cms.User {"full_name": "Ada Lovelace", "born": 1815, "email": "ada"})",
+            "evolution.md: the broken object is another one");
+    cow::Ref<cow::Broken> lost(oid);
+    std::puts(txn.read(lost).json(2).c_str());
+    auto revision = store.load(oid, db.last_tid());
+    //@ cow_cache/records.hpp 1
+  }
+  cow::Database db(store);
+  require(db.begin().read(cow::Ref<later::Person>(oid)).last == "Lovelace", "evolution.md: the upgrade gives another name");
+  db.transact([&](cow::Transaction& txn) { txn.write(cow::Ref<later::Person>(oid)).first = "Augusta"; });
+  db.evict_all();
+  cow::Transaction txn = db.begin();
+  //@ cow_cache/broken.hpp 1
+}
 
 namespace storable {
 //@ cow_cache/storable.hpp 1
@@ -160,6 +216,7 @@ int main() {
   readme();
   history_guide();
   cow_cache_header();
+  evolution();
   heap_bytes_header();
   async_header();
   by_name_header();

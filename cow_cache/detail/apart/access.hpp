@@ -23,6 +23,7 @@ class BasicTransaction;
 namespace cow::detail {
 
 struct StateHeader;
+struct TypeDescription;
 class SharedCache;
 
 /// Values of T as records.
@@ -36,6 +37,8 @@ struct DefinedCodec {
   static T decode(std::string_view record, Oid oid, Tid tid);
   /// Adds up what belongs to the value on the heap (heap_bytes.hpp).
   static void add_heap_bytes(const T& value, HeapSum& sum);
+  /// Its name, its schema number and its fields (record/describe.hpp). Makes objects by default constructors.
+  static TypeDescription describe();
 };
 
 /// What transactions do with objects of type T, hits apart.

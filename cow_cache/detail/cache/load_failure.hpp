@@ -92,6 +92,10 @@ inline SharedLoadFailure load_failure_of_value(Oid oid, const TypeOperations& op
     if (error.oid == oid) return copied_load_failure(error, kOf, &operations, begin);
   } catch (const CorruptRecordError& error) {
     if (error.oid == oid) return copied_load_failure(error, kOf, &operations, begin);
+  } catch (const UnfitRecordError& error) {
+    if (error.oid == oid) return copied_load_failure(error, kOf, &operations, begin);
+  } catch (const NewerSchemaError& error) {
+    if (error.oid == oid) return copied_load_failure(error, kOf, &operations, begin);
   } catch (...) {
   }
   return load_failure_of_the_loader();  // of another object, perhaps, which its codec has read

@@ -191,7 +191,7 @@ inline StateHeader& SharedCache::Loader::load_old() {
 }
 
 /// What the store has answered, as a state. The user's codec decodes, and may use this very transaction. Where there is no
-/// state (absent, of another type, corrupt), the transaction has learned something about the object that no log entry stands
+/// state (absent, of another type, corrupt, no such value), the transaction has learned something about the object that no log entry stands
 /// for: that is noted, for the validation of its reads.
 inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::optional<Revision>& revision,
                                                                      Operation& operation) {
@@ -215,7 +215,7 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(cons
     return state_of(revision, operation);
   } catch (const TypeMismatchError&) {
     if (visible) throw;
-  } catch (const CorruptRecordError&) {
+  } catch (const RecordError&) {
     if (visible) throw;
   }
   return nullptr;

@@ -49,10 +49,11 @@ class CommitRequest {
   /// Encodes the private states into records, outside of any lock. References from `first_unsure` on are noted, unless they
   /// lead to what the transaction itself has created or changed. Throws UnstorableValueError, what the codecs throw, and
   /// TransactionEndedError if one of them has ended or moved the transaction.
-  CommitRequest(WriteSet::Frozen& frozen, Tid snapshot, Oid first_unsure = kMaxOid)
+  /// `appends`: `append` will be called.
+  CommitRequest(WriteSet::Frozen& frozen, Tid snapshot, Oid first_unsure = kMaxOid, bool appends = false)
       : writes_(frozen.writes()),
         snapshot_(snapshot),
-        objects_(frozen.writes().size()),
+        objects_(frozen.writes().size() + appends),
         checked_(snapshot),
         reads_checked_(snapshot) {
     const WriteSet& writes = writes_;
@@ -76,6 +77,20 @@ class CommitRequest {
       ++object;
     }
     frozen.require_here();
+  }
+
+  /// Adds an object of the library's own, which nobody else writes until the commit has returned: no conflict is looked for. Takes
+  /// the state in any case. Throws std::bad_alloc. REQUIRES: it was announced, and `record` lives as long as the request.
+  void append(WriteSet::Frozen& frozen, Oid oid, StateHeader& state, std::string& record) {
+    try {
+      state.operations().encode(state, oid, record);
+      weigh(state, record.size());
+      frozen.add(oid, state).created = true;
+    } catch (...) {
+      destroy_state(state);
+      throw;
+    }
+    objects_.push_back({oid, false, record});
   }
 
   /// What its transaction has read is validated too: by the codecs as well, so this comes after they have run.

@@ -102,6 +102,17 @@ class WriteSet {
       return *std::exchange(writes_, nullptr);
     }
 
+    /// Adds what the library itself writes in this commit. Throws std::bad_alloc, and is then unchanged.
+    WriteSetEntry& add(Oid oid, StateHeader& state) {
+      struct Thawed {
+        explicit Thawed(WriteSet& writes) noexcept : set(writes), frozen(std::exchange(writes.frozen_, nullptr)) {}
+        ~Thawed() { set.frozen_ = frozen; }
+        WriteSet& set;
+        Frozen* frozen;
+      } thawed(*writes_);
+      return writes_->add(oid, state);
+    }
+
     /// Whose codec is called next.
     void encode(Oid oid) noexcept { oid_ = oid; }
     /// After codecs. Throws TransactionEndedError: the set has been moved away.

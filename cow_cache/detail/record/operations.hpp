@@ -25,6 +25,16 @@
 
 namespace cow::detail {
 
+/// Types of the library itself say nothing of their fields, and change by other rules.
+template <class T>
+constexpr auto describe_function() noexcept -> TypeDescription (*)() {
+  if constexpr (requires { T::cow_is_of_the_library; }) {
+    return nullptr;
+  } else {
+    return &DefinedCodec<T>::describe;
+  }
+}
+
 /// The operations of T: one table, or one for each shared library (`same_type`).
 template <class T>
 inline constexpr TypeOperations type_operations{
@@ -42,6 +52,7 @@ inline constexpr TypeOperations type_operations{
                  Tid tid) { ::new (&value_of<T>(target)) T(DefinedCodec<T>::decode(record, oid, tid)); },
     .add_heap_bytes = [](const StateHeader& state,
                          HeapSum& sum) { DefinedCodec<T>::add_heap_bytes(value_of<T>(state), sum); },
+    .describe = describe_function<T>(),
 };
 
 /// A type that cannot be stored has been refused by now. It has no operations, which would not compile either.
@@ -61,6 +72,7 @@ COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations erased_operations{
     .prepare_decode = [] {},
     .decode = [](StateHeader&, std::string_view, Oid, Tid) {},
     .add_heap_bytes = [](const StateHeader&, HeapSum&) {},
+    .describe = nullptr,
 };
 
 }  // namespace cow::detail

@@ -16,11 +16,13 @@
 #include <cxxabi.h>
 
 #include <concepts>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <limits>
 #include <msgpack.hpp>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -30,7 +32,10 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/heap_bytes.hpp"
 #include "cow_cache/storable.hpp"
+#include "describe.hpp"
+#include "former_names.hpp"
 #include "message_check.hpp"
+#include "misfit.hpp"
 #include "operations.hpp"
 #include "round_trip.hpp"
 #include "unpacking.hpp"
@@ -145,7 +150,7 @@ inline RecordHeader read_record_header(std::string_view record, Oid oid, Tid tid
   if (const char* fault = fault_of(message)) refuse(oid, type, fault);
 }
 
-inline void check_record_size(std::size_t bytes, Oid oid, std::string_view type) {
+[[gnu::always_inline]] inline void check_record_size(std::size_t bytes, Oid oid, std::string_view type) {
   if (bytes > kMaxRecordBytes) [[unlikely]]
     refuse(oid, type, "its record would have " + std::to_string(bytes) + " bytes, more than 2^31");
 }
@@ -218,43 +223,72 @@ void encode_record(const T& value, std::string& out, Oid oid = {}) {
   if constexpr (kChecked) detail::check_round_trip(value, record, oid);
 }
 
-[[noreturn, gnu::cold, gnu::noinline]] inline void refuse_value(const RecordHeader& header, Oid oid, Tid tid,
-                                                                std::string_view why) {
-  throw CorruptRecordError(oid, tid, "value does not fit '" + header.type_name + "': " + std::string(why));
+/// Throws UnfitRecordError, which names the field that is to blame, if that can be found out. `upgraded`: an upgrade has failed.
+template <class T>
+[[noreturn, gnu::cold, gnu::noinline]] void refuse_value(std::string_view record, const RecordHeader& header, Oid oid,
+                                                         Tid tid, std::string_view why, bool upgraded) {
+  std::optional<Misfit> misfit;
+  if constexpr (WritesMembers<T>) {
+    try {
+      ScratchZone scratch;
+      std::size_t offset = header.value_offset;
+      msgpack::object object = scratch.unpack(record, offset);
+      if (!upgraded) {
+        if (header.schema < schema_of<T>()) rename_fields<T>(object);
+        misfit = misfit_of<T>(object, {});
+      }
+    } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
+      throw;
+    } catch (...) {  // then the first exception must do
+    }
+  }
+  const std::string text = upgraded ? "cow_upgrade: " + std::string(why) : misfit ? misfit->why : std::string(why);
+  throw UnfitRecordError(oid, tid, header.type_name, header.schema, misfit ? misfit->field : "", text);
 }
 
-/// Reads the value of a record. Throws CorruptRecordError, or TypeMismatchError when the record is of another type, or
-/// std::bad_alloc where memory lacks for a record that is right.
+/// Whether records of this schema are read by `cow_upgrade`.
+template <class T>
+constexpr bool is_upgraded(std::uint32_t schema) {
+  return schema < schema_of<T>() && requires(const msgpack::object& old) { T::cow_upgrade(old, schema); };
+}
+
+/// Reads the value of a record. Throws CorruptRecordError, UnfitRecordError, NewerSchemaError, or TypeMismatchError when the
+/// record is of another type, or std::bad_alloc where memory lacks for a record that is right.
 template <class T>
 T decode_record(std::string_view record, Oid oid, Tid tid) {
   RecordHeader header = read_record_header(record, oid, tid);
-  if (header.type_name != type_name<T>()) throw TypeMismatchError(oid, tid, type_name<T>(), header.type_name);
-  if (header.schema > schema_of<T>()) {
-    throw CorruptRecordError(oid, tid,
-                             "schema " + std::to_string(header.schema) + " of '" + header.type_name +
-                                 "' is newer than this program's " + std::to_string(schema_of<T>()));
-  }
+  if (header.type_name != type_name<T>() && !is_former_type_name<T>(header.type_name)) [[unlikely]]
+    throw TypeMismatchError(oid, tid, type_name<T>(), header.type_name);
+  if (header.schema > schema_of<T>()) throw NewerSchemaError(oid, tid, header.type_name, header.schema, schema_of<T>());
+  bool is_parsed = false;
+  const auto refuse = [&](std::string_view why) {
+    if (!is_parsed) throw CorruptRecordError(oid, tid, why);
+    refuse_value<T>(record, header, oid, tid, why, is_upgraded<T>(header.schema));
+  };
   try {
     ScratchZone scratch;
     std::size_t offset = header.value_offset;
     msgpack::object object = scratch.unpack(record, offset);
     if (offset != record.size()) throw CorruptRecordError(oid, tid, "bytes follow the value");
+    is_parsed = true;
+    if (header.schema < schema_of<T>() && !is_upgraded<T>(header.schema)) rename_fields<T>(object);
     return Codec<T>::decode(object, header.schema);
   } catch (const OidRangeError& error) {  // of a reference in the record
-    throw CorruptRecordError(oid, tid, std::string("value does not fit '") + header.type_name + "': " + error.what());
+    refuse(error.what());
   } catch (const Error&) {  // of this record, or of what the codec has read besides
     throw;
   } catch (const std::bad_array_new_length& error) {  // a length in the data, not a lack of memory
-    refuse_value(header, oid, tid, error.what());
+    refuse(error.what());
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    refuse_value(header, oid, tid, error.what());
+    refuse(error.what());
   } catch (const abi::__forced_unwind&) {  // the thread is being cancelled
     throw;
   } catch (...) {
-    refuse_value(header, oid, tid, "the codec threw something that is no std::exception");
+    refuse("the codec threw something that is no std::exception");
   }
+  std::abort();  // `refuse` has thrown
 }
 
 /// What two equal values have in common, and no others as far as they are written (round_trip.hpp).
@@ -290,7 +324,8 @@ void check_round_trip(const T& value, std::string_view record, Oid oid) {
   auto decoded = [&] {
     try {
       return decode_record<T>(record, oid, Tid{});
-    } catch (const CorruptRecordError& error) {  // another error is one of what the codec has read besides
+    } catch (const RecordError& error) {
+      if (error.oid != oid) throw;  // of what the codec has read besides
       throw RoundTripError(oid, type_name<T>(), std::string("it could not be read back: ") + error.what());
     }
   };
@@ -323,6 +358,14 @@ template <class T>
 T DefinedCodec<T>::decode(std::string_view record, Oid oid, Tid tid) {
   if constexpr (require_storable<T>()) {
     return decode_record<T>(record, oid, tid);
+  } else {
+    std::terminate();
+  }
+}
+template <class T>
+[[gnu::cold]] TypeDescription DefinedCodec<T>::describe() {
+  if constexpr (require_storable<T>()) {
+    return describe_type<T>();
   } else {
     std::terminate();
   }

@@ -10,7 +10,8 @@
 //  - containers of elements above kMaxElementBytes, for which one byte of a damaged record could ask for that much;
 //  - time points of units that msgpack-cxx cannot write exactly (time_points.hpp);
 //  - what msgpack-cxx has no adaptor for: structs without a macro, variants, enumerations that nobody has told it of;
-//  - elements that cannot be made before they are read, or not be copied.
+//  - elements that cannot be made before they are read, or not be copied;
+//  - aggregates with more members than the project's macros list (member_count.hpp).
 //
 // A type that writes `msgpack_pack` by hand, has an adaptor of its own, or specialises Codec answers for itself.
 #pragma once
@@ -40,6 +41,7 @@
 
 #include "adaptors.hpp"
 #include "cow_cache/ref.hpp"
+#include "member_count.hpp"
 #include "time_points.hpp"
 
 namespace cow {
@@ -284,6 +286,11 @@ consteval void check_storable() {
   } else if constexpr (std::is_array_v<T>) {
     check_storable<std::remove_cv_t<std::remove_extent_t<T>>>();
   } else if constexpr (shape == Shape::described) {
+    static_assert(
+        lists_all_members<T>(),
+        "cow: a stored type has more members than its COW_CACHE_DEFINE_MAP (or _ARRAY) lists: what is left out "
+        "would be lost. List it, or say how many members are not stored on purpose: "
+        "static constexpr std::size_t cow_members_left_out = 1;");
     // Naming the function instantiates it with the check in the place of the packer.
     using Check = MemberCheck<std::is_aggregate_v<T> && std::is_copy_constructible_v<T>>;
     (void)static_cast<void (T::*)(Check&) const>(&T::template msgpack_pack<Check>);

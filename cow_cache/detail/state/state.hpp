@@ -37,6 +37,7 @@ class HeapSum;
 namespace cow::detail {
 
 struct StateHeader;
+struct TypeDescription;
 
 /// What the cache must know about a C++ type: one constant table per type, shared by all its states.
 struct TypeOperations {
@@ -52,10 +53,12 @@ struct TypeOperations {
   void (*encode)(const StateHeader& state, Oid oid, std::string& out);
   /// Makes what `decode` keeps for its next call: before allocations are counted.
   void (*prepare_decode)();
-  /// Constructs the value of `target` from a record. Throws CorruptRecordError or TypeMismatchError.
+  /// Constructs the value of `target` from a record. Throws RecordError or TypeMismatchError.
   void (*decode)(StateHeader& target, std::string_view record, Oid oid, Tid tid);
   /// Adds up what belongs to the value of `state` on the heap (heap_bytes.hpp).
   void (*add_heap_bytes)(const StateHeader& state, HeapSum& sum);
+  /// What a store remembers of the type (field_set.hpp). Null: nothing. Runs default constructors.
+  TypeDescription (*describe)();
 };
 
 /// Whether two tables are those of one type: each shared library may have a table of its own.

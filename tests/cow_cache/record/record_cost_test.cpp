@@ -1,4 +1,4 @@
-// Bad bytes cost memory in proportion to their number, and all that fails in decoding is a CorruptRecordError.
+// Bad bytes cost memory in proportion to their number, and all that fails in decoding is a RecordError.
 //
 // Each case is decoded in a child process whose memory is bounded: what asks for more ends with std::bad_alloc, which
 // decoding passes on. Sanitizers reserve addresses of their own, so there only the type of the error is tested.
@@ -120,7 +120,7 @@ template <class T>
   try {
     (void)decode_record<T>(record, Oid{1}, Tid{1});
     std::_Exit(kDecoded);
-  } catch (const CorruptRecordError&) {
+  } catch (const RecordError&) {
     std::_Exit(kCorrupt);
   } catch (const std::bad_alloc&) {
     std::_Exit(kNoMemory);
@@ -194,7 +194,7 @@ TEST(RecordCost, TheLargestElementsAreBounded) {
               ::testing::ExitedWithCode(kDecoded), "");
 }
 
-TEST(RecordCost, WhateverACodecThrowsIsACorruptRecord) {
+TEST(RecordCost, WhateverACodecThrowsIsARecordThatDoesNotFit) {
   auto record = [](const char* how) {
     std::string value;
     detail::StringSink sink{value};
@@ -205,11 +205,11 @@ TEST(RecordCost, WhateverACodecThrowsIsACorruptRecord) {
     try {
       (void)decode_record<ThrowsAnything>(record(how), Oid{5}, Tid{6});
       ADD_FAILURE() << how;
-    } catch (const CorruptRecordError& error) {
+    } catch (const UnfitRecordError& error) {
       EXPECT_EQ(error.oid, Oid{5}) << how;
       EXPECT_EQ(error.tid, Tid{6}) << how;
     } catch (...) {
-      ADD_FAILURE() << how << ": not a CorruptRecordError";
+      ADD_FAILURE() << how << ": not an UnfitRecordError";
     }
   }
   EXPECT_THROW((void)decode_record<ThrowsAnything>(record("memory"), Oid{5}, Tid{6}), std::bad_alloc);

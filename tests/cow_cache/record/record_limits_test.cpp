@@ -408,7 +408,7 @@ TEST(RecordLimits, ATimeThatItsTypeCannotHoldIsACorruptRecord) {
   EXPECT_NO_THROW((void)decode_record<Times>(record(-9'223'372'036), Oid{1}, Tid{1}));
   for (std::int64_t seconds : {std::int64_t{9'223'372'037}, std::int64_t{-9'223'372'038},
                                std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
-    EXPECT_THROW((void)decode_record<Times>(record(seconds), Oid{1}, Tid{1}), CorruptRecordError) << seconds;
+    EXPECT_THROW((void)decode_record<Times>(record(seconds), Oid{1}, Tid{1}), UnfitRecordError) << seconds;
   }
 }
 

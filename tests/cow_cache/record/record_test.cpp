@@ -157,7 +157,7 @@ TEST(Record, SealedNonsenseIsRefusedToo) {
     try {
       from_record<Everything>(sealed(body));
       ADD_FAILURE() << what << ": not noticed";
-    } catch (const CorruptRecordError& error) {
+    } catch (const RecordError& error) {
       EXPECT_EQ(error.oid, kOid) << what;
       EXPECT_EQ(error.tid, kTid) << what;
     } catch (const std::exception& error) {
@@ -216,14 +216,14 @@ TEST(Record, AnOldSchemaIsUpgraded) {
   EXPECT_EQ(same.last, "Lovelace");
 }
 
-TEST(Record, AnUpgradeThatFailsIsACorruptRecord) {
+TEST(Record, AnUpgradeThatFailsIsARecordThatDoesNotFit) {
   std::string value;
   detail::StringSink sink{value};
   msgpack::pack(sink, Before{"Ada", 36});
   try {
     from_record<Person>(sealed(packed_string("test.Person") + '\x02' + value));
     FAIL();
-  } catch (const CorruptRecordError& error) {
+  } catch (const UnfitRecordError& error) {
     EXPECT_NE(std::string(error.what()).find("there never was a schema 2"), std::string::npos) << error.what();
   }
 }
@@ -232,7 +232,12 @@ TEST(Record, ANewerSchemaIsRefused) {
   try {
     from_record<Before>(record_of(Person{"Ada", "Lovelace"}));
     FAIL();
-  } catch (const CorruptRecordError& error) {
+  } catch (const NewerSchemaError& error) {
+    EXPECT_EQ(error.oid, kOid);
+    EXPECT_EQ(error.tid, kTid);
+    EXPECT_EQ(error.type, "test.Person");
+    EXPECT_EQ(error.schema, 3u);
+    EXPECT_EQ(error.known, 1u);
     EXPECT_NE(std::string(error.what()).find("newer"), std::string::npos) << error.what();
   }
 }

@@ -135,7 +135,7 @@ class StressWorld {
     } catch (const std::exception& other) {
       // Of the library's, what is due to a failing store or codec; and what was thrown by bodies, calls and codecs as it is.
       bool typed = dynamic_cast<const StoreError*>(&other) != nullptr ||
-                   dynamic_cast<const CorruptRecordError*>(&other) != nullptr ||
+                   dynamic_cast<const RecordError*>(&other) != nullptr ||
                    dynamic_cast<const UnstorableValueError*>(&other) != nullptr ||
                    dynamic_cast<const ThrownOnPurpose*>(&other) != nullptr;
       if (!typed || std::string(other.what()).find(kOnPurpose) == std::string::npos) {
