@@ -1,7 +1,7 @@
 // Broken: an object of a type that the program does not know, or no longer knows.
 //
-//   cow::Ref<cow::Broken> lost(oid);             // or txn.root().get<cow::Broken>("authors")
-//   std::puts(txn.read(lost).json(2).c_str());   // what is in it
+//   cow::Ref<cow::Broken> lost(oid);            // or txn.root().get<cow::Broken>("authors")
+//   std::string text = txn.read(lost).json(2);  // what is in it
 //
 // Any record is read as a Broken, of whatever type and schema, as long as its checksum is right. It is stored again byte for byte, under
 // its own type name: nothing of it is lost on the way. Within one cache an object is of one type: what was read as a Broken and is still

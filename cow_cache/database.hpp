@@ -60,6 +60,12 @@ Cache& cache_of(BasicDatabase<Cache>& database) noexcept {
   return database.cache_;
 }
 
+/// For what reads records past the cache.
+template <class Cache>
+Store& store_of(BasicDatabase<Cache>& database) noexcept {
+  return database.store_;
+}
+
 /// For caches whose transactions may begin with more than the cache itself: the reader is made of both.
 template <class Cache, class More>
 BasicTransaction<Cache> begin_with(BasicDatabase<Cache>& database, More& more) {
@@ -241,6 +247,7 @@ class BasicDatabase {
  private:
   friend BasicTransaction<Cache>;
   friend Cache& detail::cache_of<Cache>(BasicDatabase&) noexcept;
+  friend Store& detail::store_of<Cache>(BasicDatabase&) noexcept;
   template <class Other, class More>
   friend BasicTransaction<Other> detail::begin_with(BasicDatabase<Other>&, More&);
 

@@ -1,7 +1,7 @@
 // Records without their C++ types: what type they are of, what they hold, as JSON, and what they refer to. For tools.
 //
 //   cow::RecordView record = cow::view_record(revision->record, oid, revision->begin);
-//   std::puts(cow::json_of(record.value, 2).c_str());
+//   std::string text = cow::json_of(record.value, 2);
 //
 // Thread safety: all functions are stateless. A view borrows the bytes that it was made of.
 #pragma once

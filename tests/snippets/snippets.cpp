@@ -8,6 +8,7 @@
 #include <cow_cache/broken.hpp>
 #include <cow_cache/cow_cache.hpp>
 #include <cow_cache/field_set.hpp>
+#include <cow_cache/migrate.hpp>
 #include <cow_cache/records.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -90,11 +91,15 @@ namespace before {
 }  // namespace before
 namespace now {
 //@ docs/guide/evolution.md 2
+//@ docs/guide/evolution.md 3
 }  // namespace now
 namespace later {
-//@ docs/guide/evolution.md 3
-}  // namespace later
 //@ docs/guide/evolution.md 4
+}  // namespace later
+//@ docs/guide/evolution.md 5
+
+using Article = now::User;
+void report(std::uint64_t) {}
 
 void evolution() {
   cow::MemoryStore store;
@@ -104,7 +109,10 @@ void evolution() {
   {
     cow::Database db(store);
     require(db.begin().read(cow::Ref<now::User>(oid)).full_name == "Ada Lovelace", "evolution.md: the name is lost");
+    require(now::rewrite(db, {cow::Ref<now::User>(oid)}) == 1, "evolution.md: nothing was migrated");
     db.transact([&](cow::Transaction& txn) { txn.write(cow::Ref<now::User>(oid)).email = "ada"; });
+    std::vector<cow::Ref<Article>> articles;
+    //@ cow_cache/migrate.hpp 1
   }
   {
     cow::Database db(store);
@@ -118,8 +126,6 @@ void evolution() {
     cow::Transaction txn = db.begin();
     require(describe(txn, "ada") == R"(cms.User {"full_name": "Ada Lovelace", "born": 1815, "email": "ada"})",
             "evolution.md: the broken object is another one");
-    cow::Ref<cow::Broken> lost(oid);
-    std::puts(txn.read(lost).json(2).c_str());
     auto revision = store.load(oid, db.last_tid());
     //@ cow_cache/records.hpp 1
   }

@@ -120,13 +120,17 @@ class FieldCollector {
       if (is_map != nullptr) *is_map = map;
     };
     walk_fields<T>(open, [&](FieldPlace place, const auto& member) {
-      using Member = std::remove_cvref_t<decltype(member)>;
-      std::string name = path.empty() ? "" : path + '.';
-      name += place.name.empty() ? std::to_string(place.position) : std::string(place.name);
-      fields_.push_back({name, words_for_type<Member>()});
-      add_inside<Member>(name);
+      add_field<std::remove_cvref_t<decltype(member)>>(path, place);
     });
     open_.pop_back();
+  }
+
+  template <class Member>
+  [[gnu::cold, gnu::noinline]] void add_field(const std::string& path, FieldPlace place) {
+    std::string name = path.empty() ? "" : path + '.';
+    name += place.name.empty() ? std::to_string(place.position) : std::string(place.name);
+    fields_.push_back({name, words_for_type<Member>()});
+    add_inside<Member>(name);
   }
 
   /// The fields of what a value of T holds.

@@ -49,7 +49,7 @@ class FieldWalk : public msgpack::packer<Discarding> {
     return *this;
   }
   template <class T>
-  FieldWalk& pack(const T& member) {
+  [[gnu::cold]] FieldWalk& pack(const T& member) {
     if constexpr (std::is_convertible_v<const T&, std::string_view>) {  // a name of MSGPACK_DEFINE_MAP, or a member
       if (at_name_) {
         place_.name = member;
@@ -79,7 +79,7 @@ inline constexpr bool kHasFields =
 
 template <class T, class Open, class Visit>
 requires kHasFields<T>
-void walk_fields(Open&& open, Visit&& visit) {
+[[gnu::cold, gnu::noinline]] void walk_fields(Open&& open, Visit&& visit) {
   Discarding nothing;
   FieldWalk<std::remove_reference_t<Open>, std::remove_reference_t<Visit>> walk(nothing, open, visit);
   const T object{};

@@ -138,31 +138,39 @@ template <class T>
   return std::string(path) + '[' + std::string(key) + ']';
 }
 
+/// Why `found` is no map with names, or no array; nothing: it is.
+[[gnu::cold, gnu::noinline]] inline std::optional<Misfit> misfit_of_form(const msgpack::object& found, bool is_map,
+                                                                         const std::string& path) {
+  if (found.type != (is_map ? msgpack::type::MAP : msgpack::type::ARRAY))
+    return Misfit{path, words_for(found) + (is_map ? ", not a map" : ", not an array")};
+  for (std::uint32_t i = 0; is_map && i < found.via.map.size; ++i) {
+    const msgpack::object& key = found.via.map.ptr[i].key;
+    if (key.type != msgpack::type::STR) return Misfit{path, "a map with " + words_for(key) + " in the place of a name"};
+  }
+  return std::nullopt;
+}
+
+/// REQUIRES: `found` has the right form.
+template <class Member>
+[[gnu::cold, gnu::noinline]] std::optional<Misfit> misfit_of_field(const msgpack::object& found, FieldPlace place,
+                                                                   const std::string& path) {
+  const msgpack::object* value = nullptr;
+  if (found.type == msgpack::type::MAP) {
+    value = find_member(found.via.map, place.name, static_cast<std::uint32_t>(place.position));
+  } else if (place.position < found.via.array.size) {
+    value = &found.via.array.ptr[place.position];
+  }
+  if (value == nullptr) return std::nullopt;
+  const std::string name = place.name.empty() ? std::to_string(place.position) : std::string(place.name);
+  return misfit_of<Member>(*value, path.empty() ? name : path + '.' + name);
+}
+
 template <class T>
 [[gnu::cold]] std::optional<Misfit> misfit_of_fields(const msgpack::object& found, const std::string& path) {
   std::optional<Misfit> misfit;
-  auto open = [&](bool is_map, std::uint32_t) {
-    if (found.type != (is_map ? msgpack::type::MAP : msgpack::type::ARRAY))
-      misfit = Misfit{path, words_for(found) + (is_map ? ", not a map" : ", not an array")};
-    if (misfit || !is_map) return;
-    for (std::uint32_t i = 0; i < found.via.map.size; ++i) {
-      const msgpack::object& key = found.via.map.ptr[i].key;
-      if (key.type != msgpack::type::STR)
-        misfit = Misfit{path, "a map with " + words_for(key) + " in the place of a name"};
-    }
-  };
+  auto open = [&](bool is_map, std::uint32_t) { misfit = misfit_of_form(found, is_map, path); };
   walk_fields<T>(open, [&](FieldPlace place, const auto& member) {
-    using Member = std::remove_cvref_t<decltype(member)>;
-    if (misfit) return;
-    const msgpack::object* value = nullptr;
-    if (found.type == msgpack::type::MAP) {
-      value = find_member(found.via.map, place.name, static_cast<std::uint32_t>(place.position));
-    } else if (place.position < found.via.array.size) {
-      value = &found.via.array.ptr[place.position];
-    }
-    if (value == nullptr) return;
-    const std::string name = place.name.empty() ? std::to_string(place.position) : std::string(place.name);
-    misfit = misfit_of<Member>(*value, path.empty() ? name : path + '.' + name);
+    if (!misfit) misfit = misfit_of_field<std::remove_cvref_t<decltype(member)>>(found, place, path);
   });
   return misfit;
 }

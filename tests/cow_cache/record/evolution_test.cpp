@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "cow_cache/broken.hpp"
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/field_set.hpp"
+#include "cow_cache/migrate.hpp"
 #include "persistence/memory_store.hpp"
 #include "tests/support/forwarding_store.hpp"
 
@@ -466,6 +468,54 @@ TEST_F(Evolution, CodecsGiveTheirSetOrAreListedAsExempt) {
   const TypeDirectory types = directory();
   EXPECT_EQ(text_of(types.types.at("test.Blob").at(0).set), "codec:");
   EXPECT_EQ(text_of(types.types.at("test.Pixels").at(0).set), "value: =str");
+}
+
+// Rewriting what is old.
+
+TEST_F(Evolution, OldRecordsAreMigratedInBatches) {
+  std::vector<Ref<User<2>>> references;
+  {
+    Database db(store);
+    for (int i = 0; i < 25; ++i)
+      references.push_back(Ref<User<2>>(db.transact([](Transaction& txn) { return txn.create(User<0>{}); }).oid()));
+    Ref<User<0>> erased = db.transact([](Transaction& txn) { return txn.create(User<0>{}); });
+    db.transact([&](Transaction& txn) { txn.erase(erased); });
+    references.push_back(Ref<User<2>>(erased.oid()));
+  }
+  Database db(store);
+  db.transact([&](Transaction& txn) { txn.write(references[3]).email = "there already"; });
+  const std::uint64_t commits = db.statistics().commits;
+  std::vector<std::uint64_t> seen;
+  MigrateOptions options;
+  options.batch = 10;
+  options.progress = [&](const Migration& now) { seen.push_back(now.seen); };
+  const Migration done = migrate<User<2>>(db, references, options);
+  EXPECT_EQ(done.seen, 26u);
+  EXPECT_EQ(done.rewritten, 24u);
+  EXPECT_EQ(done.missing, 1u);
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{10, 20, 26}));
+  EXPECT_EQ(db.statistics().commits, commits + 3);
+  for (int i = 0; i < 25; ++i) {
+    const auto revision = store.load(references[static_cast<std::size_t>(i)].oid(), kInfinity);
+    EXPECT_EQ(detail::read_record_header(revision->record, {}, {}).schema, 2u);
+  }
+  EXPECT_EQ(db.begin().read(references[3]).email, "there already");
+  EXPECT_EQ(db.begin().read(references[4]).fax, "12345");
+  EXPECT_EQ(migrate<User<2>>(db, references).rewritten, 0u);
+  EXPECT_EQ(db.statistics().commits, commits + 3);
+}
+TEST_F(Evolution, AMigrationStopsBetweenBatchesAndIsRefusedLikeOtherCommits) {
+  Database db(store);
+  std::stop_source stop;
+  const std::vector<Ref<User<2>>> twice(2, Ref<User<2>>(oid));
+  MigrateOptions options;
+  options.batch = 1;
+  options.stop = stop.get_token();
+  options.progress = [&](const Migration&) { stop.request_stop(); };
+  EXPECT_EQ(migrate<User<2>>(db, twice, options).seen, 1u);
+  const std::vector<Ref<ShortPerson>> others{Ref<ShortPerson>(oid)};
+  db.evict_all();
+  EXPECT_THROW((void)migrate<ShortPerson>(db, others), NewerSchemaError);
 }
 
 // Where and when it is written.

@@ -40,6 +40,19 @@ struct ByHand {
   void msgpack_unpack(const msgpack::object& object) { text = object.via.array.ptr[1].as<std::string_view>(); }
 };
 
+/// Aggregates of which not all is listed.
+struct LeavesOut {
+  int listed = 0;
+  std::vector<std::string> texts;
+  COW_CACHE_DEFINE_MAP(listed)
+};
+struct LeavesOutTheLast {
+  int listed = 0;
+  char code[4] = {};
+  LeavesOut* never = nullptr;
+  COW_CACHE_DEFINE_ARRAY(listed, code)
+};
+
 struct Value {
   std::optional<int> number;
   std::optional<std::vector<cow::Ref<Value>>> references;
@@ -73,6 +86,10 @@ struct Value {
   std::vector<std::chrono::time_point<std::chrono::system_clock, std::chrono::duration<long, std::pico>>> refused2;
   std::chrono::time_point<std::chrono::system_clock, std::chrono::duration<double>> refused3;
   MSGPACK_DEFINE(refused1, refused2, refused3);
+#elif defined(CASE_left_out)  // 2 times: has more members than its
+  LeavesOut refused1;
+  std::map<int, LeavesOutTheLast> refused2;
+  MSGPACK_DEFINE(refused1, refused2);
 #else
   MSGPACK_DEFINE_MAP(number, references, texts, shared, owned, matrices, wanted, one, by_hand);
 #endif
