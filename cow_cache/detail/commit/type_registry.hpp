@@ -3,8 +3,8 @@
 // Thread safety: all functions may be called from any thread.
 //
 // Invariants:
-//  1. [known] A type whose bit is set has been compared with the store's set, and the store has that set. Bits are never taken
-//     back. A type without a number in keys (key_bits.hpp) has no bit, and stands in a list.
+//  1. [known] A type whose flag is set has been compared with the store's set, and the store has that set. Flags are never taken
+//     back. A type without a number in keys (key_bits.hpp) has no flag, and stands in a list.
 //  2. [one-at-a-time] Whoever changes the store's type directory holds `turn()` from when it was loaded until the commit has
 //     returned. There is one database on a store, so nobody else changes it, and such a write never conflicts: its entry in the write
 //     set counts as created. Nothing of the user's runs meanwhile.
@@ -57,7 +57,7 @@ class TypeRegistry {
     for (const WriteSetEntry& entry : writes) {
       const std::uint64_t number = entry.state->type_bits() >> kOidBits;
       // Relaxed: who is told that a type is known needs to see nothing else (invariant 1).
-      if ((known_[number / 64].load(std::memory_order_relaxed) >> number % 64 & 1) == 0) [[unlikely]]
+      if (!known_[number].load(std::memory_order_relaxed)) [[unlikely]]
         return false;
     }
     return true;
@@ -143,12 +143,12 @@ class TypeRegistry {
   void set_known(std::uint64_t bits) noexcept {
     if (bits == kUnnumberedType) return;
     const std::uint64_t number = bits >> kOidBits;
-    known_[number / 64].fetch_or(std::uint64_t{1} << number % 64, std::memory_order_relaxed);  // as in `knows`
+    known_[number].store(true, std::memory_order_relaxed);  // as in `knows`
   }
   /// REQUIRES: `mutex_`.
   bool is_known(std::uint64_t bits, const TypeOperations& operations) const noexcept {
     const std::uint64_t number = bits >> kOidBits;
-    if ((known_[number / 64].load(std::memory_order_relaxed) >> number % 64 & 1) != 0) return true;
+    if (known_[number].load(std::memory_order_relaxed)) return true;
     for (const TypeOperations* one : unnumbered_) {
       if (same_type(*one, operations)) return true;
     }
@@ -157,7 +157,7 @@ class TypeRegistry {
 
   Store& store_;
   HearsOfTypes* const hears_;  // null: the store does not
-  std::array<std::atomic<std::uint64_t>, (std::size_t{1} << kTypeBits) / 64> known_{};
+  std::array<std::atomic<bool>, std::size_t{1} << kTypeBits> known_{};
   std::atomic<std::uint64_t> object_{0};
   std::mutex turn_;
   std::mutex mutex_;                               // guards the next

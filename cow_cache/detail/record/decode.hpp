@@ -40,7 +40,7 @@ inline HeapSum heap_bytes_of(const StateHeader& state) {
 
 /// Charges a state that a program may have changed with what its value says that it has on the heap. Where that is not
 /// all: with the last charge at least, and with its record if that is more than the value itself holds.
-inline void weigh(StateHeader& state, std::size_t record_bytes) {
+[[gnu::always_inline]] inline void weigh(StateHeader& state, std::size_t record_bytes) {
   HeapSum sum = heap_bytes_of(state);
   std::size_t heap_bytes = sum.bytes();
   if (!sum.complete()) {

@@ -53,6 +53,16 @@ template <std::size_t kBytes>
   sink.write(out, sizeof out);
 }
 
+[[gnu::noinline]] inline void store_long_string(StringSink& sink, std::uint32_t count) {
+  if (count < 256) {
+    store_head<1>(sink, 0xd9, count);
+  } else if (count < 65536) {
+    store_head<2>(sink, 0xda, count);
+  } else {
+    store_head<4>(sink, 0xdb, count);
+  }
+}
+
 }  // namespace cow::detail
 
 namespace msgpack {
@@ -98,6 +108,18 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
       cow::detail::store_head<2>(m_stream, 0xde, count);
     } else {
       cow::detail::store_head<4>(m_stream, 0xdf, count);
+    }
+    return *this;
+  }
+
+  // Inlined as far as the strings are short, as names of fields are.
+  template <>
+  [[gnu::always_inline]] inline packer<cow::detail::StringSink>& packer<cow::detail::StringSink>::pack_str(
+      std::uint32_t count) {
+    if (count < 32) [[likely]] {
+      cow::detail::store_head<0>(m_stream, 0xa0 | count, 0);
+    } else {
+      cow::detail::store_long_string(m_stream, count);
     }
     return *this;
   }

@@ -212,7 +212,7 @@ void check_round_trip(const T& value, std::string_view record, Oid oid);
 
 /// Appends the record of a value. Throws UnstorableValueError, which names `oid`, and what the codec throws.
 template <class T>
-void encode_record(const T& value, std::string& out, Oid oid = {}) {
+[[gnu::always_inline]] inline void encode_record(const T& value, std::string& out, Oid oid = {}) {
   std::size_t start = out.size();
   constexpr std::string_view name = type_name<T>();
   out.append(record_prefix<T>.bytes, record_prefix<T>.size);
