@@ -73,16 +73,6 @@ struct TypeDirectory {
   COW_CACHE_DEFINE_MAP(types)
 };
 
-/// A store that is kept for long may be of this class as well: then it is told, once a type and database, what its field set cannot
-/// notice. Any thread that commits may call it.
-class HearsOfTypes {
- public:
-  virtual void warn(const std::string& text) noexcept = 0;
-
- protected:
-  ~HearsOfTypes() = default;
-};
-
 /// A name of the root that programs may read, and not set or erase.
 inline constexpr std::string_view kTypesName = "cow.types";
 

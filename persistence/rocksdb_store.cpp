@@ -9,6 +9,7 @@
 #include <chrono>
 #include <limits>
 #include <mutex>
+#include <new>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -180,6 +181,12 @@ class RocksDbStore::Impl {
   std::uint64_t loads() const noexcept { return loads_.load(std::memory_order_relaxed); }
   bool writable() const noexcept { return !watch_->failed(); }
   std::string trouble() const { return watch_->cause(); }
+  void warn(const std::string& text) const noexcept {
+    try {
+      rocksdb::Warn(handle_->GetDBOptions().info_log, "%s", text.c_str());
+    } catch (const std::bad_alloc&) {  // it is said again when the store is opened next
+    }
+  }
   bool is_own() const noexcept { return lock_.held(); }
   const std::filesystem::path& path() const noexcept { return path_; }
   std::uint64_t verify() const {
@@ -468,6 +475,7 @@ Tid RocksDbStore::tid_at(CommitTime time) { return impl_->history().tid_at(time,
 std::vector<std::optional<Revision>> RocksDbStore::load_many(std::span<const Oid> oids, Tid at) {
   return impl_->load_many(oids, at);
 }
+void RocksDbStore::warn(const std::string& text) noexcept { impl_->warn(text); }
 std::uint64_t RocksDbStore::loads() const noexcept { return impl_->loads(); }
 bool RocksDbStore::writable() const noexcept { return impl_->writable(); }
 std::string RocksDbStore::trouble() const { return impl_->trouble(); }

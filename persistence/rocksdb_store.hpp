@@ -31,6 +31,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
 #include "cow_cache/store/batch.hpp"
+#include "cow_cache/store/hears_of_types.hpp"
 #include "cow_cache/store/history.hpp"
 #include "cow_cache/types.hpp"
 
@@ -83,7 +84,7 @@ struct RocksDbOptions {
 };
 
 /// A `Store` on RocksDB, with a history, which loads in batches, too. It is not packable: it keeps every revision for ever.
-class RocksDbStore final : public Store, public HistoryStore, public BatchStore {
+class RocksDbStore final : public Store, public HistoryStore, public BatchStore, public HearsOfTypes {
  public:
   /// Opens the store in the directory `path`. Recovery after a crash happens here.
   /// Throws StoreMissingError (no store there, and not `create_if_missing`), StoreLockedError (open elsewhere, in this
@@ -133,6 +134,10 @@ class RocksDbStore final : public Store, public HistoryStore, public BatchStore 
 
   /// One iterator goes through all of them in the order of their keys.
   std::vector<std::optional<Revision>> load_many(std::span<const Oid> oids, Tid at) override;
+
+  // ---- HearsOfTypes: a line in the store's file LOG, or none if that cannot be written.
+
+  void warn(const std::string& text) noexcept override;
 
   /// Number of objects loaded since the store was opened. Never throws.
   std::uint64_t loads() const noexcept;

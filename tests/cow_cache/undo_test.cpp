@@ -7,6 +7,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -46,6 +47,29 @@ class Undo : public ::testing::Test {
   Database db_{store_};
   Tid last_{};
 };
+
+TEST_F(Undo, LeavesWhatTheStoreKnowsOfTypes) {
+  struct Named {
+    static constexpr std::string_view cow_type_name = "undo_test.Named";
+    std::string name;
+    COW_CACHE_DEFINE_MAP(name)
+  };
+  const auto known = [&] {
+    Transaction txn = db_.begin();
+    return txn.read(txn.root().get<TypeDirectory>(kTypesName)).types.size();
+  };
+  const Ref<Label> label = make("one");  // the first of its type: the directory is written, too
+  const Tid first = last_;
+  {
+    Transaction txn = db_.begin();
+    (void)txn.create(Named{"two"});
+    txn.commit();
+  }
+  EXPECT_EQ(known(), 2u);
+  db_.undo(first);
+  EXPECT_EQ(text(label), "absent");
+  EXPECT_EQ(known(), 2u);
+}
 
 TEST_F(Undo, BringsBackWhatWasBefore) {
   const Ref<Label> label = make("one");

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
@@ -75,6 +76,17 @@ TEST(RocksDbStore, KeepsEverythingWhenReopened) {
     EXPECT_EQ(store.path(), scratch.store());
   }
   EXPECT_EQ(last_oid, 2u + 4 * 10) << "a clean close gives back what was reserved and not used";
+}
+
+TEST(RocksDbStore, NotesInItsLogWhatADatabaseCannotNotice) {
+  const ScratchDirectory scratch;
+  RocksDbStore store(scratch.store(), creating());
+  EXPECT_FALSE(fs::exists(scratch.store() / "LOG")) << "there is nothing to say";
+  HearsOfTypes& listener = store;
+  listener.warn("100% an array");
+  std::ifstream log(scratch.store() / "LOG");
+  const std::string text((std::istreambuf_iterator<char>(log)), std::istreambuf_iterator<char>());
+  EXPECT_NE(text.find("100% an array"), std::string::npos) << text;
 }
 
 TEST(RocksDbStore, ASecondOpenIsRefusedUntilTheFirstIsClosed) {

@@ -22,12 +22,14 @@
 #include <vector>
 
 #include "commit_request.hpp"
+#include "cow_cache/detail/record/raw_record.hpp"
 #include "cow_cache/detail/record/type_check.hpp"
 #include "cow_cache/detail/state/key_bits.hpp"
 #include "cow_cache/detail/state/state.hpp"
 #include "cow_cache/field_set.hpp"
 #include "cow_cache/root.hpp"
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/hears_of_types.hpp"
 #include "write_set.hpp"
 
 namespace cow::detail {
@@ -48,7 +50,8 @@ struct NewTypes {
 class TypeRegistry {
  public:
   explicit TypeRegistry(Store& store) : store_(store), hears_(dynamic_cast<HearsOfTypes*>(&store)) {
-    for (std::uint64_t bits : {type_bits<void>(), type_bits<RootDirectory>(), type_bits<TypeDirectory>()})
+    for (std::uint64_t bits :
+         {type_bits<void>(), type_bits<RawRecord>(), type_bits<RootDirectory>(), type_bits<TypeDirectory>()})
       set_known(bits);
   }
 

@@ -22,9 +22,11 @@ struct Earlier {
   std::optional<std::string> record;
 };
 
-/// What a transaction has replaced, as of a snapshot. Throws UnknownTransactionError, UndoRefusedError, SnapshotTooOldError, and what the
+/// What a transaction has replaced, as of a snapshot; `types`, the library's own object, stays as it is: types that the store has heard
+/// of, it goes on to know. Throws UnknownTransactionError, UndoRefusedError, SnapshotTooOldError, and what the
 /// store throws. It holds all of the records at once: they are going to be one commit.
-inline std::vector<Earlier> records_before(Store& store, const StoreCapabilities& capabilities, Tid tid, Tid snapshot) {
+inline std::vector<Earlier> records_before(Store& store, const StoreCapabilities& capabilities, Oid types, Tid tid,
+                                           Tid snapshot) {
   HistoryStore& history = capabilities.require_history("Database::undo");
   if (tid == Tid{} || tid > snapshot) throw UnknownTransactionError(tid);
   const Tid before{tid.value - 1};
@@ -35,6 +37,7 @@ inline std::vector<Earlier> records_before(Store& store, const StoreCapabilities
   std::vector<UndoRefusedError::Obstacle> obstacles;
   earlier.reserve(found.front().objects.size());
   for (const Oid oid : found.front().objects) {
+    if (oid == types) continue;
     const std::optional<Revision> current = store.load(oid, snapshot);
     if (current && current->begin > tid) {
       obstacles.push_back({oid, current->begin});

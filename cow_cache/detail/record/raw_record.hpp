@@ -35,6 +35,7 @@ COW_CACHE_ONE_PER_PROCESS inline constexpr TypeOperations raw_record_operations{
     .decode = [](StateHeader&, std::string_view, Oid, Tid) {},
     .add_heap_bytes = [](const StateHeader& state,
                          HeapSum& sum) { sum.block(value_of<RawRecord>(state).bytes.capacity() + 1); },
+    .describe = nullptr,
 };
 
 /// Leaves the bytes where they are when it throws std::bad_alloc or LimitError.

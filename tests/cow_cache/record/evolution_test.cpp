@@ -17,6 +17,7 @@
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/field_set.hpp"
 #include "cow_cache/migrate.hpp"
+#include "cow_cache/store/hears_of_types.hpp"
 #include "persistence/memory_store.hpp"
 #include "tests/support/forwarding_store.hpp"
 
