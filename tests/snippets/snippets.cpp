@@ -16,6 +16,7 @@
 #include <map>
 #include <persistence/memory_store.hpp>
 #include <persistence/rocksdb_store.hpp>
+#include <persistence/store_reader.hpp>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -59,6 +60,15 @@ void history_guide() {
   require(changes_by_ada == 1, "history.md: other changes");
   require(stale == std::set<cow::Oid>{alice.oid()}, "history.md: other objects are stale");
   require(now.read(alice).balance == 100, "history.md: the rent was not undone");
+}
+
+int printed = 0;
+
+bool print(const cow::StoredTransaction&) { return ++printed > 0; }
+
+void store_reader_header() {
+  //@ persistence/store_reader.hpp 1
+  require(reader.last_tid() > cow::Tid{1} && printed > 1, "store_reader.hpp: the store has other transactions");
 }
 
 void cow_cache_header() {
@@ -221,6 +231,7 @@ void use_await_header() {
 int main() {
   readme();
   history_guide();
+  store_reader_header();
   cow_cache_header();
   evolution();
   heap_bytes_header();
