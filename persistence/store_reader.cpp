@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <functional>
 #include <limits>
 #include <set>
 #include <system_error>
@@ -167,7 +168,7 @@ class StoreReader::Impl {
     if (!cursor.valid() && expected && *expected != Tid{} && *expected >= oldest) report_lost(*expected);
   }
 
-  std::uint64_t verify_chain() const {
+  std::uint64_t verify_chain(const std::function<void(std::uint64_t)>& on_read) const {
     if (!sources_->whole())
       throw StoreCorruptError(store_message(path(), "verify", "a part of the files cannot be read"));
     if (!open_elsewhere()) {
@@ -177,7 +178,7 @@ class StoreReader::Impl {
         throw StoreCorruptError(store_message(path(), "verify", "the store has changed meanwhile"));
       }
     }
-    return verify_history(path(), sources_->handle(), std::numeric_limits<std::uint64_t>::max()).transactions;
+    return verify_history(path(), sources_->handle(), std::numeric_limits<std::uint64_t>::max(), on_read).transactions;
   }
 
  private:
@@ -270,6 +271,8 @@ std::optional<Tid> StoreReader::tid_at(CommitTime time) const {
   return found;
 }
 
-std::uint64_t StoreReader::verify_chain() const { return impl_->verify_chain(); }
+std::uint64_t StoreReader::verify_chain(const std::function<void(std::uint64_t)>& on_read) const {
+  return impl_->verify_chain(on_read);
+}
 
 }  // namespace cow

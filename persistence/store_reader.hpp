@@ -107,8 +107,9 @@ class StoreReader {
 
   /// Reads the whole history and checks every link and every record, as `RocksDbStore::verify`; if nobody has the store open,
   /// also that nothing is lost that the witness and the log know of. Returns the number of transactions. Throws
-  /// StoreCorruptError that names what is wrong first, or StoreError.
-  std::uint64_t verify_chain() const;
+  /// StoreCorruptError that names what is wrong first, or StoreError. `on_read`: called again and again with the number of
+  /// reads so far, of about `estimated_transactions + 2 * estimated_revisions`.
+  std::uint64_t verify_chain(const std::function<void(std::uint64_t)>& on_read = {}) const;
 
  private:
   class Impl;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <map>
 #include <system_error>
@@ -26,6 +27,15 @@ class NoLogger final : public rocksdb::Logger {
   using rocksdb::Logger::Logv;
   void Logv(const char*, va_list) override {}
 };
+
+// What is the matter with this process, not with the store: no permission, no descriptors left.
+bool is_of_this_process(const rocksdb::Status& status) {
+  if (!status.IsIOError()) return false;
+  const std::string text = status.ToString();
+  return std::ranges::any_of(std::array{EACCES, EPERM, EMFILE, ENFILE}, [&](int error) {
+    return text.find(std::generic_category().message(error)) != std::string::npos;
+  });
+}
 
 constexpr std::array<const char*, 3> kFamilyNames{"default", kTransactionsFamily, kRevisionsFamily};
 
@@ -81,6 +91,7 @@ StoreSources::StoreSources(const std::filesystem::path& directory, Report report
     if (status.IsInvalidArgument()) {
       throw StoreFormatError(store_message(directory_, "open", "another program's database: " + status.ToString()));
     }
+    if (is_of_this_process(status)) throw StoreError(store_message(directory_, "open", status.ToString()));
     // What nobody changes is not going to be better.
     if (attempt == kAttempts || listing(directory_) == before) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

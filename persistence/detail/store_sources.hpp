@@ -37,8 +37,8 @@ class StoreSources {
   /// What cannot be read, and why.
   using Report = std::function<void(const std::string& part, const std::string& why)>;
 
-  /// Throws StoreFormatError for another program's database, StoreError if nothing can be read at all. Nothing that is only
-  /// damaged is thrown, unless `report` throws.
+  /// Throws StoreFormatError for another program's database, StoreError if nothing can be read at all, or if this process may not
+  /// read it or has too few descriptors. What is only damaged is reported.
   StoreSources(const std::filesystem::path& directory, Report report);
 
   TolerantCursor cursor(Family family);

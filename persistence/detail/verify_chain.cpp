@@ -15,8 +15,9 @@ namespace {
 
 class Verifier {
  public:
-  Verifier(const std::filesystem::path& path, const RocksDbHandle& handle)
-      : path_(path), handle_(handle), snapshot_(&*handle) {
+  Verifier(const std::filesystem::path& path, const RocksDbHandle& handle,
+           const std::function<void(std::uint64_t)>& on_read)
+      : path_(path), handle_(handle), on_read_(on_read), snapshot_(&*handle) {
     read_.snapshot = snapshot_.snapshot();
     read_.fill_cache = false;
     read_.total_order_seek = true;
@@ -30,6 +31,7 @@ class Verifier {
     const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.transactions()));
     for (it->SeekToLast(); it->Valid() && reads < max_reads; it->Prev(), ++reads) {
       const auto [end, record] = decode(it->key(), it->value());
+      if (on_read_) on_read_(reads + 1);
       if (!expected) {
         history.end = end;
         history.committed_at_us = record.committed_at_us;
@@ -37,6 +39,7 @@ class Verifier {
       if (expected && *expected != end) refuse_link(*expected, end);
       for (const TransactionRecord::Object& object : record.objects) {
         if (++reads >= max_reads) break;
+        if (on_read_) on_read_(reads + 1);
         require_revision(end.tid, object);
         ++objects;
       }
@@ -52,7 +55,7 @@ class Verifier {
         require_ok(path_, "verify", it->status());
         refuse_link(*expected, ChainEnd{});
       }
-      require_no_more_than(objects);
+      require_no_more_than(objects, reads);
     }
     return history;
   }
@@ -80,10 +83,13 @@ class Verifier {
   }
 
   // Each revision that a transaction names was found; so a greater number means some that no transaction names.
-  void require_no_more_than(std::uint64_t objects) const {
+  void require_no_more_than(std::uint64_t objects, std::uint64_t reads) const {
     std::uint64_t revisions = 0;
     const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.revisions()));
-    for (it->SeekToFirst(); it->Valid(); it->Next()) ++revisions;
+    for (it->SeekToFirst(); it->Valid(); it->Next()) {
+      ++revisions;
+      if (on_read_) on_read_(reads + revisions);
+    }
     require_ok(path_, "verify", it->status());
     // Next says nothing of a file that it cannot open either; but all that were named were found, one by one.
     if (revisions < objects) {
@@ -107,6 +113,7 @@ class Verifier {
 
   const std::filesystem::path& path_;
   const RocksDbHandle& handle_;
+  const std::function<void(std::uint64_t)>& on_read_;
   rocksdb::ManagedSnapshot snapshot_;
   rocksdb::ReadOptions read_;
   rocksdb::PinnableSlice value_;
@@ -114,9 +121,9 @@ class Verifier {
 
 }  // namespace
 
-VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle,
-                               std::uint64_t max_reads) {
-  return Verifier(path, handle).run(max_reads);
+VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle, std::uint64_t max_reads,
+                               const std::function<void(std::uint64_t)>& on_read) {
+  return Verifier(path, handle, on_read).run(max_reads);
 }
 
 }  // namespace cow::detail

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 
 #include "rocksdb_handle.hpp"
 #include "transaction_record.hpp"
@@ -24,7 +25,9 @@ struct VerifiedHistory {
 /// Walks the transactions, newest first: each entry is whole, names its predecessor, and every record that it wrote is
 /// there, with the right checksum. Ends after `max_reads` (>= 1) entries and records; if that does not stop it, it also
 /// checks that the chain begins at `Tid{0}` and that there are no other revisions. Throws StoreCorruptError naming tid
-/// and oid, or StoreError.
-VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle, std::uint64_t max_reads);
+/// and oid, or StoreError. `on_read`: called again and again with how many entries, records and revisions were read: all
+/// together each entry once, and each revision twice.
+VerifiedHistory verify_history(const std::filesystem::path& path, const RocksDbHandle& handle, std::uint64_t max_reads,
+                               const std::function<void(std::uint64_t)>& on_read = {});
 
 }  // namespace cow::detail
