@@ -24,7 +24,7 @@
 namespace cow {
 namespace {
 
-using namespace detail;
+using namespace detail;  // NOLINT(google-build-using-namespace): machinery of stores, in this file only
 using Family = StoreSources::Family;
 
 }  // namespace

@@ -109,14 +109,14 @@ rocksdb::Status StoreSources::open_database(int max_open_files, bool paranoid) {
       {kFamilyNames[0], plain}, {kFamilyNames[1], plain}, {kFamilyNames[2], rocks}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(rocks, directory_.string(), descriptors, &handles, &db);
+  rocksdb::Status status = rocksdb::DB::OpenForReadOnly(rocks, directory_.string(), descriptors, &handles, &db);
   if (!status.ok()) return status;
   handle_.emplace(db, std::move(handles));
   return status;
 }
 
 rocksdb::Status StoreSources::open_whole() {
-  const rocksdb::Status status = open_database(-1, true);
+  rocksdb::Status status = open_database(-1, true);
   whole_ = status.ok();
   return status;
 }
