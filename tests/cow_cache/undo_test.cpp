@@ -48,12 +48,13 @@ class Undo : public ::testing::Test {
   Tid last_{};
 };
 
+struct NamedForUndo {
+  static constexpr std::string_view cow_type_name = "undo_test.Named";
+  std::string name;
+  COW_CACHE_DEFINE_MAP(name)
+};
+
 TEST_F(Undo, LeavesWhatTheStoreKnowsOfTypes) {
-  struct Named {
-    static constexpr std::string_view cow_type_name = "undo_test.Named";
-    std::string name;
-    COW_CACHE_DEFINE_MAP(name)
-  };
   const auto known = [&] {
     Transaction txn = db_.begin();
     return txn.read(txn.root().get<TypeDirectory>(kTypesName)).types.size();
@@ -62,7 +63,7 @@ TEST_F(Undo, LeavesWhatTheStoreKnowsOfTypes) {
   const Tid first = last_;
   {
     Transaction txn = db_.begin();
-    (void)txn.create(Named{"two"});
+    (void)txn.create(NamedForUndo{"two"});
     txn.commit();
   }
   EXPECT_EQ(known(), 2u);
