@@ -12,8 +12,8 @@
 namespace cow::bench {
 namespace {
 
-struct Cell {
-  static constexpr std::string_view cow_type_name = "test.Cell";
+struct CountedCell {
+  static constexpr std::string_view cow_type_name = "test.CountedCell";
   std::int64_t value = 0;
   MSGPACK_DEFINE(value);
 };
@@ -21,12 +21,12 @@ struct Cell {
 class WorkloadProfileTest : public ::testing::Test {
  protected:
   using Transaction = CountedDatabase::Transaction;
-  using CellRef = CountedDatabase::Ref<Cell>;
+  using CellRef = CountedDatabase::Ref<CountedCell>;
 
   WorkloadProfileTest() {
     auto session = open_session(database_);
     session.transact([&](Transaction& txn) {
-      for (std::int64_t i = 0; i < 100; ++i) cells_.push_back(txn.create(Cell{i}));
+      for (std::int64_t i = 0; i < 100; ++i) cells_.push_back(txn.create(CountedCell{i}));
     });
     cache().start_counting();
   }
@@ -64,7 +64,7 @@ TEST_F(WorkloadProfileTest, ToldOfChanges) {
   for (int transaction = 0; transaction < 5; ++transaction) {
     session.transact([&](Transaction& txn) {
       for (std::size_t i = 0; i < 2; ++i) txn.write(cells_[i]).value += 1;
-      txn.create(Cell{7});
+      txn.create(CountedCell{7});
     });
   }
   const nlohmann::json counts = profile();

@@ -20,6 +20,7 @@ namespace {
 
 using namespace cow;
 using namespace cow::bench::publisher;
+using bench::publisher::Order;  // not the order of a history
 using Catalog = cow::bench::wordnet::Catalog<Database::Pointers>;
 using Source = BlockingSource<Database>;
 
