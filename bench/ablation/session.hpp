@@ -71,7 +71,10 @@ class AttachedSession {
 
   /// Throws SnapshotTooOldError, ConflictError; the transaction has ended then.
   void commit() {
-    if (attachment_ == nullptr) return transaction_->commit();
+    if (attachment_ == nullptr) {
+      transaction_->commit();
+      return;
+    }
     Closing closing(*this, true);
     Reading reading(*this);  // validation reads what was read
     transaction_->commit();

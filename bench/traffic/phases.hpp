@@ -170,7 +170,8 @@ class alignas(128) Worker {
       try {
         auto txn = session_.begin();
         ++txn.write(reference).value;
-        return txn.commit();
+        txn.commit();
+        return;
       } catch (const ConflictError&) {
       }
     }
