@@ -193,8 +193,8 @@ class BasicDatabase {
   Tid undo(Tid tid, const std::optional<TransactionNote>& note = {}) requires Transaction::kHasPast {
     for (;;) {
       Transaction transaction(*this, Isolation::snapshot);
-      std::vector<detail::Earlier> earlier =
-          detail::records_before(store_, capabilities_, types_.find_object(), tid, transaction.snapshot());
+      std::vector<detail::Earlier> earlier = detail::records_before(
+          store_, capabilities_, types_.find_object().value_or(Oid{}), tid, transaction.snapshot());
       if (earlier.empty()) return Tid{};
       for (detail::Earlier& object : earlier)
         transaction.reader().restore(object.oid, std::move(object.record), tid, transaction.changes());

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -128,12 +129,13 @@ Tid BasicTransaction<Cache>::commit_new_types() {
   return tid;
 }
 
-/// Where the type directory is. A store of an older version has none: a transaction that writes the root makes it part of its own
+/// Where the type directory is. A store whose first object is no root has none. Nor has one of an older version: a transaction that writes the root makes it part of its own
 /// commit, for the others a small one is committed before.
 template <class Cache>
 void BasicTransaction<Cache>::find_directory(detail::NewTypes& news) {
-  news.directory = database_->types_.find_object();
-  if (news.directory) return;
+  const std::optional<Oid> known = database_->types_.find_object();
+  news.directory = known.value_or(Oid{});
+  if (!known || news.directory) return;
   if (detail::WriteSetEntry* root = changes().find(kRootOid)) {
     if (root->erased) return;
     RootDirectory& names = detail::value_of<RootDirectory>(*root->state);
@@ -152,7 +154,7 @@ Oid BasicTransaction<Cache>::make_directory() {
   // One at a time, so that they do not conflict with each other.
   std::scoped_lock turn(database_->types_.turn());
   for (;;) {
-    if (Oid found = database_->types_.find_object()) return found;
+    if (std::optional<Oid> found = database_->types_.find_object(); found && *found) return *found;
     try {
       BasicTransaction apart(*database_, Isolation::snapshot);
       detail::TransactFrame frame(

@@ -270,6 +270,7 @@ TEST_F(Past, ChangesSinceATidBringACopyUpToDate) {
       EXPECT_GT(change.tid, copied);
       EXPECT_LE(change.tid, now.snapshot());
       before = change.tid;
+      if (change.oid == now.root().get<TypeDirectory>(kTypesName).oid()) continue;  // the library's own
       copy[change.oid] = now.read(Ref<Label>(change.oid)).text;
     }
     copied = now.snapshot();

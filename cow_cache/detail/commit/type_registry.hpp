@@ -26,6 +26,7 @@
 #include "cow_cache/detail/record/type_check.hpp"
 #include "cow_cache/detail/state/key_bits.hpp"
 #include "cow_cache/detail/state/state.hpp"
+#include "cow_cache/errors.hpp"
 #include "cow_cache/field_set.hpp"
 #include "cow_cache/root.hpp"
 #include "cow_cache/store.hpp"
@@ -38,7 +39,7 @@ namespace cow::detail {
 struct NewTypes {
   std::vector<const TypeOperations*> types;
   std::vector<TypeDescription> descriptions;  ///< of each
-  Oid directory{};                            ///< Oid{0}: there is none, or the transaction itself creates it
+  Oid directory{};                            ///< Oid{0}: there will be none, or the transaction itself creates it
   std::unique_lock<std::mutex> turn;          ///< invariant 2
   std::string record;                         ///< of the directory, if it is written
 
@@ -80,15 +81,21 @@ class TypeRegistry {
     return unknown;
   }
 
-  /// Where the store keeps its type directory; Oid{0}: nowhere yet. Throws what loading and decoding the root throws.
-  [[gnu::cold]] Oid find_object() {
+  /// Where the store keeps its type directory; Oid{0}: nowhere yet; nothing: nowhere ever, for its first object is no root, in which it
+  /// could be found. Throws what loading and decoding the root throws.
+  [[gnu::cold]] std::optional<Oid> find_object() {
     // Relaxed: the oid is all that there is to see.
     if (std::uint64_t found = object_.load(std::memory_order_relaxed); found != 0) return Oid{found};
     std::optional<Revision> revision = store_.load(kRootOid, kInfinity);
-    if (!revision || revision->erased) return {};
-    const RootDirectory root = DefinedCodec<RootDirectory>::decode(revision->record, kRootOid, revision->begin);
+    if (!revision || revision->erased) return Oid{};
+    RootDirectory root;
+    try {
+      root = DefinedCodec<RootDirectory>::decode(revision->record, kRootOid, revision->begin);
+    } catch (const TypeMismatchError&) {
+      return std::nullopt;
+    }
     auto found = root.entries.find(kTypesName);
-    if (found == root.entries.end()) return {};
+    if (found == root.entries.end()) return Oid{};
     object_.store(found->second.oid().value, std::memory_order_relaxed);
     return found->second.oid();
   }

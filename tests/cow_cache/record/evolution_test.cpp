@@ -558,6 +558,25 @@ TEST(TypeDirectories, AreWrittenByTheCommitThatUsesThemAndByNoOther) {
   EXPECT_TRUE(store.warnings.empty());
 }
 
+TEST(TypeDirectories, AreNotKeptWhereTheFirstObjectIsNoRoot) {
+  MemoryStore store;
+  std::string record;
+  detail::DefinedCodec<Line>::encode(Line{}, kRootOid, record);
+  const ObjectWrite line{.oid = kRootOid, .erase = false, .record = record};
+  const TransactionWrite first{.tid = Tid{1}, .objects = {&line, 1}};
+  store.commit({&first, 1});
+  Database db(store);
+  for (int i = 0; i < 2; ++i) {
+    const Tid tid = db.transact([](Transaction& txn) {
+      (void)txn.create(Line{});
+      ++txn.write(Ref<Line>(kRootOid)).count;
+      return txn.snapshot();
+    });
+    EXPECT_EQ(db.transactions(Tid{tid.value + 1}, kInfinity).begin()->objects.size(), 2u) << "and no directory";
+  }
+  EXPECT_EQ(db.begin().read(Ref<Line>(kRootOid)).count, 2);
+}
+
 TEST(TypeDirectories, AreNotWrittenByACommitThatFails) {
   MemoryStore memory;
   WatchedStore store(memory);
