@@ -152,8 +152,8 @@ class PrivateLaw:
               "costs, and lines that the processor's caches do not hold (bench/report/private_model.py). Its costs are fitted to two workloads "
               "that were fixed beforehand, OO7 (T1, T6, and T1 with a tenth of T2a) and YCSB (A and C), and to nothing else; all others are "
               "predicted from what one session of them does, which is counted, and from what the shared cache takes. Two threads where nothing "
-              f"else is said, the store in memory; sessions begin cold, and {SECONDS:g} s count once most are warm. A crossover is where the ratio is 1, "
-              "on straight lines between the points, measured and predicted alike.")
+              f"else is said, the store in memory; sessions begin cold, and {SECONDS:g} s count once most are warm. A crossover is where the "
+              "ratio is 1, on straight lines between the points, measured and predicted alike.")
 
     def jobs(self, size: Size) -> list[Job]:
         sweeps = size.choose(smoke=SMOKE_SWEEPS, paper=PAPER_SWEEPS, full=SWEEPS)

@@ -114,7 +114,9 @@ void report(std::uint64_t) {}
 void evolution() {
   cow::MemoryStore store;
   cow::Oid oid = cow::Database(store)
-                     .transact([](cow::Transaction& txn) { return txn.root().emplace("ada", before::User{"Ada Lovelace", 1815, "12"}); })
+                     .transact([](cow::Transaction& txn) {
+                       return txn.root().emplace("ada", before::User{"Ada Lovelace", 1815, "12"});
+                     })
                      .oid();
   {
     cow::Database db(store);
@@ -140,7 +142,8 @@ void evolution() {
     //@ cow_cache/records.hpp 1
   }
   cow::Database db(store);
-  require(db.begin().read(cow::Ref<later::Person>(oid)).last == "Lovelace", "evolution.md: the upgrade gives another name");
+  require(db.begin().read(cow::Ref<later::Person>(oid)).last == "Lovelace",
+          "evolution.md: the upgrade gives another name");
   db.transact([&](cow::Transaction& txn) { txn.write(cow::Ref<later::Person>(oid)).first = "Augusta"; });
   db.evict_all();
   cow::Transaction txn = db.begin();

@@ -19,6 +19,7 @@ namespace cow::detail {
 template <class T>
 struct AnyInitialiser {
   template <class Member>
+  // NOLINTNEXTLINE(google-explicit-constructor): to convert without a word is all that it does
   requires(!std::is_same_v<Member, T> && !std::is_base_of_v<Member, T>) operator Member() const noexcept;
 };
 

@@ -71,17 +71,17 @@ struct Value {
   std::map<std::string, msgpack::object> refused5;
   const char* refused6 = "";
   MSGPACK_DEFINE_ARRAY(refused1, refused2, refused3, refused4, refused5, refused6);
-#elif defined(CASE_nil)    // 4 times: holds what may itself be nil
+#elif defined(CASE_nil)       // 4 times: holds what may itself be nil
   std::optional<cow::Ref<Value>> refused1;
   std::vector<std::optional<std::optional<int>>> refused2;
   std::shared_ptr<cow::Ref<Value>> refused3;
   std::optional<std::shared_ptr<int>> refused4;
   MSGPACK_DEFINE_ARRAY(refused1, refused2, refused3, refused4);
-#elif defined(CASE_large)  // 2 times: more than kMaxElementBytes
+#elif defined(CASE_large)     // 2 times: more than kMaxElementBytes
   std::vector<Matrix> refused1;
   std::map<int, OtherMatrix> refused2;
   MSGPACK_DEFINE(refused1, refused2);
-#elif defined(CASE_time)   // 3 times: has a unit in which it could not be written exactly
+#elif defined(CASE_time)      // 3 times: has a unit in which it could not be written exactly
   std::chrono::time_point<std::chrono::system_clock, std::chrono::hours> refused1;
   std::vector<std::chrono::time_point<std::chrono::system_clock, std::chrono::duration<long, std::pico>>> refused2;
   std::chrono::time_point<std::chrono::system_clock, std::chrono::duration<double>> refused3;
