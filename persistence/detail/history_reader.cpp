@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "cow_cache/errors.hpp"
@@ -128,7 +129,11 @@ TransactionRecord HistoryReader::record_at(const rocksdb::Iterator& it, Tid& tid
   if (it.key().size() != TransactionKey::kSize)
     throw StoreCorruptError(store_message(path_, "read transactions", "a transaction's key is damaged"));
   tid = TransactionKey::tid_of(it.key().data());
-  std::optional<TransactionRecord> record = TransactionRecord::decode(tid, it.value().ToStringView());
+  return decode(tid, it.value().ToStringView());
+}
+
+TransactionRecord HistoryReader::decode(Tid tid, std::string_view entry) const {
+  std::optional<TransactionRecord> record = TransactionRecord::decode(tid, entry);
   if (!record) {
     throw StoreCorruptError(
         store_message(path_, "read transactions", "the entry of tid " + std::to_string(tid.value) + " is damaged"));
@@ -156,13 +161,9 @@ void HistoryReader::describe(RevisionInfo& revision) const {
   const rocksdb::Status status = handle_->Get({}, handle_.transactions(), to_slice(key.bytes()), &value);
   if (status.IsNotFound()) refuse_gap(revision.begin, revision.begin);
   require_ok(path_, "read tid " + std::to_string(revision.begin.value), status);
-  std::optional<TransactionRecord> record = TransactionRecord::decode(revision.begin, value.ToStringView());
-  if (!record) {
-    throw StoreCorruptError(store_message(path_, "read transactions",
-                                          "the entry of tid " + std::to_string(revision.begin.value) + " is damaged"));
-  }
-  revision.time = time_of(*record);
-  revision.note = std::move(record->note);
+  TransactionRecord record = decode(revision.begin, value.ToStringView());
+  revision.time = time_of(record);
+  revision.note = std::move(record.note);
 }
 
 // A file that cannot be opened is a StoreError, what is not there any more a StoreCorruptError.

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "cow_cache/store/history.hpp"
@@ -38,6 +39,7 @@ class HistoryReader {
 
   std::unique_ptr<rocksdb::Iterator> iterate_transactions() const;
   TransactionRecord record_at(const rocksdb::Iterator& it, Tid& tid) const;
+  TransactionRecord decode(Tid tid, std::string_view entry) const;  // throws StoreCorruptError
   Tid newer_than(rocksdb::Iterator& revisions, Oid oid, Tid tid, Tid last) const;
   void describe(RevisionInfo& revision) const;
   [[noreturn]] void refuse_gap(Tid lost, Tid successor) const;
