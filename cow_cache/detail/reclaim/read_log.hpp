@@ -10,7 +10,7 @@
 //     scanners see. Changing the table publishes a full copy before anything is added to it.
 //  3. An entry is never removed before the transaction ends, but for one whose state turned out to be of no use; clearing (release)
 //     happens after the transaction's last use of any state, and a scanner reads entries with acquire at least.
-//  4. An index, if there is one, knows for every object in the log a state of it.
+//  4. An index, if there is one, knows for every object in the log a state of it. An empty log has none: its end then costs nothing.
 //
 // A log begins as a hash set of handles (hash_log.hpp), and becomes a bitmap (bitmap_log.hpp) when it is not small and its
 // states lie close together. What both can do is the concept LogLayout (log_table.hpp).
@@ -121,28 +121,33 @@ class ReadLog {
     front_.bits ? front_.bits.mark_diverted(handle) : front_.set.mark_diverted(handle);
   }
 
-  /// Makes an index of the states logged; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
+  /// Makes an index of the states logged, if any; from then on the caller adds what it logs (`index`). Throws std::bad_alloc.
   void make_index() {
+    if (size_ == 0) return;
     auto index = std::make_unique<StateIndex>(size());
     for_each([&](StateHandle handle) { index->add(handle); });
     index_ = index.release();
     count_bytes(index_->bytes());
   }
 
-  /// The logged state of an object, or null. REQUIRES: there is an index.
-  StateHeader* find(Oid oid) const noexcept { return index_->find(oid); }
+  /// The logged state of an object, or null. REQUIRES: make_index was called, and `index` for each state logged since.
+  StateHeader* find(Oid oid) const noexcept { return index_ == nullptr ? nullptr : index_->find(oid); }
 
   /// Adds a logged state to the index. False: there is no memory for it, and no index any more.
   bool index(StateHandle handle) noexcept {
-    std::size_t bytes = index_->bytes();
     try {
+      if (index_ == nullptr) {
+        make_index();  // the first one: `handle` is in the log
+        return true;
+      }
+      std::size_t bytes = index_->bytes();
       index_->add(handle);
+      count_bytes(index_->bytes() - bytes);
+      return true;
     } catch (const std::bad_alloc&) {
       drop_index();
       return false;
     }
-    count_bytes(index_->bytes() - bytes);
-    return true;
   }
 
   /// Number of distinct states logged.
@@ -299,11 +304,11 @@ class ReadLog {
   [[gnu::noinline]] void clear() noexcept {
     front_.bits ? front_.bits.clear() : front_.set.clear();
     shrink(std::exchange(size_, 0));
-    if (index_ != nullptr) [[unlikely]]
-      drop_index();
+    drop_index();
   }
 
   void drop_index() noexcept {
+    if (index_ == nullptr) return;
     count_bytes(-index_->bytes());
     delete std::exchange(index_, nullptr);
   }
