@@ -54,6 +54,9 @@ TAIL = {"p999": Quantity("us", lambda row: None if row.get("p999_ns") is None el
 # Of each experiment: the parts of a point that name it in a row, and what is published of it.
 PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "memory": (("sessions",), {"memory": Quantity("MiB", growth)}),
+    "ycsb": (("mix",), RATE),
+    "stmbench7": (("mix", "threads"), RATE),
+    "oo7-users": (("mix", "threads"), RATE),
     "hit-cost": (("workload", "reads"), {"ratio": Quantity("x", figure("ratio_to_everything")),
                                          "to-raw": Quantity("x", figure("ratio_to_raw"))}),
     "throughput-writes": (("write_share", "sessions"), RATE),
@@ -77,6 +80,7 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "publisher": (("in_flight", "wait_ms", "write_share"), {"rate": Quantity("1/s", lambda row: row.get("throughput"))}),
     "cold-start": (("sessions",), {"loads": Quantity("", lambda row: row.get("store_loads"))}),
     "open-sessions": (("subject", "sessions"), {"time": Quantity("ns", figure("ns"))}),
+    "recovery": ((), {"answer": Quantity("ms", scaled(figure("first_answer_s"), 1e3)), "warm": Quantity("ms", scaled(figure("warm_s"), 1e3))}),
     "equal-memory": (("sequence", "objects", "sessions"), {
         cache: Quantity("", figure("hit_ratio", "adaptive", cache)) for cache in ("shared", "private")}),
     "smallbank": (("hotspot",), RATE),
