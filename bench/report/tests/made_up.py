@@ -33,8 +33,9 @@ def of_job(job: Job, noise) -> list[dict]:
     if job.program == "probes" and job.experiment in ("pinned-versions", "reclamation-time", "stopped-thread"):
         return of_sleepers(job, noise)
     if job.experiment == "recovery":
-        return [{"figures": {"open_s": 0.2 * noise(), "first_answer_s": 0.21 * noise(), "warm_s": 0.5 * noise(), "acknowledged": 27_000, "recovered": 27_004,
-                             "hit_ratio_before": 0.7, "log_bytes": 6e7}, "hit_ratio_over_time": [[0.3, 0.4], [0.5, 0.7]]}]
+        return [{"figures": {"open_s": 0.2 * noise(), "first_answer_s": 0.21 * noise(), "warm_s": 0.5 * noise(),
+                             "acknowledged": 27_000, "recovered": 27_004, "hit_ratio_before": 0.7, "log_bytes": 6e7},
+                 "hit_ratio_over_time": [[0.3, 0.4], [0.5, 0.7]]}]
     if job.program == "peers":
         return [{"system": system, "point": {"reads": reads, "threads": threads},
                  "figures": {"ns_per_read": 10 * noise() * 3 ** index, "ratio_to_shared": noise() * 3 ** index}}
