@@ -130,7 +130,7 @@ class Committer {
         queued = queue_.compare_exchange_weak(newest, &request, std::memory_order_release, std::memory_order_relaxed);
       }
     }
-    // Acquire: pairs with the release in `signal`, of the leader that has finished the request or hands over to it.
+    // Acquire: pairs with the store in `signal`, of the leader that has finished the request or hands over to it.
     int progress = CommitRequest::waiting;
     for (int spin = 0; spin < kSpins && progress == CommitRequest::waiting; ++spin) {
       pause();
@@ -198,7 +198,9 @@ class Committer {
 
   static void signal(CommitRequest& request, CommitRequest::Progress progress) noexcept {
     std::atomic<int>& target = request.progress_;
-    target.store(progress, std::memory_order_release);
+    // Release would do for what the request's thread reads. Seq_cst, for libstdc++'s notify_one first looks whether anybody waits: a
+    // load that must not be done before this store is seen, or a thread that goes to sleep just then is never woken.
+    target.store(progress, std::memory_order_seq_cst);
     // The request may be gone by now; notifying needs its address only (the wake-up goes by address).
     target.notify_one();
   }
