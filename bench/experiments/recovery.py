@@ -79,7 +79,7 @@ class Recovery:
                 one.points[round(seconds * 1e3, 1)] = Interval.of([ratio / row["figures"]["hit_ratio_before"]])
             series.append(one)
         return Figure(
-            "recovery-hits", "Hit ratio after the kill, as a share of the one before, in windows of 2,000 reads; one run of each.",
+            "recovery-hits-over-time", "Hit ratio after the kill, as a share of the one before, in windows of 2,000 reads; one run of each.",
             "Line chart: hit ratio after a kill divided by the one before it against milliseconds, one line per cache.",
             drawing.curves("Hits after a kill", "ms since the kill", "share of the earlier hit ratio", series))
 
