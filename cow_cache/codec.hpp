@@ -38,8 +38,6 @@
 
 namespace cow {
 
-inline constexpr std::int8_t kReferenceExtension = 79;  // 'O', for object
-
 /// Encodes and decodes the value part of a record.
 template <class T>
 struct Codec {

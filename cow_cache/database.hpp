@@ -3,21 +3,29 @@
 // Thread safety: all functions may be called from any thread, construction and destruction apart.
 //
 // Invariants:
-//  1. There is one database per store in a process, and it alone commits to the store: a second one on the same store
-//     object is refused. (A store that passes calls on to another is an object of its own; RocksDbStore locks its directory.
-//     There are no databases that only read: every one may commit.)
+//  1. There is one database per store object: a second one is refused. It alone commits to the store, unless that has peers
+//     (store/shared.hpp): then each process has a database, and the engine behind the store decides. (A store that passes calls on to
+//     another is an object of its own; RocksDbStore locks its directory. There are no databases that only read: every one may
+//     commit.)
 //  2. The database outlives its transactions, and every call of theirs: a commit still works in the cache after
 //     its transaction has ended. Its destructor terminates the program if a transaction is active.
+//  3. With peers a snapshot is a prefix of the order of tids, as old as the poller is behind (detail/commit/poller.hpp). What this
+//     database has committed it sees at once; what others have, after `sync`, or soon.
 #pragma once
 
 #include "version.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <type_traits>
@@ -29,6 +37,8 @@
 #include "detail/commit/attempts.hpp"
 #include "detail/commit/committer.hpp"
 #include "detail/commit/oid_pool.hpp"
+#include "detail/commit/poller.hpp"
+#include "detail/commit/reachable.hpp"
 #include "detail/commit/store_latch.hpp"
 #include "detail/commit/transact_frame.hpp"
 #include "detail/commit/type_registry.hpp"
@@ -40,10 +50,12 @@
 #include "history.hpp"
 #include "isolation.hpp"
 #include "options.hpp"
+#include "peer_status.hpp"
 #include "retry_policy.hpp"
 #include "statistics.hpp"
 #include "store.hpp"
 #include "store/capabilities.hpp"
+#include "store/pack.hpp"
 #include "transaction.hpp"
 #include "transaction_definitions.hpp"
 
@@ -85,7 +97,8 @@ class BasicDatabase {
   using Ref = typename Pointers::template Ref<T>;
 
   /// Opens the database in `store`, which must outlive it; an empty store gets its root. Throws StoreLockedError if the
-  /// store has a database already, LimitError if the process has too many, and what the store throws.
+  /// store has a database already, LimitError if the process has too many, and what the store throws; MissingCapabilityError if others
+  /// commit to it, and this cache cannot hear of that.
   explicit BasicDatabase(Store& store, const CacheOptions& options = {})
       : latch_(store),
         store_(store),
@@ -94,7 +107,15 @@ class BasicDatabase {
         oids_(store),
         types_(store),
         cache_(store, options, committer_.frontier()) {
-    if (store.last_tid() == Tid{}) create_root(store);
+    if (capabilities_.has_peers()) {
+      require_peers();
+      committer_.propose_to(capabilities_);
+    }
+    if (last_tid() == Tid{}) create_root(store);  // as this database knows it: by now another process may have done so
+    if constexpr (kMayHavePeers) {
+      if (capabilities_.has_peers())
+        peers_ = std::make_unique<Peers>(store_, capabilities_, committer_, cache_, options.peers);
+    }
   }
 
   /// The same with a level of isolation for all transactions that are not begun with one of their own.
@@ -116,13 +137,42 @@ class BasicDatabase {
     std::terminate();
   }
 
-  /// Throws LimitError (too many transactions at a time), SeparateMemoryError, std::bad_alloc.
-  Transaction begin() { return Transaction(*this, isolation_); }
+  /// Throws LimitError (too many transactions at a time), SeparateMemoryError, std::bad_alloc; with peers also StaleFrontierError and
+  /// TidGapError.
+  Transaction begin() {
+    require_fresh();
+    return Transaction(*this, isolation_);
+  }
 
   /// A transaction at a level of its own, whatever the database's. A serializable one is only as good as the others:
   /// one writer at level snapshot spoils the serial order for all, readers included (isolation.hpp).
   Transaction begin(Isolation isolation) requires Transaction::kCanBeSerializable {
+    require_fresh();
     return Transaction(*this, isolation);
+  }
+
+  // ---- peers
+
+  /// A transaction that sees `tid`, which another process has committed, perhaps: waits for that, for `longest` at most. Throws
+  /// StaleFrontierError (in that time it was not committed, or not learned), and what `sync` and `begin` throw.
+  Transaction begin_at_least(Tid tid, std::chrono::milliseconds longest = kLongestWait) {
+    return begin_at_least(tid, isolation_, longest);
+  }
+  Transaction begin_at_least(Tid tid, Isolation isolation, std::chrono::milliseconds longest = kLongestWait) {
+    if (!sync(tid, longest))
+      throw StaleFrontierError(last_tid(), "tid " + std::to_string(tid.value) + " was waited for in vain");
+    require_fresh();
+    return Transaction(*this, isolation);
+  }
+
+  /// What is known of the other processes that commit to the store, and since when.
+  PeerStatus peer_status() const {
+    if constexpr (kMayHavePeers) {
+      if (peers_ != nullptr) return peers_->status();
+    }
+    PeerStatus status;
+    status.frontier = last_tid();
+    return status;
   }
 
   // ---- the past
@@ -136,7 +186,9 @@ class BasicDatabase {
     const typename Cache::Past past{tid};
     Transaction transaction(*this, Isolation::snapshot, past);
     // Asked when the snapshot is announced: a pack says where it goes, and then looks for snapshots.
-    if (const Tid oldest = capabilities_.oldest_tid(); tid < oldest) throw SnapshotTooOldError(Oid{}, tid, oldest);
+    const Tid oldest = std::max(capabilities_.oldest_tid(), Tid{pack_target_.load(std::memory_order_seq_cst)});
+    if (tid < oldest) throw SnapshotTooOldError(Oid{}, tid, oldest);
+    if (peers_ != nullptr) peers_->hold_also(tid);
     return transaction;
   }
 
@@ -173,8 +225,12 @@ class BasicDatabase {
   }
 
   /// Waits until a transaction that begins sees `tid`, and for `longest` at most. False: it does not yet. For a tid of this process,
-  /// whose commit has returned, it returns at once.
+  /// whose commit has returned, it returns at once. With peers the store is asked right away, so it throws what that throws, and
+  /// TidGapError.
   bool sync(Tid tid, std::chrono::milliseconds longest = std::chrono::milliseconds::max()) const {
+    if constexpr (kMayHavePeers) {
+      if (peers_ != nullptr && last_tid() < tid) return peers_->sync(tid, longest);
+    }
     const auto began = std::chrono::steady_clock::now();
     for (std::chrono::microseconds pause(20); last_tid() < tid; pause = std::min(2 * pause, kLongestSyncPause)) {
       const auto waited = std::chrono::steady_clock::now() - began;
@@ -207,6 +263,38 @@ class BasicDatabase {
     }
   }
 
+  /// Has the store drop what no snapshot from `before` on sees (above `last_tid()`: as if it were that), and what was erased by then;
+  /// with `collect_garbage`, what cannot be reached, too. Goes no further than the oldest snapshot in use, while it begins. Commits and
+  /// reads go on; a second pack waits. A transaction that is about to begin, and has not said so yet, may find its snapshot packed away:
+  /// SnapshotTooOldError at its next load. Throws MissingCapabilityError (collecting needs a history), NoRootError,
+  /// CorruptRecordError, what `progress` and the store throw. With peers it goes no further than their snapshots, and SharedStoreError
+  /// refuses to collect garbage.
+  PackResult pack(Tid before, const PackOptions& options = {}) requires Transaction::kHasPast {
+    PackableStore& store = capabilities_.require_packable("Database::pack");
+    if (options.collect_garbage && peers_ != nullptr)
+      throw SharedStoreError("to collect garbage",
+                             "what their transactions refer to, and are about to, is not known here");
+    const std::lock_guard one_at_a_time(pack_mutex_);
+    const Tid target = std::min(before, last_tid());
+    // Announced, then snapshots are looked for. One that begins meanwhile announces itself, then looks here: one sees the other.
+    pack_target_.store(target.value, std::memory_order_seq_cst);
+    const PackTarget announced(*this, store);
+    const Tid pin = oldest_snapshot();
+    const Tid end = std::max(std::min(target, pin), store.oldest_tid());
+    pack_target_.store(end.value, std::memory_order_seq_cst);  // it goes that far, and no snapshot below is in use
+    if (peers_ != nullptr) peers_->hold(end);
+    PackRequest request{.before = end, .oldest_pin = pin, .is_garbage = {}, .progress = options.progress};
+    const bool was_empty = end == Tid{};  // so nothing is old enough to be garbage, and there is no root
+    return options.collect_garbage && !was_empty ? collect_and_pack(store, request) : store.pack(request);
+  }
+
+  /// The same of what no snapshot from a time on sees. Throws MissingCapabilityError if the store has no history.
+  PackResult pack(std::chrono::system_clock::time_point before,
+                  const PackOptions& options = {}) requires Transaction::kHasPast {
+    HistoryStore& history = capabilities_.require_history("Database::pack(time)");
+    return pack(history.tid_at(std::chrono::floor<std::chrono::microseconds>(before)), options);
+  }
+
   /// The oldest snapshot that a transaction uses, or the last commit: a pack of the store goes no further.
   Tid oldest_snapshot() const noexcept requires Transaction::kHasPast { return cache_.oldest_snapshot(); }
 
@@ -233,6 +321,7 @@ class BasicDatabase {
     statistics.commits = committer_.commits();
     statistics.conflicts = committer_.conflicts();
     statistics.commit_bytes = committer_.bytes();
+    if (detail::ProposedGroup* proposed = committer_.proposed()) statistics.remote_commits = proposed->applied();
     cache_.add_statistics(statistics);
     return statistics;
   }
@@ -269,21 +358,115 @@ class BasicDatabase {
     }
     detail::DefinedCodec<RootDirectory>::encode(root, kRootOid, records[0]);
     objects[0].record = records[0];
+    if (capabilities_.has_peers()) return propose_root({objects, count});
     TransactionWrite first{.tid = Tid{1}, .objects = {objects, count}};
     store.commit({&first, 1});
     committer_.adopt(first.tid);
   }
 
+  /// Another process may do the same: then there is a root as well.
+  void propose_root(std::span<const ObjectWrite> objects) {
+    std::vector<ProposedWrite> writes;
+    for (const ObjectWrite& object : objects) writes.push_back({object, Tid{}});
+    const Proposal proposal{
+        .snapshot = Tid{}, .writes = writes, .reads = {}, .note = nullptr, .token = detail::CommitTokens().next()};
+    const std::vector<Outcome> outcomes = capabilities_.shared->propose({&proposal, 1});
+    if (outcomes.at(0).kind == Outcome::Kind::failed) std::rethrow_exception(outcomes[0].error);
+    committer_.adopt(store_.last_tid());
+  }
+
+  void require_peers() const {
+    if (!kMayHavePeers) throw MissingCapabilityError("Store without peers", "a cache that hears of no other's commits");
+    (void)capabilities_.require_history("a database over a SharedStore");
+  }
+
+  void require_fresh() const {
+    if constexpr (kMayHavePeers) {
+      if (peers_ != nullptr) [[unlikely]]
+        peers_->require_fresh();
+    }
+  }
+
+  /// Takes back what a pack has announced, but for what it has come to: one that ends early leaves the past readable. REQUIRES: pack_mutex_.
+  class PackTarget {
+   public:
+    PackTarget(BasicDatabase& database, PackableStore& store) noexcept : database_(database), store_(store) {}
+    PackTarget(const PackTarget&) = delete;
+    PackTarget& operator=(const PackTarget&) = delete;
+    ~PackTarget() {
+      try {
+        // Whoever has asked the store before the pack, and looks here afterwards, finds where it went.
+        database_.pack_target_.store(store_.oldest_tid().value, std::memory_order_seq_cst);
+      } catch (...) {  // a store that does not answer: what was announced stands
+      }
+    }
+
+   private:
+    BasicDatabase& database_;
+    PackableStore& store_;
+  };
+
+  /// REQUIRES: pack_mutex_; no snapshot below `request.before` is in use.
+  PackResult collect_and_pack(PackableStore& store, PackRequest& request) {
+    (void)capabilities_.require_history("Database::pack");
+    const Tid end = request.before;
+    detail::Reachable reachable(store_, capabilities_, end);
+    const auto progress = std::exchange(request.progress, {});
+    if (progress) {
+      request.progress = [&](PackProgress now) {
+        now.objects_followed = reachable.seen();
+        return progress(now);
+      };
+    }
+    const auto goes_on = [&](std::uint64_t seen) { return !progress || progress({.objects_followed = seen}); };
+    mark_roots(reachable, end);
+    Tid followed = last_tid();
+    bool is_whole = reachable.follow(goes_on) && reachable.follow_changes(end, followed, goes_on);
+    // Meanwhile others have committed; what is left to look at gets less each time.
+    for (int i = 0; is_whole && i < kCatchUps && last_tid().value - followed.value > kFewCommits; ++i) {
+      const Tid last = last_tid();
+      is_whole = reachable.follow_changes(std::exchange(followed, last), last, goes_on);
+    }
+    if (!is_whole) return {.oldest = store.oldest_tid(), .dropped = {.objects_followed = reachable.seen()}};
+    detail::CollectedOids::Collection collection(committer_.collected(), reachable);
+    committer_.adopt_generation(cache_);
+    reachable.follow_changes(followed, last_tid());
+    collection.settle();
+    request.is_garbage = [&](Oid oid) { return collection.takes(oid); };
+    PackResult result = store.pack(request);
+    result.dropped.objects_followed = reachable.seen();
+    return result;
+  }
+
+  void mark_roots(detail::Reachable& reachable, Tid end) {
+    const std::optional<Revision> root = store_.load(kRootOid, end);
+    if (!root || root->erased) throw NoRootError("does not exist");
+    const std::string type = detail::read_record_header(root->record, kRootOid, root->begin).type_name;
+    if (type != RootDirectory::cow_type_name) throw NoRootError("is a '" + type + "'");
+    reachable.mark(kRootOid);
+    // The program may have taken its name out of the root.
+    if (const std::optional<Oid> directory = types_.find_object(); directory && *directory) reachable.mark(*directory);
+  }
+
+  static constexpr int kCatchUps = 16;
+  static constexpr std::uint64_t kFewCommits = 64;  // that others may have to wait for
   static constexpr std::chrono::microseconds kLongestSyncPause{1000};
+
+  static constexpr std::chrono::milliseconds kLongestWait{10'000};
+  static constexpr bool kMayHavePeers = detail::SupersedesObjects<Cache>;
+  using Peers = detail::Poller<Cache>;
 
   Isolation isolation_ = Isolation::snapshot;
   detail::StoreLatch latch_;  // first: nothing of a store that is another's is touched, and it is let go last
   Store& store_;
   const StoreCapabilities capabilities_;
+  std::mutex pack_mutex_;                      // taken before any lock of the commits
+  std::atomic<std::uint64_t> pack_target_{0};  // no snapshot below may begin; written under the mutex
   detail::Committer committer_;
   detail::OidPool oids_;
   detail::TypeRegistry types_;
   Cache cache_;
+  std::unique_ptr<Peers> peers_;  // null: nobody else commits to the store. Last: its thread uses all of the above
 };
 
 }  // namespace cow

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -403,6 +404,29 @@ class UncommittedReferenceError : public Error {
   Oid to;
 };
 
+/// A commit would change an object that a pack has collected as garbage, or store a reference to one: its oid was kept somewhere else
+/// than in the database. Nothing of the commit was kept.
+class CollectedReferenceError : public Error {
+ public:
+  /// `referrer` is `target`: that one itself would be changed.
+  CollectedReferenceError(Oid referrer, Oid target)
+      : Error("oid " + std::to_string(referrer.value) +
+              (referrer == target ? " cannot be changed: it"
+                                  : " refers to oid " + std::to_string(target.value) + ", which") +
+              " was not reachable, and a pack has collected it"),
+        from(referrer),
+        to(target) {}
+  Oid from;
+  Oid to;
+};
+
+/// Garbage cannot be collected: the store's first object is no root, so nothing tells what is reachable. Nothing was dropped.
+class NoRootError : public Error {
+ public:
+  explicit NoRootError(std::string_view why)
+      : Error("garbage cannot be collected: oid 1 " + std::string(why) + ", so nothing tells what is reachable") {}
+};
+
 /// A transaction that runs inside of another one's `transact` has changed an object that the outer one has changed, or read
 /// and is serializable. One of the two can commit, however often they try: make the change in the outer transaction.
 class NestedTransactionError : public Error {
@@ -478,6 +502,24 @@ class StoreReadOnlyError : public StoreError {
   using StoreError::StoreError;
 };
 
+/// The server behind the store cannot be reached, or the connection to it was lost. Of a commit that fails so nothing was kept.
+class StoreConnectionError : public StoreError {
+  using StoreError::StoreError;
+};
+
+/// The server behind the store has fewer commits than this process has seen: it was put back to an earlier state, or another one
+/// took its place that had not got them all. What this process has cached is of no use any more: nothing is answered.
+class StoreBehindError : public StoreError {
+ public:
+  StoreBehindError(Tid known, Tid found)
+      : StoreError("the server has commits up to tid " + std::to_string(found.value) +
+                   ", but this process has seen tid " + std::to_string(known.value) + ": commits were lost"),
+        seen(known),
+        last(found) {}
+  Tid seen;
+  Tid last;
+};
+
 /// A write failed in a way that leaves open whether the transaction survives: after reopening it is whole or absent.
 class OutcomeUnknownError : public StoreError {
  public:
@@ -486,6 +528,65 @@ class OutcomeUnknownError : public StoreError {
                    " is unknown until the store is reopened: " + std::string(why)),
         tid(commit) {}
   Tid tid;
+};
+
+/// The store's tids are not contiguous, or it has fewer commits than it had: some are missing, and what they have changed is not known. The
+/// database refuses every further begin and commit, rather than read past it. Open it anew when the store is whole.
+class TidGapError : public StoreError {
+ public:
+  /// `next`: what came instead of `after` + 1; below that, the store's last commit; Tid{0}: not known.
+  TidGapError(Tid seen, Tid found)
+      : StoreError(found > seen ? "tids are not contiguous: after tid " + std::to_string(seen.value) + " comes tid " +
+                                      std::to_string(found.value)
+                                : "the store has lost commits: tid " + std::to_string(seen.value) +
+                                      " was committed, and now the last one is tid " + std::to_string(found.value)),
+        after(seen),
+        next(found) {}
+  /// The store itself says that something is missing.
+  TidGapError(Tid seen, std::string_view why)
+      : StoreError("what was committed after tid " + std::to_string(seen.value) +
+                   " cannot be learned: " + std::string(why)),
+        after(seen) {}
+  Tid after;
+  Tid next{};
+};
+
+/// The database has not learned for too long what other processes commit, or not in time: its newest snapshot is older than was asked
+/// for. Nothing was begun. `cause`, if there is one, is what the last attempt has met.
+class StaleFrontierError : public StoreError {
+ public:
+  StaleFrontierError(Tid last, std::string_view why, std::exception_ptr met = nullptr)
+      : StoreError("the newest snapshot is that of tid " + std::to_string(last.value) + ": " + std::string(why)),
+        frontier(last),
+        cause(std::move(met)) {}
+  Tid frontier;
+  std::exception_ptr cause;
+};
+
+/// A transaction is committed, but the database could not learn what other processes have committed before it. Until it has, its
+/// transactions begin without seeing this one (Database::sync waits for that). Do not commit it again.
+class CommittedUnseenError : public StoreError {
+ public:
+  CommittedUnseenError(Tid commit, Tid last, std::exception_ptr met)
+      : StoreError(
+            "tid " + std::to_string(commit.value) +
+            " is committed, but what came before it could not be learned: the newest snapshot is still that of tid " +
+            std::to_string(last.value)),
+        tid(commit),
+        frontier(last),
+        cause(std::move(met)) {}
+  Tid tid;
+  Tid frontier;
+  std::exception_ptr cause;
+};
+
+/// An operation that needs to know all of a store's users, on a store that other processes commit to. Nothing was done.
+class SharedStoreError : public Error {
+ public:
+  SharedStoreError(std::string_view refused, std::string_view why)
+      : Error(std::string(refused) + " is not for a store that several processes commit to: " + std::string(why)),
+        operation(refused) {}
+  std::string operation;
 };
 
 }  // namespace cow

@@ -18,6 +18,7 @@
 
 #include "detail/record/json.hpp"
 #include "detail/record/record.hpp"
+#include "detail/record/references.hpp"
 #include "types.hpp"
 
 namespace cow {
@@ -68,9 +69,8 @@ inline std::string json_of(std::string_view message, unsigned indent = 0) {
 /// the bytes are no such value.
 inline std::vector<Oid> references_of(std::string_view message) {
   std::vector<Oid> references;
-  detail::with_message(message, [&](const msgpack::object& object) {
-    detail::for_each_reference_in(object, [&](Oid oid) { references.push_back(oid); });
-  });
+  if (!detail::for_each_reference(message, [&](Oid oid) { references.push_back(oid); }))
+    throw std::runtime_error("the bytes are no MessagePack value");
   return references;
 }
 

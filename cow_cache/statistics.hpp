@@ -29,6 +29,7 @@ struct Statistics {
   std::uint64_t deep_scans = 0;  ///< reclamations that had to read logs
   std::uint64_t commits = 0;
   std::uint64_t conflicts = 0;
+  std::uint64_t remote_commits = 0;  ///< of other processes, that this database has learned of (peer_status.hpp)
 
   /// The slots of resident states.
   std::uint64_t slot_bytes() const noexcept { return cache_bytes - heap_bytes; }

@@ -291,6 +291,7 @@ class BasicTransaction {
   [[gnu::noinline, gnu::cold]] Tid commit_new_types();
   [[gnu::cold]] void find_directory(detail::NewTypes& news);
   [[gnu::cold]] Oid make_directory();
+  [[gnu::cold]] void commit_types_apart(detail::NewTypes& news);
   [[noreturn, gnu::noinline, gnu::cold]] void refuse_commit() const;
   [[gnu::noinline]] void abort_writes() noexcept;
   detail::ReadSet reads_to_validate() const noexcept;

@@ -116,6 +116,7 @@ Tid BasicTransaction<Cache>::commit_new_types() {
         frozen.require_here();
       }
       if (!news.types.empty()) find_directory(news);
+      if (news.directory && database_->capabilities_.has_peers()) commit_types_apart(news);
     } catch (...) {
       if (operation.leave()) abort();
       throw;
@@ -127,6 +128,29 @@ Tid BasicTransaction<Cache>::commit_new_types() {
   } catch (const std::bad_alloc&) {  // they are compared again
   }
   return tid;
+}
+
+/// Other processes change the type directory, too ([one-at-a-time], type_registry.hpp). If it became part of the transaction's own commit,
+/// that would conflict with types that it knows nothing of.
+template <class Cache>
+void BasicTransaction<Cache>::commit_types_apart(detail::NewTypes& news) {
+  const std::scoped_lock turn(database_->types_.turn());
+  for (;;) {
+    try {
+      BasicTransaction apart(*database_, Isolation::snapshot);
+      detail::TransactFrame frame(nullptr);  // as in make_directory
+      apart.enter(frame);
+      std::optional<TypeDirectory> directory = database_->types_.with_added(news, apart.snapshot());
+      if (directory) {
+        apart.reader().require_present();
+        detail::add_write(apart.changes(), news.directory, detail::new_state(*std::move(directory)));
+      }
+      apart.commit();
+      news.directory = Oid{};  // nothing is left to append
+      return;
+    } catch (const ConflictError&) {  // another process has registered a type; by now its commit is known here
+    }
+  }
 }
 
 /// Where the type directory is. A store whose first object is no root has none. Nor has one of an older version: a transaction that writes the root makes it part of its own
@@ -179,8 +203,11 @@ inline Tid BasicTransaction<Cache>::write_and_publish(auto& frozen, detail::NewT
   detail::CommitRequest request(frozen, reader().snapshot(), oids.first_unsure(), news != nullptr);
   request.validate(reads_to_validate());  // those of the codecs, too
   if constexpr (kHasPast) request.set_note(reader().note());
-  if (!request.unsure_references().empty()) [[unlikely]]
+  if (!request.unsure_references().empty()) [[unlikely]] {
+    if (detail::ProposedGroup* proposed = database_->committer_.proposed())
+      oids.note_committed_by_peers(proposed->highest_oid());
     oids.require_committed(request.unsure_references());
+  }
   if (news != nullptr) [[unlikely]]
     database_->types_.append(*news, request, frozen);
   database_->cache_.prepare(changes());

@@ -39,6 +39,9 @@ inline constexpr Oid kMaxOid{(std::uint64_t{1} << kOidBits) - 1};
 /// The oid of the root object, which names the entry points of a database.
 inline constexpr Oid kRootOid{1};
 
+/// The type of the MessagePack extension that a reference is in a record.
+inline constexpr std::int8_t kReferenceExtension = 79;  // 'O', for object
+
 // Templates, so that those who print nothing need not know streams.
 template <class Traits>
 std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, Oid oid) {

@@ -163,6 +163,17 @@ void review(cow::Database& db, const std::vector<cow::Ref<Document>>& documents)
 }
 // [review]
 
+// [undo]
+// Somebody empties a folder, by mistake, and it comes to light only later.
+std::string undo_what_was_last_done_to(cow::Database& db, const cow::Ref<Folder>& folder) {
+  for (const cow::RevisionInfo& revision : db.history(folder)) {  // the newest first
+    db.undo(revision.begin);
+    return revision.note.user + " did: " + revision.note.description;
+  }
+  return "nobody did anything";
+}
+// [undo]
+
 // [main]
 int main(int argc, char** argv) try {
   if (argc != 2) {
@@ -187,10 +198,12 @@ int main(int argc, char** argv) try {
   });
   import_files(db, folders, ada);
 
-  cow::Transaction txn = db.begin();
-  std::cout << "'imported' stands in " << find(txn, "imported").size() << " documents, '7' in " << find(txn, "7").size()
-            << "\n";
-  txn.commit();
+  {
+    cow::Transaction txn = db.begin();
+    std::cout << "'imported' stands in " << find(txn, "imported").size() << " documents, '7' in "
+              << find(txn, "7").size() << "\n";
+    txn.commit();
+  }
 
   bool ada_left = leave(db, ada, {ada, ben});
   bool ben_left = leave(db, ben, {ada, ben});
@@ -202,6 +215,15 @@ int main(int argc, char** argv) try {
   review(db, letters);
   std::cout << "before: '" << before.read(letters[0]).review << "', now: '" << db.begin().read(letters[0]).review
             << "'\n";
+
+  // [note]
+  db.transact([&](cow::Transaction& txn) {
+    txn.write(folders[0]).documents.clear();
+    txn.note("ben", "tidied up");
+  });
+  // [note]
+  std::string what = undo_what_was_last_done_to(db, folders[0]);
+  std::cout << what << "; undone: " << db.begin().read(folders[0]).documents.size() << " letters\n";
   return 0;
 } catch (const cow::Error& error) {
   std::cerr << "content_store: " << error.what() << "\n";

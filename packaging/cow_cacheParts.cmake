@@ -4,7 +4,7 @@
 #   cow_cache_missing   what is not there, or ""
 #   cow_cache_includes  folders of headers
 #   cow_cache_links     what to link
-# PART is one of core, async, fibers, rocksdb. A target that the project has already is taken before anything is looked for.
+# PART is one of core, async, fibers, rocksdb, postgres. A target that the project has already is taken before anything is looked for.
 
 set(cow_cache_boost_version 1.74)
 
@@ -80,6 +80,16 @@ function(cow_cache_find part)
       else()
         string(APPEND missing "RocksDB ")
       endif()
+    endif()
+  elseif(part STREQUAL "postgres")
+    find_path(COW_CACHE_LIBPQ_INCLUDES libpq-fe.h PATH_SUFFIXES postgresql pgsql)
+    find_library(COW_CACHE_LIBPQ_LIBRARY pq)
+    mark_as_advanced(COW_CACHE_LIBPQ_INCLUDES COW_CACHE_LIBPQ_LIBRARY)
+    if(COW_CACHE_LIBPQ_INCLUDES AND COW_CACHE_LIBPQ_LIBRARY)
+      list(APPEND includes "${COW_CACHE_LIBPQ_INCLUDES}")
+      list(APPEND links "${COW_CACHE_LIBPQ_LIBRARY}")
+    else()
+      string(APPEND missing "libpq ")
     endif()
   endif()
   string(STRIP "${missing}" missing)

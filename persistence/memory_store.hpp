@@ -1,8 +1,8 @@
 // A store that keeps the whole history in memory: for tests, microbenchmarks, and programs that need no disk.
 //
-// Thread safety: every function may be called from any number of threads at once, except `commit` and `propose`: one thread at
-// a time calls one of them. Loads of different objects rarely meet on one lock; a load never waits for a whole commit or pack, only
-// for the insertion of one object or the packing of one shard.
+// Thread safety: every function may be called from any number of threads at once; commits and proposals wait for one another. Loads of
+// different objects rarely meet on one lock; a load never waits for a whole commit or pack, only for the insertion of one object or the
+// packing of one shard.
 //
 // Invariants:
 //  1. No reader looks beyond `last_tid_`, which moves once per group, after everything of the group is in place: that
@@ -99,7 +99,9 @@ class MemoryStore final : public Store,
   /// Throws what the functions of the request throw. Loads and commits wait for one shard in 256 at a time.
   PackResult pack(const PackRequest& request) override {
     const std::lock_guard lock(pack_mutex_);
-    PackResult result = revisions_.pack(std::min({request.before, request.oldest_pin, held_, last_tid()}), request);
+    Tid end = std::min({request.before, request.oldest_pin, last_tid()});
+    for (const auto& [holder, oldest] : held_) end = std::min(end, oldest);
+    PackResult result = revisions_.pack(end, request);
     log_.drop_before(result.oldest);
     return result;
   }
@@ -152,11 +154,20 @@ class MemoryStore final : public Store,
     return last_tid();
   }
 
-  void hold(Tid oldest) override {
+  void hold(Tid oldest) override { hold(this, oldest); }
+  /// The same for one of several that share it (MemoryPeer), until `release`.
+  void hold(const void* holder, Tid oldest) {
     const std::lock_guard lock(pack_mutex_);
     if (oldest < oldest_tid()) throw SnapshotTooOldError(Oid{}, oldest, oldest_tid());
-    held_ = oldest;
+    held_[holder] = oldest;
   }
+  void release(const void* holder) noexcept {
+    const std::lock_guard lock(pack_mutex_);
+    held_.erase(holder);
+  }
+
+  /// One database commits to it, unless it is seen by way of MemoryPeer.
+  bool has_peers() const noexcept override { return false; }
 
  private:
   // All of these REQUIRE `commit_mutex_`.
@@ -208,7 +219,7 @@ class MemoryStore final : public Store,
   detail::GroupCheck group_check_;  // its scratch is reused from commit to commit
   std::map<CommitToken, Tid> tokens_;
   std::mutex pack_mutex_;
-  Tid held_ = kInfinity;  // guarded by pack_mutex_
+  std::map<const void*, Tid> held_;  // guarded by pack_mutex_
   std::mutex wait_mutex_;
   std::condition_variable moved_;
   std::atomic<std::uint32_t> waiters_{0};

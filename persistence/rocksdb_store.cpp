@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "detail/checked_tables.hpp"
+#include "detail/backup.hpp"
 #include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
 #include "detail/group_check.hpp"
@@ -27,12 +27,17 @@
 #include "detail/iterator_pool.hpp"
 #include "detail/log_mark.hpp"
 #include "detail/log_writer.hpp"
+#include "detail/pack_filter.hpp"
+#include "detail/pack_mark.hpp"
+#include "detail/packer.hpp"
 #include "detail/rocksdb_handle.hpp"
 #include "detail/rocksdb_status.hpp"
 #include "detail/store_directory.hpp"
+#include "detail/store_env.hpp"
 #include "detail/store_place.hpp"
 #include "detail/transaction_record.hpp"
 #include "detail/verify_chain.hpp"
+#include "detail/verify_content.hpp"
 #include "detail/watch.hpp"
 #include "detail/witness.hpp"
 #include "detail/witness_listener.hpp"
@@ -44,15 +49,16 @@ namespace {
 using namespace detail;
 
 RocksDbHandle open_database(const std::filesystem::path& path, const RocksDbOptions& options, bool create,
-                            std::shared_ptr<Watch> watch, Witness& witness) {
+                            std::shared_ptr<Watch> watch, Witness& witness, std::shared_ptr<PackFilterFactory> filter) {
   rocksdb::Options rocks = make_rocksdb_options(options);
-  rocks.env = checked_env();
+  rocks.env = store_env();
   rocks.create_if_missing = create;
   rocks.create_missing_column_families = create;
   rocks.listeners.push_back(std::move(watch));
   rocks.listeners.push_back(std::make_shared<WitnessListener>(witness));
   rocks.info_log = std::make_shared<InfoLog>(path);
   const rocksdb::ColumnFamilyOptions plain = make_rocksdb_plain_family_options(rocks);
+  rocks.compaction_filter_factory = std::move(filter);
   const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
       {rocksdb::kDefaultColumnFamilyName, plain}, {kTransactionsFamily, plain}, {kRevisionsFamily, rocks}};
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -78,9 +84,13 @@ class RocksDbStore::Impl {
         content_(inspect_directory(path_, {options_.accept_loss, std::max<std::uint64_t>(options_.verify_at_open, 1)})),
         creation_(path_, must_create(mode)),
         witness_(path_),
-        handle_(open_database(path_, options_, begin_witness(), watch_, witness_)),
+        handle_(open_database(path_, options_, begin_witness(), watch_, witness_, filter_)),
         writer_(*handle_, watch_, path_, options_.reserve_bytes, options_.write_buffer_bytes),
-        iterators_(*handle_, *handle_.revisions()) {
+        iterators_(*handle_, *handle_.revisions()),
+        packer_({path_, handle_, writer_, iterators_, *watch_, commit_mutex_, *filter_,
+                 [this](rocksdb::WriteBatch& batch) { add_mark(batch); },
+                 StoreFormat{store_id_, StoreFormat::kPackedVersion}.encode()},
+                read_pack_mark(path_, handle_).value_or(PackMark{})) {
     if (!content_.is_store) create_format();
     oids_ = read_oids();
     oids_.limit = std::max(oids_.limit, oids_.next);
@@ -124,7 +134,7 @@ class RocksDbStore::Impl {
     loads_.fetch_add(1, std::memory_order_relaxed);
     const Tid last = last_tid();
     IteratorPool::Lease lease = iterators_.borrow(last, watch_->generation());
-    return load(lease, oid, at, last);
+    return load_kept(lease, oid, at, last);
   }
 
   // One iterator for all, in the order of the keys: what is side by side in a block is found without looking for the block.
@@ -136,7 +146,7 @@ class RocksDbStore::Impl {
     std::vector<std::optional<Revision>> found(oids.size());
     const Tid last = last_tid();
     IteratorPool::Lease lease = iterators_.borrow(last, watch_->generation());
-    for (const std::size_t i : order) found[i] = load(lease, oids[i], at, last);
+    for (const std::size_t i : order) found[i] = load_kept(lease, oids[i], at, last);
     return found;
   }
 
@@ -189,13 +199,38 @@ class RocksDbStore::Impl {
   }
   bool is_own() const noexcept { return lock_.held(); }
   const std::filesystem::path& path() const noexcept { return path_; }
-  std::uint64_t verify() const {
+  Tid oldest_tid() const noexcept { return Tid{packer_.oldest().load(std::memory_order_acquire)}; }
+  PackResult pack(const PackRequest& request) {
+    require_own("pack");
+    return packer_.pack(request, last_tid());
+  }
+  BackupResult backup(const std::filesystem::path& directory) {
+    require_own("back up");
+    writer_.require_writable("back up");
+    BackedUp content{store_id_, {}, durable_oid_limit_.load(std::memory_order_acquire)};
+    {
+      const std::lock_guard lock(commit_mutex_);
+      content.end = chain_;
+    }
+    const std::uint64_t bytes = make_backup(path_, handle_, content, directory);
+    return {content.end.tid, bytes};
+  }
+  std::uint64_t verify() {
+    const std::unique_lock no_pack = packer_.keep_out();
     return verify_history(path_, handle_, std::numeric_limits<std::uint64_t>::max()).transactions;
+  }
+  VerifyReport verify(const VerifyOptions& options) {
+    const std::unique_lock no_pack = packer_.keep_out();
+    return verify_store(path_, handle_, store_id_, last_tid(), options);
   }
 
  private:
   // From so many newer revisions on, seeking backwards from the wanted one is cheaper than walking to it.
-  static constexpr int kMaxNewer = 16;
+  static constexpr int kMaxNewer = 4;
+  // From so many commits ago on, it is not looked for among the newest first: that would be a third look where it has been changed since.
+  static constexpr std::uint64_t kFarBack = 64;
+  // Tids above a snapshot, among which what supersedes a revision is looked for first.
+  static constexpr std::uint64_t kNear = 2;
   // A batch grows to its largest group; after an extraordinary one the memory is given back.
   static constexpr std::size_t kMaxKeptBatch = std::size_t{8} << 20;
 
@@ -289,9 +324,28 @@ class RocksDbStore::Impl {
 
   // --- Reading
 
+  void require_kept(Oid oid, Tid at) const {
+    if (const Tid oldest = oldest_tid(); at < oldest) [[unlikely]]
+      throw SnapshotTooOldError(oid, at, oldest);
+  }
+
+  // As `load`, and refuses what a pack has dropped. That is asked last, of the oldest tid as of then: if an iterator sees
+  // what is deleted, then this sees for which tid (packer.hpp, [raise-first]).
+  std::optional<Revision> load_kept(IteratorPool::Lease& lease, Oid oid, Tid at, Tid last) const {
+    try {
+      std::optional<Revision> found = load(lease, oid, at, last);
+      require_kept(oid, at);
+      return found;
+    } catch (const Error&) {
+      require_kept(oid, at);  // what it misses may be what was dropped meanwhile
+      throw;
+    }
+  }
+
   // REQUIRES: the lease sees the commits up to `last`. What is above that is not committed yet, even if RocksDB shows it already.
   std::optional<Revision> load(IteratorPool::Lease& lease, Oid oid, Tid at, Tid last) const {
     at = std::min(at, last);
+    if (last.value - at.value > kFarBack) return load_old(lease, oid, at, last);
     rocksdb::Iterator& it = lease.by_prefix();
     const RevisionKey newest(oid, last);
     Tid end = kInfinity;
@@ -303,7 +357,7 @@ class RocksDbStore::Impl {
         return decode(it, oid, begin, end);
       }
       end = begin;
-      if (++newer == kMaxNewer) return load_old(lease.total_order(), oid, at, end);
+      if (++newer == kMaxNewer) return load_old(lease, oid, at, last);
     }
     require_readable(it, oid, at);
     if (newer > 0) require_none_between(it, oid, Tid{0}, end);
@@ -342,21 +396,43 @@ class RocksDbStore::Impl {
                                    "a revision before tid " + std::to_string(end.value) + " cannot be read"));
   }
 
-  // REQUIRES: `newer` is a revision above `at`.
-  std::optional<Revision> load_old(rocksdb::Iterator& it, Oid oid, Tid at, Tid newer) const {
+  // Whether the iterator stands on a revision of the object.
+  static bool stands_on(const rocksdb::Iterator& it, Oid oid) {
+    return it.Valid() && it.key().size() == RevisionKey::kSize && RevisionKey::oid_of(it.key().data()) == oid;
+  }
+
+  // Without a look at the newest one. What supersedes it is the oldest revision above `at`: of an object that is changed all the time it
+  // is among the next few, of others it is sought backwards, which costs more than a second Seek.
+  std::optional<Revision> load_old(IteratorPool::Lease& lease, Oid oid, Tid at, Tid last) const {
+    rocksdb::Iterator& it = lease.by_prefix();
+    const RevisionKey from(oid, Tid{at.value + kNear});
+    Tid end = kInfinity;
+    for (it.Seek(to_slice(from.bytes())); stands_on(it, oid); it.Next()) {
+      const Tid begin = tid_at(it, oid, at);
+      if (begin > at) {
+        end = begin;
+        continue;
+      }
+      if (end != kInfinity) {
+        require_none_between(it, oid, begin, end);
+      } else {
+        end = superseded(lease, oid, at, last);
+      }
+      return decode(it, oid, begin, end);
+    }
+    require_readable(it, oid, at);
+    if (end != kInfinity) require_none_between(it, oid, Tid{0}, end);
+    return std::nullopt;
+  }
+
+  // The oldest revision above `at`; kInfinity: there is none. Backwards, as nothing but a Seek reports a file that cannot be opened.
+  Tid superseded(IteratorPool::Lease& lease, Oid oid, Tid at, Tid last) const {
+    rocksdb::Iterator& it = lease.total_order();
     const RevisionKey successor(oid, Tid{at.value + 1});
     it.SeekForPrev(to_slice(successor.bytes()));
     require_readable(it, oid, at);
-    // It stands on the oldest revision above `at`; the one that is asked for follows, if there is one.
-    if (!it.Valid()) throw CorruptRecordError(oid, newer, "a revision of '" + path_.string() + "' is lost");
-    const Tid end = tid_at(it, oid, at);
-    const RevisionKey wanted(oid, at);
-    it.Seek(to_slice(wanted.bytes()));  // not Next, as above
-    require_readable(it, oid, at);
-    if (!it.Valid() || it.key().size() != RevisionKey::kSize || RevisionKey::oid_of(it.key().data()) != oid) {
-      return std::nullopt;
-    }
-    return decode(it, oid, tid_at(it, oid, at), end);
+    const Tid found = stands_on(it, oid) ? RevisionKey::tid_of(it.key().data()) : kInfinity;
+    return found > last ? kInfinity : found;  // as in `load`
   }
 
   // --- Writing
@@ -425,10 +501,10 @@ class RocksDbStore::Impl {
   std::uint64_t store_id_ = 0;  // set by begin_witness
   Witness witness_;             // outlives the database: it says `clean` when that is closed
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
+  const std::shared_ptr<PackFilterFactory> filter_ = std::make_shared<PackFilterFactory>();
   const RocksDbHandle handle_;
   LogWriter writer_;
   IteratorPool iterators_;
-  const HistoryReader history_{path_, handle_};
 
   std::mutex commit_mutex_;
   ChainEnd chain_;                  // as are the next four, guarded by commit_mutex_
@@ -436,6 +512,9 @@ class RocksDbStore::Impl {
   GroupCheck group_check_;
   rocksdb::WriteBatch batch_;
   TransactionRecordWriter entry_;
+
+  Packer packer_;
+  const HistoryReader history_{path_, handle_, packer_.oldest()};
 
   std::mutex oid_mutex_;
   OidReservation oids_;         // guarded by oid_mutex_
@@ -472,6 +551,8 @@ std::vector<RevisionInfo> RocksDbStore::revisions(Oid oid, Tid newest, std::size
   return impl_->history().revisions(oid, newest, most, last_tid());
 }
 Tid RocksDbStore::tid_at(CommitTime time) { return impl_->history().tid_at(time, last_tid()); }
+Tid RocksDbStore::oldest_tid() noexcept { return impl_->oldest_tid(); }
+PackResult RocksDbStore::pack(const PackRequest& request) { return impl_->pack(request); }
 std::vector<std::optional<Revision>> RocksDbStore::load_many(std::span<const Oid> oids, Tid at) {
   return impl_->load_many(oids, at);
 }
@@ -480,6 +561,8 @@ std::uint64_t RocksDbStore::loads() const noexcept { return impl_->loads(); }
 bool RocksDbStore::writable() const noexcept { return impl_->writable(); }
 std::string RocksDbStore::trouble() const { return impl_->trouble(); }
 const std::filesystem::path& RocksDbStore::path() const noexcept { return impl_->path(); }
+BackupResult RocksDbStore::backup(const std::filesystem::path& directory) { return impl_->backup(directory); }
 std::uint64_t RocksDbStore::verify() { return impl_->verify(); }
+VerifyReport RocksDbStore::verify(const VerifyOptions& options) { return impl_->verify(options); }
 
 }  // namespace cow

@@ -33,7 +33,9 @@
 #include "cow_cache/store/batch.hpp"
 #include "cow_cache/store/hears_of_types.hpp"
 #include "cow_cache/store/history.hpp"
+#include "cow_cache/store/pack.hpp"
 #include "cow_cache/types.hpp"
+#include "cow_cache/verify_report.hpp"
 
 namespace cow {
 
@@ -83,8 +85,18 @@ struct RocksDbOptions {
   bool accept_loss = false;
 };
 
-/// A `Store` on RocksDB, with a history, which loads in batches, too. It is not packable: it keeps every revision for ever.
-class RocksDbStore final : public Store, public HistoryStore, public BatchStore, public HearsOfTypes {
+/// What a backup has.
+struct BackupResult {
+  Tid last;                 ///< every commit up to this one; it may have later ones
+  std::uint64_t bytes = 0;  ///< of its files, those that it shares with the store included
+};
+
+/// A `Store` on RocksDB, with a history, which loads in batches, too. It keeps every revision until it is packed.
+class RocksDbStore final : public Store,
+                           public HistoryStore,
+                           public PackableStore,
+                           public BatchStore,
+                           public HearsOfTypes {
  public:
   /// Opens the store in the directory `path`. Recovery after a crash happens here.
   /// Throws StoreMissingError (no store there, and not `create_if_missing`), StoreLockedError (open elsewhere, in this
@@ -106,7 +118,7 @@ class RocksDbStore final : public Store, public HistoryStore, public BatchStore,
   RocksDbStore& operator=(const RocksDbStore&) = delete;
 
   /// The newest revision with `begin <= at`, or nothing. About 2 us when its block is in memory. Sees every commit that
-  /// returned before the call. Throws CorruptRecordError, or StoreError if the device cannot be read.
+  /// returned before the call. Throws SnapshotTooOldError, CorruptRecordError, or StoreError if the device cannot be read.
   std::optional<Revision> load(Oid oid, Tid at) override;
 
   /// The tid of the last commit; `Tid{0}` when there is none. Never throws.
@@ -129,6 +141,18 @@ class RocksDbStore final : public Store, public HistoryStore, public BatchStore,
   std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override;
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override;
   Tid tid_at(CommitTime time) override;
+
+  // ---- PackableStore
+
+  Tid oldest_tid() noexcept override;
+
+  /// Commits and loads go on, a second pack and `verify` wait: the request's functions must not call them. Takes as much room on the device, for a while, as the files that it
+  /// rewrites at a time: some hundred megabytes, and the log of what it deletes. What is dropped is in no file of the directory once this
+  /// has returned with `complete`, but for files that a load is reading at that moment: they go when it has returned. Checks each
+  /// record that it passes, and the chain up to the pack's tid. Throws, beside what PackableStore says: StoreCorruptError,
+  /// CorruptRecordError (what was not dropped yet stays, and the store is refused when it is verified), StoreFullError,
+  /// StoreReadOnlyError.
+  PackResult pack(const PackRequest& request) override;
 
   // ---- BatchStore
 
@@ -153,9 +177,23 @@ class RocksDbStore final : public Store, public HistoryStore, public BatchStore,
   /// The directory: absolute, without symbolic links.
   const std::filesystem::path& path() const noexcept;
 
+  /// Makes a copy of the store in `directory`, which must not exist, while commits, loads and packs go on: a store by itself, with every
+  /// commit that has returned before the call. To restore it is to open it, there or where it is copied to. On the same file
+  /// system it takes little time and room: database files, which never change, are shared as hard links, and the next
+  /// backup shares them, too; elsewhere they are copied. While it is made its name ends in ".part". A backup keeps what a later pack
+  /// drops. Throws StoreExistsError (`directory`, or the same with ".part", is there), StoreFullError, StoreReadOnlyError, StoreError;
+  /// nothing is left then.
+  BackupResult backup(const std::filesystem::path& directory);
+
   /// Reads the whole history as of now and checks every link and every record; commits may go on meanwhile. Returns the
-  /// number of transactions. Throws StoreCorruptError that names the first tid (and oid) that is wrong, or StoreError.
+  /// number of transactions that are left. Waits for a pack that goes on. Throws StoreCorruptError that names the first tid (and oid) that is wrong, or StoreError.
   std::uint64_t verify();
+
+  /// The same, and says all that is wrong, with its progress: the chain and every checksum; whether the witness knows of nothing else; and of every
+  /// revision whether its bytes are a record and its references lead somewhere, as `cow::verify` does for any store (cow_cache/verify.hpp) but
+  /// with every object that the store has, whoever names it. A value that is no MessagePack is no fault. Throws StoreError if the device
+  /// cannot be read.
+  VerifyReport verify(const VerifyOptions& options);
 
  private:
   enum class Mode { open, open_or_create, create };

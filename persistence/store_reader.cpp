@@ -13,6 +13,7 @@
 
 #include "detail/encoding.hpp"
 #include "detail/file_descriptor.hpp"
+#include "detail/pack_mark.hpp"
 #include "detail/rocksdb_status.hpp"
 #include "detail/store_directory.hpp"
 #include "detail/store_place.hpp"
@@ -35,6 +36,17 @@ class StoreReader::Impl {
       : place_(directory, false), on_unreadable_(std::move(on_unreadable)) {
     place_.keep();
     open();
+  }
+
+  // What is reported is what cannot be read of the store as it is now; a reader that is refreshed for years keeps no more.
+  void refresh() {
+    std::set<std::string> before = std::exchange(reported_, {});
+    try {
+      open();
+    } catch (...) {
+      reported_ = std::move(before);
+      throw;
+    }
   }
 
   void open() {
@@ -62,6 +74,12 @@ class StoreReader::Impl {
       report(std::string(kWitnessName), "missing: nothing shows which transaction was the last");
     }
     if (witness) summary.cleanly_closed = witness->state == WitnessRecord::State::clean;
+    std::optional<PackMark> pack;
+    if (const auto bytes = sources->metadata(kPackKey)) {
+      pack = PackMark::decode(*bytes);
+      if (!pack) report("the pack's mark", "its bytes are not those that were written");
+    }
+    summary.oldest_tid = pack ? pack->oldest : Tid{};
     if (const auto oids = sources->metadata(kOidsKey)) summary.next_oid = OidReservation::decode(path(), *oids).next;
     summary.whole = sources->whole();
     summary.estimated_revisions = sources->estimated_keys(Family::revisions);
@@ -70,6 +88,7 @@ class StoreReader::Impl {
     loads_.reset();
     sources_ = std::move(sources);
     summary_ = summary;
+    base_ = pack ? pack->base.tid : Tid{};
     last_tid_ = newest_tid();
     if (witness && witness->end.tid > last_tid_) {
       report("tids " + std::to_string(last_tid_.value + 1) + " to " + std::to_string(witness->end.tid.value),
@@ -92,6 +111,7 @@ class StoreReader::Impl {
   }
 
   std::optional<Revision> load(Oid oid, Tid at) const {
+    if (at < summary_.oldest_tid) throw SnapshotTooOldError(oid, at, summary_.oldest_tid);
     if (!loads_) loads_.emplace(sources_->cursor(Family::revisions));
     const Tid visible = std::min(at, last_known());
     Tid end = kInfinity;
@@ -148,7 +168,7 @@ class StoreReader::Impl {
         continue;
       }
       transaction.tid = TransactionKey::tid_of(cursor.key().data());
-      if (transaction.tid < oldest) break;
+      if (transaction.tid < std::max(oldest, base_)) break;  // below the base, entries may be there still
       if (expected && *expected != transaction.tid) report_lost(*expected);
       const std::optional<TransactionRecord> record = TransactionRecord::decode(transaction.tid, cursor.value());
       if (!record) {
@@ -165,7 +185,8 @@ class StoreReader::Impl {
       if (!visit(transaction)) return;
       expected = transaction.predecessor;
     }
-    if (!cursor.valid() && expected && *expected != Tid{} && *expected >= oldest) report_lost(*expected);
+    if (!cursor.valid() && expected && *expected != Tid{} && *expected >= std::max(oldest, base_))
+      report_lost(*expected);
   }
 
   std::uint64_t verify_chain(const std::function<void(std::uint64_t)>& on_read) const {
@@ -229,6 +250,7 @@ class StoreReader::Impl {
   mutable std::set<std::string> reported_;
   std::unique_ptr<StoreSources> sources_;
   StoreSummary summary_;
+  Tid base_;  // the last transaction up to the pack: those before it are gone, or as good as gone
   Tid last_tid_;
   mutable std::optional<TolerantCursor> loads_;
 };
@@ -239,7 +261,7 @@ StoreReader::~StoreReader() = default;
 StoreReader::StoreReader(StoreReader&&) noexcept = default;
 StoreReader& StoreReader::operator=(StoreReader&&) noexcept = default;
 
-void StoreReader::refresh() { impl_->open(); }
+void StoreReader::refresh() { impl_->refresh(); }
 const std::filesystem::path& StoreReader::path() const noexcept { return impl_->path(); }
 StoreSummary StoreReader::summary() const { return impl_->summary(); }
 bool StoreReader::open_elsewhere() const { return impl_->open_elsewhere(); }

@@ -7,7 +7,7 @@
 // A reader sees the store as it was when it was opened or last refreshed. Records are MessagePack: no C++ type is needed.
 //
 // A damaged store is read as far as it can be, if somebody wants to hear of the damage: each part that cannot be read is
-// reported, once. What a reader then says of an object may lack revisions that are in those parts.
+// reported, once after it was opened and once after each refresh. What a reader then says of an object may lack revisions that are in those parts.
 //
 // Thread safety: one thread at a time.
 //
@@ -57,7 +57,8 @@ struct UnreadablePart {
 struct StoreSummary {
   std::uint32_t format_version = 0;
   std::uint64_t store_id = 0;
-  std::uint64_t next_oid = 0;          ///< oids below may have been given away
+  Tid oldest_tid;              ///< the oldest snapshot that can be read; Tid{0}: all of them, it was never packed
+  std::uint64_t next_oid = 0;  ///< oids below may have been given away
   std::optional<bool> cleanly_closed;  ///< by the witness; nothing: it has none that can be read
   std::uint64_t estimated_revisions = 0;
   std::uint64_t estimated_transactions = 0;
@@ -91,14 +92,14 @@ class StoreReader {
   /// The newest transaction; `Tid{0}` when there is none.
   Tid last_tid() const noexcept;
 
-  /// As `Store::load`: the newest revision with `begin <= at`, or nothing. Throws CorruptRecordError where its bytes are not
-  /// those that were committed.
+  /// As `Store::load`: the newest revision with `begin <= at`, or nothing. Throws SnapshotTooOldError, and CorruptRecordError where its
+  /// bytes are not those that were committed.
   std::optional<Revision> load(Oid oid, Tid at) const;
 
   /// All revisions of the objects `first` to `last`, in the order of oids, the newest of each first.
   void revisions(Oid first, Oid last, const Visitor<StoredRevision>& visit) const;
 
-  /// The transactions from `newest` down to `oldest`. An entry that is missing, or damaged, is reported.
+  /// The transactions from `newest` down to `oldest`, or to the last one that a pack has left. An entry that is missing, or damaged, is reported.
   void transactions(Tid newest, Tid oldest, const Visitor<StoredTransaction>& visit) const;
   std::optional<StoredTransaction> transaction(Tid tid) const;
 

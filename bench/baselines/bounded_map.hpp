@@ -76,6 +76,23 @@ class BoundedMap {
     make_room();
   }
 
+  /// What the oid has, if it has anything, becomes what `change(const Value&) -> std::optional<Value>` makes of it; nothing: the entry goes, as
+  /// it does where memory runs out. Waits for whoever makes the value.
+  template <class Change>
+  void change(Oid oid, Change&& change) noexcept {
+    typename Map::accessor entry;
+    if (!map_.find(entry, oid)) return;
+    try {
+      if (std::optional<Value> changed = change(std::as_const(entry->second.value))) {
+        fill(*entry, std::move(*changed));
+      } else {
+        erase(entry);
+      }
+    } catch (...) {
+      erase(entry);
+    }
+  }
+
   /// REQUIRES: nobody uses the map at the same time.
   void clear() {
     map_.clear();

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <vector>
 
 #include "cow_cache/detail/commit/write_set.hpp"
@@ -31,14 +32,19 @@ class InvalidationLog {
   explicit InvalidationLog(Tid start) : complete_after_(start) {}
 
   void append(WriteSet& writes, Tid tid) noexcept {
+    append_all(writes, tid, [](const WriteSetEntry& entry) { return entry.oid; });
+  }
+
+  /// The same of a commit of another process.
+  void append(std::span<const Oid> objects, Tid tid) noexcept {
+    append_all(objects, tid, [](Oid oid) { return oid; });
+  }
+
+  /// Commits were missed: whatever was read before the next one may be old.
+  void break_off() noexcept {
     std::unique_lock lock(mutex_);
-    try {
-      for (const WriteSetEntry& entry : writes) changes_.push_back({tid, entry.oid});
-    } catch (...) {
-      changes_.clear();
-      complete_after_ = tid;
-    }
-    for (; changes_.size() > kMaxChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
+    changes_.clear();
+    complete_after_ = kInfinity;
   }
 
   /// The changes of the commits in (after, upto]; nothing if the log does not reach back that far.
@@ -56,6 +62,19 @@ class InvalidationLog {
   }
 
  private:
+  template <class Objects, class OidOf>
+  void append_all(Objects& objects, Tid tid, OidOf oid_of) noexcept {
+    std::unique_lock lock(mutex_);
+    if (complete_after_ == kInfinity) complete_after_ = Tid{tid.value - 1};
+    try {
+      for (const auto& object : objects) changes_.push_back({tid, oid_of(object)});
+    } catch (...) {
+      changes_.clear();
+      complete_after_ = tid;
+    }
+    for (; changes_.size() > kMaxChanges; changes_.pop_front()) complete_after_ = changes_.front().tid;
+  }
+
   static constexpr std::size_t kMaxChanges = std::size_t{1} << 17;
 
   mutable std::shared_mutex mutex_;

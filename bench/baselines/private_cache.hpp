@@ -16,6 +16,8 @@
 //  4. A transaction of no session is lent objects that no other transaction uses, as ZODB's pool lends connections: those that
 //     were given back last, for they are the warmest. There are as many as such transactions ever ran at once.
 //  5. Replacement is exact LRU in the order of first touches in each transaction (PrivateObjects::make_room).
+//  6. What other processes commit goes into the log as well, in the order of tids. A store below that remembers records hears of it at once
+//     (RemembersRecords), before the frontier is there.
 //
 // The header's fields serve as: `end`: the LRU stamp; `older`: the mark of a changed state (in_place_reader.hpp);
 // `begin`: the revision. Stamps instead of the usual ring of links, for a ring costs two cache misses more per first
@@ -33,12 +35,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "baseline.hpp"
 #include "cow_cache/database.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
 #include "in_place_reader.hpp"
 #include "invalidation_log.hpp"
 
@@ -68,6 +72,18 @@ class OwnedCounter {
   std::atomic<std::uint64_t> value_{0};
 };
 
+/// What a store is besides that remembers records of another one: the leader of commits tells it what other processes have changed, before
+/// any snapshot sees that.
+class RemembersRecords {
+ public:
+  virtual void supersede(std::span<const Oid> objects, Tid tid) noexcept = 0;
+  /// Commits were missed: no record that was read before is known to be current.
+  virtual void distrust_all() noexcept = 0;
+
+ protected:
+  ~RemembersRecords() = default;
+};
+
 class PrivateObjects;
 
 class PrivateCache : public Baseline {
@@ -75,7 +91,11 @@ class PrivateCache : public Baseline {
   using Reader = InPlaceReader<PrivateObjects>;
 
   PrivateCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
-      : store_(store), frontier_(frontier), session_bytes_(options.cache_bytes), log_(store.last_tid()) {}
+      : store_(store),
+        below_(dynamic_cast<RemembersRecords*>(&store)),
+        frontier_(frontier),
+        session_bytes_(options.cache_bytes),
+        log_(store.last_tid()) {}
 
   PrivateCache(const PrivateCache&) = delete;
   PrivateCache& operator=(const PrivateCache&) = delete;
@@ -92,6 +112,21 @@ class PrivateCache : public Baseline {
     log_.append(writes, tid);
   }
 
+  /// Another process has committed `tid`, which has changed these objects. REQUIRES: as `publish`.
+  void supersede(std::span<const Oid> objects, Tid tid) noexcept {
+    if (below_ != nullptr) below_->supersede(objects, tid);
+    log_.append(objects, tid);
+  }
+  /// Commits of others were missed. Sessions drop their objects themselves, when they begin. REQUIRES: as `publish`.
+  void forget_all(cow::detail::StateChain& /*forgotten*/) noexcept {
+    if (below_ != nullptr) below_->distrust_all();
+    log_.break_off();
+  }
+  void retire_forgotten(cow::detail::StateChain& /*forgotten*/) noexcept {}
+  void work_off() noexcept {}  // a session works off the log when it begins
+  /// That of active transactions, or the frontier.
+  Tid oldest_snapshot() const;
+
   /// Cold caches. REQUIRES: no transaction is active, and none begins.
   void evict_all() noexcept;
 
@@ -102,6 +137,7 @@ class PrivateCache : public Baseline {
   friend PrivateObjects;
 
   Store& store_;
+  RemembersRecords* const below_;  // the same; null: it remembers nothing
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t session_bytes_;
   InvalidationLog log_;
@@ -127,7 +163,7 @@ class PrivateObjects {
   enum class Owner { session, pool };
 
   PrivateObjects(PrivateCache& cache, Owner owner)
-      : cache_(cache), owner_(owner), snapshot_{cache.frontier_.load(std::memory_order_acquire)} {
+      : cache_(cache), owner_(owner), snapshot_(cache.frontier_.load(std::memory_order_acquire)) {
     std::scoped_lock lock(cache_.objects_mutex_);
     cache_.objects_.insert(this);
   }
@@ -146,7 +182,7 @@ class PrivateObjects {
     // Acquire: pairs with the committer's release, so the log has all commits up to here.
     Tid now{cache_.frontier_.load(std::memory_order_acquire)};
     try {
-      if (now != snapshot_) catch_up(now);
+      if (now != snapshot()) catch_up(now);
     } catch (...) {
       if (owner_ == Owner::pool) cache_.give_back(*this);
       throw;
@@ -228,10 +264,12 @@ class PrivateObjects {
     cache_.closed_evictions_ += evictions_.get();
   }
 
+  Tid snapshot() const noexcept { return Tid{snapshot_.load(std::memory_order_relaxed)}; }
+
   /// Drops what other sessions have changed since the last transaction.
   void catch_up(Tid now) {
-    std::optional<std::vector<InvalidationLog::Change>> changes = cache_.log_.between(snapshot_, now);
-    snapshot_ = now;
+    std::optional<std::vector<InvalidationLog::Change>> changes = cache_.log_.between(snapshot(), now);
+    snapshot_.store(now.value, std::memory_order_relaxed);
     if (!changes) return flush();
     for (const InvalidationLog::Change& change : *changes) {
       StateHeader* state = lookup(change.oid);
@@ -295,9 +333,9 @@ class PrivateObjects {
   std::uint64_t clock_ = 0, started_ = 0;  // stamps: the latest, and the first of this transaction
   tsl::robin_map<Oid, StateHeader*> objects_;
   std::vector<Victim> victims_;
-  Tid snapshot_;
+  std::atomic<std::uint64_t> snapshot_;  // changed by the session's thread only, as `active_`
   bool orphaned_ = false;
-  std::atomic<bool> active_{false};  // changed by the session's thread only
+  std::atomic<bool> active_{false};
   OwnedCounter bytes_, table_bytes_, loads_, evictions_;
 };
 
@@ -321,6 +359,16 @@ inline void PrivateCache::close_idle() noexcept {
 inline void PrivateCache::evict_all() noexcept {
   std::scoped_lock lock(objects_mutex_);
   for (PrivateObjects* each : objects_) each->flush();
+}
+
+// Relaxed: a session that begins just now is as old as the frontier of a moment ago, which the poller allows for (poller.hpp, [held]).
+inline Tid PrivateCache::oldest_snapshot() const {
+  std::scoped_lock lock(objects_mutex_);
+  std::uint64_t oldest = frontier_.load(std::memory_order_acquire);
+  for (const PrivateObjects* each : objects_) {
+    if (each->active_.load(std::memory_order_relaxed)) oldest = std::min(oldest, each->snapshot().value);
+  }
+  return Tid{oldest};
 }
 
 inline void PrivateCache::add_statistics(Statistics& statistics) const {

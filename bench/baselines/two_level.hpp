@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -76,18 +77,29 @@ class ByteCacheStore final : public Store {
 
 namespace detail {
 /// A base, so that the byte cache is there before the database that uses it.
+template <class ByteStore>
 struct ByteCacheHolder {
-  ByteCacheStore bytes;
+  ByteStore bytes;
 };
 }  // namespace detail
 
-/// `CacheOptions::cache_bytes` is the budget of each session's objects, and of the byte cache too unless one is given.
-class TwoLevelDatabase : private detail::ByteCacheHolder, public BasicDatabase<PrivateCache> {
+/// A byte cache under private ones. `CacheOptions::cache_bytes` is the budget of each session's objects, and of the byte cache too unless one
+/// is given.
+template <class ByteStore>
+class BasicTwoLevelDatabase : private detail::ByteCacheHolder<ByteStore>, public BasicDatabase<PrivateCache> {
+  using Holder = detail::ByteCacheHolder<ByteStore>;
+  using Holder::bytes;
+
  public:
-  explicit TwoLevelDatabase(Store& store, const CacheOptions& options = {})
-      : TwoLevelDatabase(store, options, options.cache_bytes) {}
-  TwoLevelDatabase(Store& store, const CacheOptions& options, std::size_t byte_cache_bytes)
-      : detail::ByteCacheHolder{{store, byte_cache_bytes}}, BasicDatabase<PrivateCache>(bytes, options) {}
+  template <class Below>
+  requires std::constructible_from<ByteStore, Below&, std::size_t>
+  explicit BasicTwoLevelDatabase(Below& store, const CacheOptions& options = {})
+      : BasicTwoLevelDatabase(store, options, options.cache_bytes) {}
+  template <class Below>
+  requires std::constructible_from<ByteStore, Below&, std::size_t> BasicTwoLevelDatabase(Below& store,
+                                                                                         const CacheOptions& options,
+                                                                                         std::size_t byte_cache_bytes)
+      : Holder{{store, byte_cache_bytes}}, BasicDatabase<PrivateCache>(bytes, options) {}
 
   /// Both levels. REQUIRES: no transaction is active, and none begins.
   void evict_all() {
@@ -106,6 +118,8 @@ class TwoLevelDatabase : private detail::ByteCacheHolder, public BasicDatabase<P
     return statistics;
   }
 };
+
+using TwoLevelDatabase = BasicTwoLevelDatabase<ByteCacheStore>;
 
 static_assert(ObjectDatabase<TwoLevelDatabase>);
 

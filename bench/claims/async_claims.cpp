@@ -129,9 +129,9 @@ Measured measure_async_hit() {
 
 /// Coroutines on a few loops, each of which runs transactions of kReads reads and a wait, one after another, until the
 /// crowd is stopped.
-class Crowd {
+class CoroutineCrowd {
  public:
-  Crowd(Items& all, int coroutines, int threads, Cancellation::Clock::duration wait) : all_(all), wait_(wait) {
+  CoroutineCrowd(Items& all, int coroutines, int threads, Cancellation::Clock::duration wait) : all_(all), wait_(wait) {
     for (int i = 0; i < threads; ++i) loops_.emplace_back(1);
     for (int i = 0; i < coroutines; ++i) {
       AnyExecutor executor = loops_[static_cast<std::size_t>(i % threads)].get_executor();
@@ -141,7 +141,7 @@ class Crowd {
     }
     for (boost::asio::io_context& loop : loops_) threads_.emplace_back([&loop] { loop.run(); });
   }
-  ~Crowd() { stop(); }
+  ~CoroutineCrowd() { stop(); }
 
   void stop() {
     source_.request_stop();
@@ -210,7 +210,7 @@ Measured measure_coroutines_memory() {
   }
   give_back_freed_memory();
   double before = anonymous(), most = 0;
-  Crowd crowd(all, kCrowd, 2, kWait);
+  CoroutineCrowd crowd(all, kCrowd, 2, kWait);
   for (double start = seconds_now(); seconds_now() - start < 3;) {
     std::this_thread::sleep_for(20ms);
     most = std::max(most, anonymous() - before);
@@ -223,7 +223,7 @@ Measured measure_coroutines_memory() {
                       kCrowd, asleep, kReads, most / kCrowd, private_each, mebibytes(private_each * kCrowd))};
 }
 
-double transactions_per_second(Crowd& crowd, double seconds) {
+double transactions_per_second(CoroutineCrowd& crowd, double seconds) {
   std::this_thread::sleep_for(500ms);  // all have begun
   std::uint64_t before = crowd.done();
   double start = seconds_now();
@@ -263,12 +263,12 @@ Measured measure_littles_law() {
   Items all;
   double service = 0;
   {
-    Crowd one(all, 1, 1, 0ms);
+    CoroutineCrowd one(all, 1, 1, 0ms);
     service = 1 / transactions_per_second(one, 0.5);
   }
   double wait = std::chrono::duration<double>(kWait).count();
   double of_pool = requests_per_second_of_pool(all, kPool);
-  Crowd crowd(all, kCrowd, kThreads, kWait);
+  CoroutineCrowd crowd(all, kCrowd, kThreads, kWait);
   double measured = transactions_per_second(crowd, 3), law = kCrowd / (wait + service);
   return {measured / law,
           fmt::format(
@@ -285,7 +285,7 @@ Measured measure_sleepers_limbo() {
     for (const Ref<Item>& item : all.items) (void)txn.read(item);
     bytes_each = static_cast<double>(all.database.statistics().cache_bytes) / kItems;
   }
-  Crowd sleepers(all, kCrowd, 1, 1h);
+  CoroutineCrowd sleepers(all, kCrowd, 1, 1h);
   while (sleepers.most_asleep() < kCrowd) std::this_thread::sleep_for(10ms);
   // A state that several sleepers have read is in limbo once. All have begun before the first write, so what they hold
   // are the first revisions, and no more than there are.

@@ -64,5 +64,8 @@ std::vector<Claim> replacement_claims();  // replacement_claims.cpp: orm-misses
 std::vector<Claim> async_claims();        // async_claims.cpp: async-hit, coroutines-memory, littles-law, ...
 std::vector<Claim> publisher_claims();    // publisher_claims.cpp: publisher
 std::vector<Claim> peer_claims();         // peer_claims.cpp: peers
+std::vector<Claim> pack_claims();         // pack_claims.cpp: pack-online, pack-speed, ..., backup-online, old-snapshot
+std::vector<Claim> peer_store_claims();   // peer_store_claims.cpp: peer-warm, peer-staleness, ..., peer-idle
+std::vector<Claim> history_claims();      // history_claims.cpp: peer-history
 
 }  // namespace cow::bench

@@ -14,6 +14,9 @@
 #include "bench/support/paired.hpp"
 #include "claim.hpp"
 #include "own_process.hpp"
+#ifdef COW_BENCH_HAS_POSTGRES
+#include "bench/history/peer_process.hpp"
+#endif
 
 namespace {
 
@@ -25,7 +28,7 @@ std::vector<Claim> all_claims() {
        {cow::bench::read_claims, cow::bench::fresh_claims, cow::bench::oid_claims, cow::bench::memory_claims,
         cow::bench::transaction_claims, cow::bench::sleeper_claims, cow::bench::write_claims, cow::bench::commit_claims,
         cow::bench::idle_claims, cow::bench::replacement_claims, cow::bench::async_claims, cow::bench::publisher_claims,
-        cow::bench::peer_claims}) {
+        cow::bench::peer_claims, cow::bench::pack_claims, cow::bench::peer_store_claims, cow::bench::history_claims}) {
     std::vector<Claim> claims = group();
     all.insert(all.end(), claims.begin(), claims.end());
   }
@@ -56,6 +59,9 @@ nlohmann::json as_json(const Claim& claim, const cow::bench::Measured& measured)
 }  // namespace
 
 int main(int argc, char** argv) {
+#ifdef COW_BENCH_HAS_POSTGRES
+  if (const auto exit_code = cow::bench::history::run_as_peer(argc, argv)) return *exit_code;
+#endif
   std::vector<Claim> claims = all_claims();
   std::vector<std::string> names;
   std::string json_path;
@@ -63,7 +69,9 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Measures the project's claims. One line each: NAME measured bound holds|fails; \"is not reached\" for a goal.\n"
       "What this machine lacks something for is NAME - bound \"not measurable: ...\", which is no failure.\n"
-      "COW_CACHE_TRACE names the trace file of orm-misses.\n"
+      "COW_CACHE_TRACE names the trace file of orm-misses; COW_CACHE_HISTORY_TRANSACTIONS is how many transactions "
+      "peer-history looks\n"
+      "at (default: 100000), COW_CACHE_SEED its first seed.\n"
       "Exit code: 0 all that are required hold, 1 one fails, 2 bad usage or a measurement that went wrong.");
   app.add_option("NAME", names, "measure these (default: all)");
   app.add_option("--json", json_path, "also write the results to this file")->check(cow::bench::writable_file());

@@ -74,4 +74,20 @@ inline double che_miss_ratio(const Popularity& popularity, double capacity, doub
   return 1 - hits;
 }
 
+/// The share of misses among the first `requests` requests of a cache that has room for everything, and has everything when it begins: others'
+/// changes alone make it miss. In the end that is changes / (requests + changes) of each object's requests, but objects that are seldom
+/// asked for take long to get there.
+inline double miss_ratio_of_changes(const Popularity& popularity, double changes_per_request, double requests) {
+  double misses = 0;
+  for (std::size_t i = 0; i < popularity.requests.size(); ++i) {
+    const double asked = popularity.requests[i], changes = changes_per_request * popularity.change(i);
+    if (asked == 0 || changes == 0) continue;
+    // It is absent at time t with probability changes / (asked + changes) * (1 - e^-(asked + changes) t): the mean over the requests.
+    const double rate = asked + changes, time = rate * requests;
+    const double reached = time == 0 ? 0 : 1 + std::expm1(-time) / time;
+    misses += asked * changes / rate * reached;
+  }
+  return misses;
+}
+
 }  // namespace cow::bench::simulation

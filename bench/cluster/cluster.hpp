@@ -14,6 +14,10 @@
 //  3. Sessions are a closed loop: their number is throughput times the mean time of a transaction (Little's law), which is
 //     measured on both sides and not assumed.
 //
+//
+// Processes over one database server are such a cluster, too, on the processors of one machine (`one_machine`), and with commits that are
+// one sequence: a node proposes what waits in it as one group, and the store takes one group after the other (`commits_in_groups`).
+//
 // Left out: cold starts, loads that several sessions of a node wait for together, failures, and a network that saturates.
 #pragma once
 
@@ -45,6 +49,8 @@ struct ClusterParameters {
   std::uint32_t store_servers = 1;
   double load_s = 0, commit_at_store_s = 0;  ///< service at the store, exponential
   std::uint32_t objects = 1'000;             ///< from which written ones are drawn, all alike
+  bool one_machine = false;                  ///< the nodes share the cores of one
+  bool commits_in_groups = false;            ///< each of a node's, one at a time at the store
   std::uint64_t transactions = 100'000;      ///< to be counted
   std::uint64_t seed = 1;
 };
@@ -59,6 +65,7 @@ struct ClusterResult {
   double invalidations_per_s = 0;  ///< applied, all caches together
   double invalidation_share = 0;   ///< of the processors' time
   double aborts_per_commit = 0;    ///< of writing transactions
+  double group_size = 1;           ///< commits of a group
 };
 
 class Cluster {
@@ -67,7 +74,8 @@ class Cluster {
       : parameters_(parameters),
         random_(parameters.seed),
         store_(parameters.store_servers),
-        processors_(parameters.nodes, Station(parameters.cores)),
+        processors_(parameters.one_machine ? 1 : parameters.nodes, Station(parameters.cores)),
+        groups_(parameters.nodes),
         caches_(parameters.shared ? parameters.nodes : std::size_t{parameters.nodes} * parameters.sessions),
         sessions_(std::size_t{parameters.nodes} * parameters.sessions),
         changed_(parameters.objects, -1e300) {
@@ -105,6 +113,7 @@ class Cluster {
     commit_sent,      // by the node
     commit_arrives,   // at the store
     commit_received,  // the answer, by the node
+    group_over,       // of a node: what waits may be proposed; its session is any of them
   };
 
   struct Event {
@@ -134,7 +143,8 @@ class Cluster {
   std::uint32_t node_of(std::uint32_t session) const { return session / parameters_.sessions; }
   Cache& cache_of(std::uint32_t session) { return caches_[parameters_.shared ? node_of(session) : session]; }
   void use_processor(std::uint32_t session, double service, Stage then) {
-    schedule(processors_[node_of(session)].serve(now_, service), session, then);
+    const std::uint32_t machine = parameters_.one_machine ? 0 : node_of(session);
+    schedule(processors_[machine].serve(now_, service), session, then);
   }
 
   void step(std::uint32_t number, Stage stage) {
@@ -159,12 +169,37 @@ class Cluster {
       case Stage::commit_sent:
         return schedule(now_ + p.network_s, number, Stage::commit_arrives);
       case Stage::commit_arrives:
+        if (p.commits_in_groups) return join_group(number);
         return schedule(commit(number, session) + p.network_s, number, Stage::commit_received);
       case Stage::commit_received:
         if (!session.refused) return finish(number, session);
         ++aborts_;
         return begin(number, session);  // again, in the same cycle
+      case Stage::group_over:
+        groups_[node_of(number)].is_proposed = false;
+        return propose_group(node_of(number));
     }
+  }
+
+  void join_group(std::uint32_t number) {
+    groups_[node_of(number)].waiting.push_back(number);
+    propose_group(node_of(number));
+  }
+
+  /// All that wait in a node, unless its group before is still at the store.
+  void propose_group(std::uint32_t node) {
+    Group& group = groups_[node];
+    if (group.is_proposed || group.waiting.empty()) return;
+    group.is_proposed = true;
+    ++counted_groups_;
+    const double end = sequence_.serve(now_, exponential(parameters_.commit_at_store_s));
+    for (const std::uint32_t number : group.waiting) {
+      Session& session = sessions_[number];
+      validate(number, session, end);
+      schedule(end + parameters_.network_s, number, Stage::commit_received);
+    }
+    schedule(end + parameters_.network_s, group.waiting.front(), Stage::group_over);
+    group.waiting.clear();
   }
 
   void begin(std::uint32_t number, Session& session) {
@@ -185,13 +220,18 @@ class Cluster {
 
   /// Validates and, if it stands, writes; returns when the store has answered.
   double commit(std::uint32_t number, Session& session) {
+    validate(number, session, now_);
+    return session.refused ? now_ : store_.serve(now_, exponential(parameters_.commit_at_store_s));
+  }
+
+  /// What commits is a change as of `at`.
+  void validate(std::uint32_t number, Session& session, double at) {
     session.refused = changed_[session.written] > session.snapshot;
-    if (session.refused) return now_;
-    changed_[session.written] = now_;
+    if (session.refused) return;
+    changed_[session.written] = at;
     ++commits_;
     ++counted_commits_;
     ++cache_of(number).own;
-    return store_.serve(now_, exponential(parameters_.commit_at_store_s));
   }
 
   void finish(std::uint32_t number, const Session& session) {
@@ -203,16 +243,17 @@ class Cluster {
 
   void reset_counts() {
     counting_since_ = now_;
-    counted_ = counted_commits_ = aborts_ = loads_ = invalidations_ = 0;
+    counted_ = counted_commits_ = counted_groups_ = aborts_ = loads_ = invalidations_ = 0;
     cycles_s_ = 0;
     store_.reset_counts();
+    sequence_.reset_counts();
     for (Station& processor : processors_) processor.reset_counts();
   }
 
   ClusterResult result() const {
     ClusterResult result;
     const double seconds = result.seconds = now_ - counting_since_;
-    const double processors = static_cast<double>(parameters_.nodes) * parameters_.cores * seconds;
+    const double processors = static_cast<double>(processors_.size()) * parameters_.cores * seconds;
     result.throughput = static_cast<double>(counted_) / seconds;
     result.mean_cycle_s = cycles_s_ / static_cast<double>(counted_);
     for (const Station& processor : processors_) result.processor_utilisation += processor.busy() / processors;
@@ -223,20 +264,30 @@ class Cluster {
     result.invalidation_share = static_cast<double>(invalidations_) * parameters_.invalidation_s / processors;
     result.aborts_per_commit =
         counted_commits_ == 0 ? 0 : static_cast<double>(aborts_) / static_cast<double>(counted_commits_);
+    if (counted_groups_ > 0)
+      result.group_size = static_cast<double>(counted_commits_ + aborts_) / static_cast<double>(counted_groups_);
     return result;
   }
+
+  /// A node's commits that wait for those before them.
+  struct Group {
+    std::vector<std::uint32_t> waiting;
+    bool is_proposed = false;
+  };
 
   const ClusterParameters parameters_;
   Random random_;
   Station store_;
   std::vector<Station> processors_;
+  Station sequence_{1};  // of groups
+  std::vector<Group> groups_;
   std::vector<Cache> caches_;
   std::vector<Session> sessions_;
   std::vector<double> changed_;  // when each object was last committed
   std::priority_queue<Event> events_;
   double now_ = 0, counting_since_ = 0, cycles_s_ = 0;
   std::uint64_t order_ = 0, finished_ = 0, commits_ = 0;
-  std::uint64_t counted_ = 0, counted_commits_ = 0, aborts_ = 0, loads_ = 0, invalidations_ = 0;
+  std::uint64_t counted_ = 0, counted_commits_ = 0, counted_groups_ = 0, aborts_ = 0, loads_ = 0, invalidations_ = 0;
 };
 
 }  // namespace cow::bench::simulation

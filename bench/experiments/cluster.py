@@ -36,7 +36,8 @@ class Cluster:
         jobs = [Job(self.name, "layouts", (("part", "cluster"), ("write_share", float(share))), "cluster/simulate-cluster",
                     ("study", "--cache", *LAYOUTS, "--nodes", *map(str, NODES), "--sessions", per_node, "--cores", cores,
                      "--store-servers", servers, "--write-share", share, "--transactions", transactions, "--seed", "{seed}",
-                     "--output", "{output}"), estimate_s=size.choose(smoke=4.0, paper=6.0, full=30.0), time_limit_s=300.0) for share in shares]
+                     "--output", "{output}"), estimate_s=size.choose(smoke=4.0, paper=6.0, full=30.0), time_limit_s=300.0,
+                    once=size.name == "paper") for share in shares]
         records, sessions, seconds = size.choose(smoke=("8000", ("1", "4"), "0.2"), paper=("40000", ("1", "4", "16"), "0.5"),
                                                  full=("40000", ("1", "4", "16", "64"), "1"))
         jobs.append(Job(self.name, "caches", (("part", "validation"),), "cluster/simulate-cluster",

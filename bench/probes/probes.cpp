@@ -1,6 +1,7 @@
 // Measurements with program parts of their own: what each part of a hit costs, what a check of whole chunks would save, what the size
 // of an object costs its writers, how long a killed process takes to serve again, what transactions that sleep keep from being freed, how
-// long a reclamation takes beside them, what a thread that is stopped stops.
+// long a reclamation takes beside them, what a thread that is stopped stops, what history costs a store, and
+// what processes over one PostgreSQL take and ask of it.
 //
 // Exit codes: 0 measured, 1 failed or a wrong answer, 2 bad usage.
 #include <CLI/CLI.hpp>
@@ -10,8 +11,10 @@
 #include "bench/support/command_line.hpp"
 #include "bench/support/option_checks.hpp"
 #include "common_options.hpp"
+#include "postgres_peers_probe.hpp"
 #include "probe.hpp"
 #include "reclamation_probes.hpp"
+#include "retention_probe.hpp"
 
 namespace cow::bench {
 namespace {
@@ -142,6 +145,88 @@ void add_stopped_thread(CLI::App& command, StoppedThreadOptions& options) {
       ->capture_default_str();
 }
 
+void add_retention(CLI::App& command, RetentionProbeOptions& options) {
+  add_common_options(command, options);
+  command.add_option("--keep", options.keep, "all: for ever; window: what is younger; present: nothing")
+      ->check(CLI::IsMember({"all", "window", "present"}))
+      ->capture_default_str();
+  command.add_option("--window", options.window_s, "Seconds of history")
+      ->check(within(0.001, 1e6))
+      ->capture_default_str();
+  command.add_option("--every", options.every_s, "Seconds from the end of one pack to the begin of the next")
+      ->check(within(0.001, 1e6))
+      ->capture_default_str();
+  command.add_option("--share", options.share, "Of the time that a pack works")
+      ->check(within(0.001, 1))
+      ->capture_default_str();
+  command.add_option("--commits", options.commits, "Of one object each")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}))
+      ->capture_default_str();
+  command.add_option("--objects", options.objects)
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{100'000'000}))
+      ->capture_default_str();
+  command.add_option("--bytes", options.bytes, "Of each object; suffixes KB, MB")
+      ->transform(byte_size())
+      ->capture_default_str();
+  command.add_option("--path", options.path, "Directory of the store, which must not exist [a scratch directory]");
+}
+
+void add_postgres_peers(CLI::App& command, PostgresPeersOptions& options) {
+  add_common_options(command, options);
+  command
+      .add_option("--caches", options.caches,
+                  "shared: one a process; private: one a session; two-level: these over a cache of records")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"shared", "private", "two-level"}))
+      ->capture_default_str();
+  command.add_option("--processes", options.processes)
+      ->delimiter(',')
+      ->check(CLI::Range(1u, 16u))
+      ->capture_default_str();
+  command.add_option("--sessions", options.sessions, "Of each process, a thread each")
+      ->check(CLI::Range(1u, 64u))
+      ->capture_default_str();
+  command.add_option("--objects", options.objects)->check(CLI::Range(1u, 10'000'000u))->capture_default_str();
+  command.add_option("--bytes", options.bytes, "Of each object; suffixes KB, MB")
+      ->transform(byte_size())
+      ->capture_default_str();
+  command.add_option("--reads", options.reads, "Of a transaction, by Zipf's law")
+      ->check(CLI::Range(1u, 10'000u))
+      ->capture_default_str();
+  command.add_option("--write-share", options.write_share, "Of transactions that also change one object, any of them")
+      ->check(within(0, 1))
+      ->capture_default_str();
+  command.add_option("--seconds", options.seconds, "Measured of each point")
+      ->check(within(0.05, 3600))
+      ->capture_default_str();
+  command.add_option("--rounds", options.rounds, "Of all points, each with processes of its own")
+      ->check(CLI::Range(1u, 1'000u))
+      ->capture_default_str();
+}
+
+/// Not for users: what `postgres-peers` starts.
+void add_postgres_peer(CLI::App& command, PostgresPeersOptions& options) {
+  add_common_options(command, options);
+  command.add_option("--cache", options.cache)->required();
+  command.add_option("--connection", options.connection)->required();
+  command.add_option("--schema", options.schema)->required();
+  command.add_option("--sessions", options.sessions);
+  command.add_option("--objects", options.objects);
+  command.add_option("--bytes", options.bytes);
+  command.add_option("--reads", options.reads);
+}
+
+#ifndef COW_BENCH_HAS_POSTGRES
+}  // namespace
+
+void probe_postgres_peers(const PostgresPeersOptions& options) {
+  append_rows(options.output, {not_measurable_row(options, "built without libpq (scripts/setup --postgres)")});
+}
+void run_postgres_peer(const PostgresPeersOptions& /*options*/) {}
+
+namespace {
+#endif
+
 int run_command_line(int argc, char** argv) {
   CLI::App app("Measures what no workload shows, and appends rows of JSON to a file.");
   app.require_subcommand(1);
@@ -172,6 +257,16 @@ int run_command_line(int argc, char** argv) {
   CLI::App* stopped_thread_command =
       app.add_subcommand("stopped-thread", "What a thread that is stopped in a scan, or in a read, stops");
   add_stopped_thread(*stopped_thread_command, stopped_thread);
+  RetentionProbeOptions retention;
+  CLI::App* retention_command =
+      app.add_subcommand("retention", "Room and speed of a store that keeps its history for ever, for a while, or not");
+  add_retention(*retention_command, retention);
+  PostgresPeersOptions postgres_peers, postgres_peer;
+  CLI::App* postgres_peers_command = app.add_subcommand(
+      "postgres-peers", "Processes over one PostgreSQL with three kinds of caches, beside what a model predicts");
+  add_postgres_peers(*postgres_peers_command, postgres_peers);
+  CLI::App* postgres_peer_command = app.add_subcommand("postgres-peers-process", "")->group("");
+  add_postgres_peer(*postgres_peer_command, postgres_peer);
   // Not for users: what `recovery` starts.
   CLI::App* victim_command = app.add_subcommand("recovery-victim", "")->group("");
   add_recovery(*victim_command, recovery);
@@ -188,6 +283,9 @@ int run_command_line(int argc, char** argv) {
     if (*pinned_versions_command) probe_pinned_versions(pinned_versions);
     if (*reclamation_time_command) probe_reclamation_time(reclamation_time);
     if (*stopped_thread_command) probe_stopped_thread(stopped_thread);
+    if (*retention_command) probe_retention(retention);
+    if (*postgres_peers_command) probe_postgres_peers(postgres_peers);
+    if (*postgres_peer_command) run_postgres_peer(postgres_peer);
     if (*victim_command) run_recovery_victim(recovery, acknowledgements);
   });
 }

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/web/html.hpp"
+
 namespace cow::bench::publisher {
 
 /// A request for an object: the path to it, and a new gloss if it is to be edited.
@@ -20,7 +22,8 @@ struct Query {
   std::chrono::milliseconds external_call{0};  ///< inside of the transaction
 };
 
-inline constexpr std::string_view kHtml = "text/html; charset=utf-8";
+using web::append_html;
+using web::kHtml;
 
 struct Answer {
   unsigned status = 200;
@@ -57,38 +60,9 @@ inline void append_json(std::string& text, std::string_view value) {
   text += '"';
 }
 
-inline void append_html(std::string& text, std::string_view value) {
-  for (char c : value) {
-    switch (c) {
-      case '&':
-        text += "&amp;";
-        break;
-      case '<':
-        text += "&lt;";
-        break;
-      case '>':
-        text += "&gt;";
-        break;
-      case '"':
-        text += "&quot;";
-        break;
-      default:
-        text += c;
-    }
-  }
-}
-
-/// What all pages begin with. `title` is escaped.
+/// What this program's pages begin with. `title` is escaped.
 inline void begin_html(std::string& text, std::string_view title) {
-  text +=
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
-  append_html(text, title);
-  text +=
-      "</title>\n<style>body{font:1rem/1.5 sans-serif;max-width:45rem;margin:1rem auto;padding:0 1rem}"
-      "li{margin:.4rem 0}</style>\n<p><a href=\"/\">WordNet</a></p>\n<h1>";
-  append_html(text, title);
-  text += "</h1>\n";
+  web::begin_html(text, {.navigation = "<a href=\"/\">WordNet</a>"}, title);
 }
 
 /// Fills an error's body: a page for those who read, JSON for programs. Other answers stay as they are.

@@ -23,7 +23,11 @@
 #include "bench/workloads/wordnet/wordnet.hpp"
 #include "listeners.hpp"
 #include "persistence/memory_store.hpp"
+#include "persistence/postgres_url.hpp"
 #include "persistence/rocksdb_store.hpp"
+#ifdef COW_BENCH_HAS_POSTGRES
+#include "persistence/postgres_store.hpp"
+#endif
 #include "server.hpp"
 
 namespace cow::bench::publisher {
@@ -107,16 +111,40 @@ void serve_in_processes(Store& store, Options options, std::optional<Listeners>&
   if (!all_well) throw std::runtime_error("a worker process failed");
 }
 
+/// A store in PostgreSQL, which any number of publishers may serve at the same time.
+std::unique_ptr<Store> open_postgres([[maybe_unused]] const std::string& url) {
+#ifdef COW_BENCH_HAS_POSTGRES
+  PostgresOptions options;
+  try {
+    options = postgres_options_of(url);
+  } catch (const std::invalid_argument& error) {
+    throw UsageError(std::string("--path: ") + error.what());
+  }
+  options.create_if_missing = true;
+  return std::make_unique<PostgresStore>(options);
+#else
+  throw UsageError("--path: this program was built without PostgresStore, which needs libpq");
+#endif
+}
+
 template <class Database>
 void run(const Options& options) {
   const bool in_processes = options.model == "processes";
-  if (in_processes && !options.path.empty()) throw UsageError("--path: a RocksDB store is open in one process only");
+  if (in_processes && !options.path.empty()) {
+    throw UsageError(
+        "--path: a RocksDB store is open in one process only; over PostgreSQL, start a publisher for each process");
+  }
+  const bool is_shared = is_postgres_url(options.path);
+  if (is_shared && options.cache != "shared")
+    throw UsageError("--path: only the cache 'shared' can be one of several over a store in PostgreSQL");
   // First of all: it may be the port that is taken.
   std::optional<Listeners> listeners(std::in_place, options.server.address, options.server.port,
                                      options.server.loops * (in_processes ? options.threads : 1));
   std::unique_ptr<Store> store;
   if (options.path.empty()) {
     store = std::make_unique<MemoryStore>();
+  } else if (is_shared) {
+    store = open_postgres(options.path);
   } else {
     store = std::make_unique<RocksDbStore>(
         options.path,
@@ -150,7 +178,7 @@ int run_main(int argc, char** argv) {
   app.add_option("--loops", options.server.loops, "threads that read and write")->check(CLI::Range(1, 64));
   app.add_option("--address", options.server.address, "where to listen (default: loopback)");
   app.add_option("--port", options.server.port, "0: any")->check(CLI::Range(0, 65'535));
-  app.add_option("--path", options.path, "a RocksDB store (default: memory)");
+  app.add_option("--path", options.path, "a RocksDB store, or postgres://... (default: memory)");
   app.add_option("--cache-bytes", options.cache_bytes, "budget of the cache; of each private one")
       ->check(CLI::Range(std::size_t{1} << 16, std::size_t{1} << 50));
   app.add_option("--external-call", options.external_call_ms, "milliseconds that each transaction waits outside")

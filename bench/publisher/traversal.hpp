@@ -190,7 +190,7 @@ class Traversal {
     text += "<p>";
     append_html(text, name_of(synset.part_of_speech));
     text += ": ";
-    append_html(text, synset.gloss);
+    web::append_isolated(text, synset.gloss);
     text += "</p>\n<ul>\n";
     for (const Relation& relation : kRelations) {
       if (std::size_t count = count_of(synset, relation)) {
@@ -227,7 +227,7 @@ class Traversal {
         text += " (";
         append_html(text, name_of(synset.part_of_speech));
         text += "): ";
-        append_html(text, synset.gloss);
+        web::append_isolated(text, synset.gloss);
         text += "</li>\n";
         continue;
       }
@@ -290,7 +290,7 @@ class Traversal {
     text += "<li><a href=\"";
     append_html(text, target);
     text += "\">";
-    append_html(text, name);
+    web::append_isolated(text, name);
     text += "</a>";
   }
 

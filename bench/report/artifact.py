@@ -95,7 +95,7 @@ within a tolerance that supports the main claims.
 
 
 def time(experiment, size: Size) -> float:
-    return size.repetitions * sum(job.estimate_s for job in experiment.jobs(size))
+    return sum(job.runs(size) * job.estimate_s for job in experiment.jobs(size))
 
 
 def whole(size: Size) -> float:

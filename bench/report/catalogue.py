@@ -95,6 +95,12 @@ ENTRIES = (
     Entry("E17", "Beside other stores", ("RQ2",),
           "What does a warm read cost beside one in other stores, each in a transaction of its own, and beside one in a map?",
           {"peers": "the same chase in LMDB, WiredTiger, RocksDB and two hash maps"}, 800),
+    Entry("E18", "History that is kept, and packed", ("RQ5",),
+          "What does a store take, and what do commits cost, when history is kept for ever, for a while, or not at all?",
+          {"retention": "space and speed over many commits with and without retention"}, 8000),
+    Entry("E19", "Processes over one PostgreSQL", ("RQ5", "RQ1"),
+          "What do processes that share one store in a database server take, and ask of it, each with one cache?",
+          {"peers-over-postgres": "memory, loads, throughput, staleness and round trips of 1 to 8 processes, with shared and other caches"}),
     Entry("scaling", "Scaling beyond the cores at hand", ("RQ2",),
           "What would happen on more cores, and on many nodes, as far as a count and a model can tell?",
           {"scaling": "writes to shared cache lines per operation, counted in an instrumented build, and the band that "

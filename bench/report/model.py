@@ -56,10 +56,15 @@ class Job:
     estimate_s: float
     repetition: int = 0
     time_limit_s: float = 0.0  # 0: a generous multiple of the estimate
+    once: bool = False  # it repeats within itself what it measures, or gives the same each time: a run has one of it
 
     def key(self) -> str:
         """Names this very run: what has a row with it need not run again."""
         return f"{self.label()} #{self.repetition + 1}"
+
+    def runs(self, size: Size) -> int:
+        """How many there are in a run of that size."""
+        return 1 if self.once else size.repetitions
 
     def label(self) -> str:
         return " ".join([self.experiment, self.system, *(f"{key}={value}" for key, value in self.point)])

@@ -179,6 +179,7 @@ class Owned:
             made = [made_and_locked(place, prefix) for place, prefix in places.items()]
             self.folders, self._locks = [folder for folder, _ in made], [lock for _, lock in made]
             self.temporary, self.work = self.folders[0], self.folders[-1]
+            self.temporary.chmod(0o711)  # a server that root has started as an ordinary user must get to its own folder below
             # Anything that this very process makes goes there as well.
             self._before = os.environ.get("TMPDIR")
             os.environ["TMPDIR"] = tempfile.tempdir = str(self.temporary)

@@ -19,7 +19,8 @@ def interleaved(experiments: list[Experiment], size: Size, seed: int, others: li
     dice = random.Random(seed)
     order: list[Job] = []
     for repetition in range(size.repetitions):
-        groups = [[replace(job, repetition=repetition) for job in experiment.jobs(size)] for experiment in experiments]
+        groups = [[replace(job, repetition=repetition) for job in experiment.jobs(size) if repetition < job.runs(size)]
+                  for experiment in experiments]
         groups.append([job for job in others if job.repetition == repetition])
         order.extend(spread(groups, dice))
     return order

@@ -45,24 +45,24 @@ class Sweep:
 
 
 def ycsb(mix: str) -> Workload:
-    return Workload(f"ycsb-{mix}", ("--workload", "ycsb", "--mix", mix, "--records", "10000"), 0.3, 0.01)
+    return Workload(f"ycsb-{mix}", ("--workload", "ycsb", "--mix", mix, "--records", "10000"), 0.1, 0.01)
 
 
 def oo7(operation: str, share: float) -> Workload:
-    return Workload(f"oo7-{operation}-{share:g}", ("--workload", "oo7", "--operation", operation, "--write-share", f"{share:g}"), 0.3, 0.1)
+    return Workload(f"oo7-{operation}-{share:g}", ("--workload", "oo7", "--operation", operation, "--write-share", f"{share:g}"), 0.2, 0.1)
 
 
 def smallbank(hotspot: int) -> Workload:
     return Workload(f"smallbank-{hotspot}", ("--workload", "smallbank", "--customers", "10000", "--hotspot", str(hotspot),
-                                             "--isolation-transactions", "0"), 0.2, 0.01)
+                                             "--isolation-transactions", "0"), 0.1, 0.01)
 
 
 def wordnet(share: float) -> Workload:
-    return Workload(f"wordnet-{share:g}", ("--workload", "wordnet", "--write-share", f"{share:g}"), 3.0, 0.05)
+    return Workload(f"wordnet-{share:g}", ("--workload", "wordnet", "--write-share", f"{share:g}"), 1.5, 0.05)
 
 
 def users(mix: str) -> Workload:
-    return Workload(f"oo7-users-{mix.replace('/', '-')}", ("--workload", "oo7-users", "--mix", mix), 0.9, 0.1, own_sets=True)
+    return Workload(f"oo7-users-{mix.replace('/', '-')}", ("--workload", "oo7-users", "--mix", mix), 0.5, 0.1, own_sets=True)
 
 
 def one_user(mix: str) -> Workload:
@@ -71,7 +71,7 @@ def one_user(mix: str) -> Workload:
 
 
 def stmbench7(mix: str) -> Workload:
-    return Workload(f"stmbench7-{mix}", ("--workload", "stmbench7", "--mix", mix, "--no-long-traversals", "--size", "small"), 0.5, 0.05)
+    return Workload(f"stmbench7-{mix}", ("--workload", "stmbench7", "--mix", mix, "--no-long-traversals", "--size", "small"), 0.25, 0.05)
 
 
 def by_sessions(workload: Workload, *counts: int, threads: int = THREADS) -> tuple[Place, ...]:

@@ -65,6 +65,18 @@ CLAIMS = {
     "sleepers-10k-limbo": ("E6", "epochs: without bound"),
     "publisher": ("E7", ""),
     "peers": ("E17", ""),
+    "pack-online": ("E18", ""),
+    "pack-speed": ("E18", ""),
+    "pack-memory": ("E18", ""),
+    "pack-space": ("E18", ""),
+    "backup-online": ("E18", ""),
+    "old-snapshot": ("E18", ""),
+    "peer-warm": ("E19", ""),
+    "peer-staleness": ("E19", ""),
+    "peer-staleness-poll": ("E19", ""),
+    "peer-commit": ("E19", ""),
+    "peer-idle": ("E19", ""),
+    "peer-history": ("E19", ""),
 }
 
 

@@ -139,7 +139,9 @@ class Runner:
     @staticmethod
     def _row(row: dict, job: Job, command: list[str], started: str) -> dict:
         row = {"start": started, **row}
-        row.update(job=job.key(), experiment=job.experiment, repetition=job.repetition,
+        if not job.once:
+            row["repetition"] = job.repetition
+        row.update(job=job.key(), experiment=job.experiment,
                    command=" ".join([Path(command[0]).name, *job.command]))
         row.setdefault("system", job.system)
         row["point"] = {**dict(job.point), **row.get("point", {})}

@@ -134,7 +134,13 @@ WORKLOADS = by_name(
 LEVELS = by_name(
     System("shared/serializable", "the shared cache, what was read validated as well", "#56b4e9", "#9ad4fb", "P"),
 )
-LOOKS = {**SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **SETTINGS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS,
+# How long a store keeps its history.
+HISTORIES = by_name(
+    System("all", "history is kept for ever", "#d55e00", "#ff8a45", "s"),
+    System("window", "for a while: packed up to then in the background", "#0072b2", "#56b4f5", "o"),
+    System("present", "not at all: packed up to the present", "#009e73", "#35cfa3", "D"),
+)
+LOOKS = {**HISTORIES, **SYSTEMS, **LEVELS, **RECLAIMERS, **RULES, **SETTINGS, **POLICIES, **MODELS, **COUNTS, **HIT_VARIANTS, **VALUES, **PEERS,
          **WORKLOADS}
 CACHES = ("shared", "private", "two-level", "locked", "blocking")
 

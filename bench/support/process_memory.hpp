@@ -40,7 +40,9 @@ inline std::uint64_t allocator_resident_bytes() {
 
 /// Of /proc/self/smaps_rollup, in bytes.
 struct ProcessMemory {
-  std::uint64_t rss = 0;        ///< resident: what counts against a machine
+  std::uint64_t rss = 0;  ///< resident: what counts against a machine
+  std::uint64_t pss =
+      0;  ///< of that, each page by the number of processes that have it: what sums of processes are made of
   std::uint64_t uss = 0;        ///< of that, what no other process shares: what ending this one gives back
   std::uint64_t anonymous = 0;  ///< of that, what is no file: heap, stacks, caches
 };
@@ -55,6 +57,7 @@ inline ProcessMemory process_memory() {
       std::string name;
       std::uint64_t kilobytes = 0;
       if (!(fields >> name >> kilobytes)) continue;
+      if (name == "Pss:") memory.pss = kilobytes * 1024;
       if (name == "Rss:") memory.rss = kilobytes * 1024;
       if (name == "Private_Clean:" || name == "Private_Dirty:") memory.uss += kilobytes * 1024;
       if (name == "Anonymous:") memory.anonymous = kilobytes * 1024;
@@ -65,7 +68,7 @@ inline ProcessMemory process_memory() {
   std::uint64_t size = 0, resident = 0, shared = 0;
   if (!(statm >> size >> resident >> shared)) throw std::runtime_error("cannot read /proc/self/statm");
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return {resident * page, (resident - shared) * page, (resident - shared) * page};
+  return {resident * page, resident * page, (resident - shared) * page, (resident - shared) * page};
 }
 
 }  // namespace cow::bench

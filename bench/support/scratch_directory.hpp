@@ -11,9 +11,9 @@ namespace cow::bench {
 
 class ScratchDirectory {
  public:
-  /// Below the system's place for temporary files (TMPDIR). Throws std::filesystem::filesystem_error.
-  ScratchDirectory() {
-    std::string name = std::filesystem::temp_directory_path() / "cow_cache.XXXXXX";
+  /// By default below the system's place for temporary files (TMPDIR). Throws std::filesystem::filesystem_error.
+  explicit ScratchDirectory(const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    std::string name = parent / "cow_cache.XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) {
       throw std::filesystem::filesystem_error("mkdtemp", name, std::error_code(errno, std::generic_category()));
     }

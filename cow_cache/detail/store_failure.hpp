@@ -25,6 +25,10 @@ auto visit_store_failure(Known known, Other other) {
     return known(error);
   } catch (const StoreReadOnlyError& error) {
     return known(error);
+  } catch (const StoreConnectionError& error) {
+    return known(error);
+  } catch (const StoreBehindError& error) {
+    return known(error);
   } catch (const OutcomeUnknownError& error) {
     return known(error);
   } catch (const StoreError& error) {

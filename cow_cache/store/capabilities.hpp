@@ -36,6 +36,9 @@ struct StoreCapabilities {
     return *packable;
   }
 
+  /// Whether other processes commit to it.
+  bool has_peers() const noexcept { return shared != nullptr && shared->has_peers(); }
+
   /// The oldest snapshot that can be loaded.
   Tid oldest_tid() const noexcept { return packable == nullptr ? Tid{} : packable->oldest_tid(); }
 

@@ -29,6 +29,8 @@ struct PackProgress {
   std::uint64_t revisions_dropped = 0;
   std::uint64_t bytes_dropped = 0;  ///< of records
   double done = 0;                  ///< 0 to 1, as far as the store can tell
+  std::uint64_t objects_followed =
+      0;  ///< by the database, which looks for what is reachable before the store drops anything
 };
 
 struct PackRequest {

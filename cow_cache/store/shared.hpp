@@ -44,7 +44,7 @@ struct ProposedWrite {
 /// A read of an object that was not written, to be validated: of serializable transactions.
 struct ProposedRead {
   Oid oid;
-  Tid revision{};  ///< the revision that was read; Tid{0}: the object was absent
+  Tid revision{};  ///< the revision that was read; Tid{0}: the object was absent, erased, or could not be decoded
 };
 
 /// One transaction that asks to be committed. The bytes are borrowed for the call.
@@ -80,6 +80,10 @@ class SharedStore {
   /// it says another one, or has died, or said nothing for the time that the store's options give. Throws SnapshotTooOldError where a
   /// pack is further already: what this process has begun below that is lost to it.
   virtual void hold(Tid oldest) = 0;
+
+  /// Whether others may commit. False: this object is all that there is of the store, so one database commits to it by
+  /// `Store::commit`, as if it were not shared. Constant.
+  virtual bool has_peers() const noexcept { return true; }
 
  protected:
   SharedStore() = default;

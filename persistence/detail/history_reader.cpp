@@ -41,11 +41,11 @@ std::vector<TransactionInfo> HistoryReader::transactions(Tid from, Tid to, Order
     TransactionRecord record = record_at(*it, tid);
     if (ascends) {
       const Tid before = record.predecessor.tid;
-      if (expected ? before != *expected : before >= from) refuse_gap(before, tid);
+      if ((expected ? before != *expected : before >= from) && !may_be_gone(before)) refuse_gap(before, tid);
       if (tid > to) return page;
       expected = tid;
     } else {
-      if (expected && tid != *expected) refuse_gap(*expected, page.back().tid);
+      if (expected && tid != *expected && !may_be_gone(*expected)) refuse_gap(*expected, page.back().tid);
       if (tid < from) return page;
       expected = record.predecessor.tid;
     }
@@ -62,16 +62,14 @@ std::vector<TransactionInfo> HistoryReader::transactions(Tid from, Tid to, Order
   if (it->Valid()) return page;
   // It came to an end of the chain: is it the end?
   if (ascends && from <= last && expected.value_or(Tid{}) != last) refuse_gap(last, last);
-  if (!ascends && expected.value_or(Tid{}) != Tid{}) refuse_gap(*expected, page.back().tid);
+  if (!ascends && expected.value_or(Tid{}) != Tid{} && !may_be_gone(*expected)) refuse_gap(*expected, page.back().tid);
   return page;
 }
 
 std::vector<RevisionInfo> HistoryReader::revisions(Oid oid, Tid newest, std::size_t most, Tid last) const {
   std::vector<RevisionInfo> page;
   newest = std::min(newest, last);
-  rocksdb::ReadOptions read;
-  read.total_order_seek = true;
-  const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read, handle_.revisions()));
+  const auto it = handle_.iterate(handle_.revisions());
   Tid end = newer_than(*it, oid, newest, last);
   while (page.size() < most) {
     const RevisionKey key(oid, newest);
@@ -120,9 +118,7 @@ Tid HistoryReader::tid_at(CommitTime time, Tid last) const {
 }
 
 std::unique_ptr<rocksdb::Iterator> HistoryReader::iterate_transactions() const {
-  rocksdb::ReadOptions read;
-  read.total_order_seek = true;
-  return std::unique_ptr<rocksdb::Iterator>(handle_->NewIterator(read, handle_.transactions()));
+  return handle_.iterate(handle_.transactions());
 }
 
 TransactionRecord HistoryReader::record_at(const rocksdb::Iterator& it, Tid& tid) const {
@@ -159,6 +155,7 @@ void HistoryReader::describe(RevisionInfo& revision) const {
   const TransactionKey key(revision.begin);
   rocksdb::PinnableSlice value;
   const rocksdb::Status status = handle_->Get({}, handle_.transactions(), to_slice(key.bytes()), &value);
+  if (status.IsNotFound() && may_be_gone(revision.begin)) return;
   if (status.IsNotFound()) refuse_gap(revision.begin, revision.begin);
   require_ok(path_, "read tid " + std::to_string(revision.begin.value), status);
   TransactionRecord record = decode(revision.begin, value.ToStringView());

@@ -10,7 +10,9 @@
 
 #include <rocksdb/db.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -25,8 +27,10 @@ namespace cow::detail {
 
 class HistoryReader {
  public:
-  HistoryReader(const std::filesystem::path& path, const RocksDbHandle& handle) noexcept
-      : path_(path), handle_(handle) {}
+  /// `oldest`: entries up to this tid may be gone, after a pack. It rises before they go, so it is asked after they were looked for.
+  HistoryReader(const std::filesystem::path& path, const RocksDbHandle& handle,
+                const std::atomic<std::uint64_t>& oldest) noexcept
+      : path_(path), handle_(handle), oldest_(oldest) {}
 
   // See HistoryStore. `last`: the tid of a commit that has returned.
   std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most, Tid last) const;
@@ -41,11 +45,13 @@ class HistoryReader {
   TransactionRecord record_at(const rocksdb::Iterator& it, Tid& tid) const;
   TransactionRecord decode(Tid tid, std::string_view entry) const;  // throws StoreCorruptError
   Tid newer_than(rocksdb::Iterator& revisions, Oid oid, Tid tid, Tid last) const;
+  bool may_be_gone(Tid tid) const noexcept { return tid.value <= oldest_.load(std::memory_order_acquire); }
   void describe(RevisionInfo& revision) const;
   [[noreturn]] void refuse_gap(Tid lost, Tid successor) const;
 
   const std::filesystem::path& path_;
   const RocksDbHandle& handle_;
+  const std::atomic<std::uint64_t>& oldest_;
 };
 
 }  // namespace cow::detail

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <exception>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include "store_place.hpp"
@@ -23,6 +26,24 @@ std::uint64_t log_number(const std::string& name) {
   const char* const end = name.data() + name.size();
   const auto [rest, error] = std::from_chars(name.data(), end, number);
   return error == std::errc{} && std::string_view(rest, static_cast<std::size_t>(end - rest)) == ".log" ? number : 0;
+}
+
+/// Logs and database files that the database does not need now; also those that it is about to need, for they are being written.
+std::vector<std::string> obsolete_files(const std::filesystem::path& directory, const RocksDbHandle& handle) {
+  std::uint64_t oldest_log = 0;
+  handle->GetIntProperty(handle.metadata(), rocksdb::DB::Properties::kMinLogNumberToKeep, &oldest_log);
+  std::vector<rocksdb::LiveFileMetaData> live;
+  handle->GetLiveFilesMetaData(&live);
+  std::set<std::string> needed;
+  for (const rocksdb::LiveFileMetaData& file : live)
+    needed.insert(std::filesystem::path(file.name).filename().string());
+  std::vector<std::string> found = names_in(directory);
+  std::erase_if(found, [&](const std::string& name) {
+    if (name.ends_with(".sst")) return needed.contains(name);
+    const std::uint64_t number = log_number(name);
+    return number == 0 || number >= oldest_log;
+  });
+  return found;
 }
 
 void merge_runs(const RocksDbHandle& handle, rocksdb::ColumnFamilyHandle* family,
@@ -57,6 +78,22 @@ void remove_empty_logs(const std::filesystem::path& directory, const RocksDbHand
     }
   } catch (const std::exception&) {
     // The next open tries again.
+  }
+}
+
+void remove_obsolete_files(const std::filesystem::path& directory, const RocksDbHandle& handle) noexcept {
+  try {
+    // The one that enables deletions looks for all files that nothing needs.
+    if (!handle->DisableFileDeletions().ok()) return;
+    handle->EnableFileDeletions(/*force=*/false).PermitUncheckedError();
+    std::vector<std::string> awaited = obsolete_files(directory, handle);
+    for (int i = 0; i < 400 && !awaited.empty(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      const std::vector<std::string> left = obsolete_files(directory, handle);
+      std::erase_if(awaited, [&](const std::string& name) { return std::ranges::count(left, name) == 0; });
+    }
+  } catch (const std::exception&) {
+    // The next open removes them.
   }
 }
 

@@ -4,7 +4,7 @@
 // And a session that writes a little leaves a small database file in each column family: where keys ascend from session
 // to session nothing overlaps, so compactions move the files down a level as they are, and never merge them.
 //
-// Thread safety: called by the thread that opens or closes the store, while no other uses it.
+// Thread safety: called by the thread that opens or closes the store, while no other uses it; but for `remove_obsolete_files`.
 //
 // Invariants:
 //  1. What is removed has no bytes, and is older than the log that is written to.
@@ -25,6 +25,10 @@ inline constexpr std::uint64_t kSmallBytes = std::uint64_t{256} << 10;
 
 /// Removes the empty logs of earlier sessions. Never throws: what cannot be removed stays.
 void remove_empty_logs(const std::filesystem::path& directory, const RocksDbHandle& handle) noexcept;
+
+/// Removes the logs and database files that the database has no use for any more, and waits (a second or two at most) for those that
+/// RocksDB's threads are removing. One that somebody reads goes when he is done. Never throws.
+void remove_obsolete_files(const std::filesystem::path& directory, const RocksDbHandle& handle) noexcept;
 
 /// Merges small neighbours in each column family. A failure leaves them as they are.
 void merge_small_files(const RocksDbHandle& handle) noexcept;

@@ -29,9 +29,11 @@ namespace cow::detail {
 class IteratorPool {
   struct Item {
     std::unique_ptr<rocksdb::Iterator> by_prefix;
-    std::unique_ptr<rocksdb::Iterator> total_order;  // made when first needed, kept for the same lease only
     Tid seen;
     std::uint64_t generation = 0;
+    std::unique_ptr<rocksdb::Iterator> total_order;  // made when first needed, and brought up to date when it is
+    Tid total_order_seen;
+    std::uint64_t total_order_generation = 0;
   };
 
  public:
@@ -42,7 +44,7 @@ class IteratorPool {
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     ~Lease() {
-      item_->total_order.reset();
+      if (item_->total_order && !item_->total_order->status().ok()) item_->total_order.reset();
       if (item_->by_prefix->status().ok()) pool_.give_back(std::move(item_));
     }
 
@@ -51,8 +53,13 @@ class IteratorPool {
 
     /// Goes backwards too, and is twice as slow. Sees at least what `by_prefix` sees.
     rocksdb::Iterator& total_order() {
-      if (!item_->total_order) item_->total_order = pool_.make(true);
-      return *item_->total_order;
+      Item& item = *item_;
+      if (item.total_order && item.total_order_seen < item.seen && !item.total_order->Refresh().ok())
+        item.total_order.reset();
+      if (!item.total_order) item.total_order = pool_.make(true);
+      item.total_order_seen = item.seen;
+      item.total_order_generation = item.generation;
+      return *item.total_order;
     }
 
    private:
@@ -80,6 +87,8 @@ class IteratorPool {
     }
     item->seen = std::max(item->seen, tid);
     item->generation = std::max(item->generation, generation);
+    // It would pin the files of before while it is idle.
+    if (item->total_order_generation < item->generation) item->total_order.reset();
     return Lease(*this, std::move(item));
   }
 

@@ -36,6 +36,14 @@ class RocksDbHandle {
   rocksdb::DB& operator*() const noexcept { return *db_; }
   rocksdb::DB* operator->() const noexcept { return db_.get(); }
 
+  /// Over all keys of a family, in their order, whatever their prefix. `fill_cache`: what it reads takes the place of blocks in the cache.
+  std::unique_ptr<rocksdb::Iterator> iterate(rocksdb::ColumnFamilyHandle* family, bool fill_cache = true) const {
+    rocksdb::ReadOptions read;
+    read.total_order_seek = true;
+    read.fill_cache = fill_cache;
+    return std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(read, family));
+  }
+
   const std::vector<rocksdb::ColumnFamilyHandle*>& families() const noexcept { return families_; }
   rocksdb::ColumnFamilyHandle* metadata() const noexcept { return families_[0]; }
   /// REQUIRES: opened with that family.

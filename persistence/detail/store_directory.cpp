@@ -10,13 +10,13 @@
 #include <system_error>
 #include <vector>
 
-#include "checked_tables.hpp"
 #include "cow_cache/errors.hpp"
 #include "encoding.hpp"
 #include "log_mark.hpp"
 #include "persistence/rocksdb_options.hpp"
 #include "rocksdb_handle.hpp"
 #include "rocksdb_status.hpp"
+#include "store_env.hpp"
 #include "store_place.hpp"
 #include "verify_chain.hpp"
 #include "witness_check.hpp"
@@ -63,7 +63,7 @@ RocksDbHandle open_for_reading(const std::filesystem::path& directory, const std
   RocksDbOptions small;
   small.block_cache_bytes = std::size_t{1} << 20;
   rocksdb::Options rocks = make_rocksdb_options(small);
-  rocks.env = checked_env();
+  rocks.env = store_env();
   rocks.info_log = std::make_shared<SilentLogger>();
   rocks.max_open_files = 16;  // do not touch each file of a big database
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{
@@ -96,10 +96,6 @@ std::string contradiction_of_marks(const LogTestimony& testimony, Tid last_tid, 
            std::to_string(oids.limit) + " is what can be read";
   }
   return {};
-}
-
-ChainEnd last_transaction(const std::filesystem::path& directory, const RocksDbHandle& handle) {
-  return verify_history(directory, handle, 1).end;
 }
 
 // The witness of a store of today's format. With `accept_loss`, nothing instead of a damaged one.
@@ -144,7 +140,13 @@ OidReservation read_oids(const std::filesystem::path& directory, const RocksDbHa
 // Fills in what a store holds, and refuses it if that is not all.
 void inspect_store(const std::filesystem::path& directory, const RocksDbHandle& handle, const Inspection& inspection,
                    DirectoryContent& content) {
-  content.end = last_transaction(directory, handle);
+  const VerifiedHistory newest = verify_history(directory, handle, 1);
+  if (newest.mark.has_value() != (content.format.version >= StoreFormat::kPackedVersion)) {
+    throw StoreCorruptError(store_message(
+        directory, "open",
+        newest.mark ? "there is a pack's mark, and the format entry is older" : "the pack's mark is lost"));
+  }
+  content.end = newest.end;
   const OidReservation oids = read_oids(directory, handle);
   const LogTestimony testimony = read_log_marks(directory, content.format.store_id);
   std::string lost = contradiction_of_marks(testimony, content.end.tid, oids);
@@ -155,7 +157,8 @@ void inspect_store(const std::filesystem::path& directory, const RocksDbHandle& 
     lost = std::string(kWitnessName) + " is missing: nothing shows that tid " + std::to_string(content.end.tid.value) +
            " is the last that was committed";
   } else if (lost.empty()) {
-    const FoundContent found{content.format.store_id, content.end, oids.next, oids.limit};
+    const FoundContent found{content.format.store_id, content.end, oids.next, oids.limit,
+                             newest.mark.value_or(PackMark{}).oldest};
     lost = contradiction_of_witness(directory, handle, *content.witness, found);
   }
   if (!lost.empty() && !inspection.accept_loss) {
@@ -176,7 +179,7 @@ std::string StoreFormat::encode() const {
   std::string bytes(kFormatMagic);
   bytes.resize(kFormatMagic.size() + 20);
   char* next = bytes.data() + kFormatMagic.size();
-  store_int(next, kVersion);
+  store_int(next, version);
   store_int(next + 4, store_id);
   store_int(next + 12, hash_bytes({bytes.data(), bytes.size() - 8}, 0));
   return bytes;
@@ -189,9 +192,9 @@ StoreFormat StoreFormat::decode(const std::filesystem::path& directory, std::str
   // The version comes first, so that any later format can say at least that.
   const char* next = bytes.data() + kFormatMagic.size();
   const auto version = fetch_int<std::uint32_t>(next);
-  if (version < kVersionWithoutWitness || version > kVersion) {
-    throw_format(directory, "format version " + std::to_string(version) + "; this build reads and writes version " +
-                                std::to_string(kVersion));
+  if (version < kVersionWithoutWitness || version > kPackedVersion) {
+    throw_format(directory, "format version " + std::to_string(version) +
+                                "; this build reads and writes versions up to " + std::to_string(kPackedVersion));
   }
   if (bytes.size() != kFormatMagic.size() + 20 ||
       fetch_int<std::uint64_t>(next + 12) != hash_bytes(bytes.substr(0, bytes.size() - 8), 0)) {

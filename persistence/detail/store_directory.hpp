@@ -20,20 +20,21 @@
 namespace cow::detail {
 
 /// Keys of the metadata column family.
-inline constexpr std::string_view kFormatKey = "format";
+inline constexpr std::string_view kFormatKey = "format";  // and kPackKey, in pack_mark.hpp
 inline constexpr std::string_view kOidsKey = "oids";
 
 /// What makes a RocksDB database a store.
 struct StoreFormat {
   static constexpr std::uint32_t kVersion = 3;                ///< transactions may have notes
+  static constexpr std::uint32_t kPackedVersion = 4;          ///< the store was packed: there is a mark (pack_mark.hpp)
   static constexpr std::uint32_t kVersionWithoutWitness = 1;  ///< 2: there is one, and no notes yet
 
   std::uint64_t store_id = 0;  ///< random; tells the marks in this store's log from those of others
   std::uint32_t version = kVersion;
 
-  /// The entry of a store of version `kVersion`.
+  /// The entry of a store of `version`.
   std::string encode() const;
-  /// Throws StoreFormatError if `bytes` is not a format entry of a version up to `kVersion`, StoreCorruptError if damaged.
+  /// Throws StoreFormatError if `bytes` is not a format entry of a version up to `kPackedVersion`, StoreCorruptError if damaged.
   static StoreFormat decode(const std::filesystem::path& directory, std::string_view bytes);
 };
 

@@ -12,11 +12,11 @@
 #include <system_error>
 #include <thread>
 
-#include "checked_tables.hpp"
 #include "cow_cache/errors.hpp"
 #include "encoding.hpp"
 #include "persistence/rocksdb_options.hpp"
 #include "rocksdb_status.hpp"
+#include "store_env.hpp"
 #include "store_place.hpp"
 
 namespace cow::detail {
@@ -43,7 +43,7 @@ rocksdb::Options reading_options() {
   RocksDbOptions small;
   small.block_cache_bytes = std::size_t{8} << 20;
   rocksdb::Options rocks = make_rocksdb_options(small);
-  rocks.env = checked_env();
+  rocks.env = store_env();
   rocks.info_log = std::make_shared<NoLogger>();
   return rocks;
 }

@@ -25,6 +25,9 @@ class Verifier {
 
   VerifiedHistory run(std::uint64_t max_reads) {
     VerifiedHistory history;
+    history.mark = read_pack_mark(path_, handle_, read_);
+    const PackMark mark = history.mark.value_or(PackMark{});
+    bool at_base = false;
     std::optional<ChainEnd> expected;  // what the successor says of the transaction to come
     std::uint64_t objects = 0;
     std::uint64_t reads = 0;
@@ -37,6 +40,12 @@ class Verifier {
         history.committed_at_us = record.committed_at_us;
       }
       if (expected && *expected != end) refuse_link(*expected, end);
+      if (end.tid <= mark.oldest) {  // what is before it may be gone, and what it has written, too
+        if (end != mark.base) refuse_link(mark.base, end);
+        ++history.transactions;
+        at_base = true;
+        break;
+      }
       for (const TransactionRecord::Object& object : record.objects) {
         if (++reads >= max_reads) break;
         if (on_read_) on_read_(reads + 1);
@@ -47,15 +56,17 @@ class Verifier {
       ++history.transactions;
     }
     require_ok(path_, "verify", it->status());
-    if (!it->Valid() && reads < max_reads) {
-      if (expected && *expected != ChainEnd{}) {
-        // Prev says nothing of a file that it cannot open, and goes on without it; Seek does.
-        const TransactionKey key(expected->tid);
-        it->Seek(to_slice(key.bytes()));
-        require_ok(path_, "verify", it->status());
-        refuse_link(*expected, ChainEnd{});
-      }
-      require_no_more_than(objects, reads);
+    if (!at_base && !it->Valid() && reads < max_reads && expected.value_or(ChainEnd{}) != mark.base) {
+      const ChainEnd lost = expected.value_or(ChainEnd{}) == ChainEnd{} ? mark.base : *expected;
+      // Prev says nothing of a file that it cannot open, and goes on without it; Seek does.
+      const TransactionKey key(lost.tid);
+      it->Seek(to_slice(key.bytes()));
+      require_ok(path_, "verify", it->status());
+      refuse_link(lost, ChainEnd{});
+    }
+    // So many are left to be read, if what a pack has kept is not too much for that.
+    if ((at_base || !it->Valid()) && reads < max_reads && mark.kept.count <= max_reads - reads) {
+      require_these_only(objects, reads, mark);
     }
     return history;
   }
@@ -82,15 +93,35 @@ class Verifier {
     value_.Reset();
   }
 
-  // Each revision that a transaction names was found; so a greater number means some that no transaction names.
-  void require_no_more_than(std::uint64_t objects, std::uint64_t reads) const {
+  // Each revision that a transaction names was found; so a greater number means some that no transaction names. What a pack has kept
+  // only its mark names, all together.
+  void require_these_only(std::uint64_t objects, std::uint64_t reads, const PackMark& mark) const {
     std::uint64_t revisions = 0;
+    RevisionDigest kept;
+    CountedRevisions counted(mark.oldest, mark.loose);
     const std::unique_ptr<rocksdb::Iterator> it(handle_->NewIterator(read_, handle_.revisions()));
     for (it->SeekToFirst(); it->Valid(); it->Next()) {
-      ++revisions;
-      if (on_read_) on_read_(reads + revisions);
+      if (on_read_) on_read_(++reads);
+      if (it->key().size() != RevisionKey::kSize) refuse("a revision's key is damaged");
+      const Oid oid = RevisionKey::oid_of(it->key().data());
+      const Tid tid = RevisionKey::tid_of(it->key().data());
+      if (tid > mark.oldest) {
+        ++revisions;
+        continue;
+      }
+      const std::string_view value = it->value().ToStringView();
+      if (!record_in(oid, tid, value)) {
+        refuse("oid " + std::to_string(oid.value) + " at tid " + std::to_string(tid.value) +
+               " is not what was committed");
+      }
+      if (counted.counts(oid, tid)) kept.add(oid, tid, stored_checksum(value));
     }
     require_ok(path_, "verify", it->status());
+    if (kept != mark.kept) {
+      refuse("the pack up to tid " + std::to_string(mark.oldest.value) + " has left " +
+             std::to_string(mark.kept.count) + " revisions, and " + std::to_string(kept.count) + " are there" +
+             (kept.count == mark.kept.count ? ", not the same" : ""));
+    }
     // Next says nothing of a file that it cannot open either; but all that were named were found, one by one.
     if (revisions < objects) {
       throw StoreError(store_message(path_, "verify",

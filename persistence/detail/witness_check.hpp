@@ -23,6 +23,7 @@ struct FoundContent {
   ChainEnd end;
   std::uint64_t next_oid = 0;
   std::uint64_t oid_limit = 0;
+  Tid packed;  ///< entries of transactions up to this one may be gone
 };
 
 /// What of the claims of `witness` does not hold, in words; empty if all do. `handle` has all families. Throws StoreError

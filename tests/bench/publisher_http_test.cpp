@@ -164,7 +164,7 @@ TEST(PublisherHttp, ErrorsArePagesForPeople) {
     EXPECT_EQ(page.result_int(), status) << request;
     EXPECT_EQ(page[http::field::content_type], "text/html; charset=utf-8") << request;
     EXPECT_EQ(page.body().find("<!DOCTYPE html>"), 0u) << request;
-    EXPECT_NE(page.body().find("<h1>" + std::to_string(status)), std::string::npos) << request;
+    EXPECT_NE(page.body().find("<h1><bdi>" + std::to_string(status)), std::string::npos) << request;
     EXPECT_EQ(json.result_int(), status) << request;
     EXPECT_EQ(json[http::field::content_type], "application/json") << request;
     EXPECT_FALSE(nlohmann::json::parse(json.body()).at("error").get<std::string>().empty()) << request;
@@ -185,10 +185,23 @@ TEST(PublisherHttp, SensesCanBeToldApart) {
   EXPECT_EQ(senses[1]["words"], nlohmann::json({"run", "tally"}));
   EXPECT_EQ(senses[1]["gloss"], "a score in baseball");
   const std::string page = client.get("/run", "Accept: text/html\r\n").body();
-  EXPECT_NE(page.find("<a href=\"/run/senses/0\">run, footrace</a> (noun): a race on foot</li>"), std::string::npos);
-  EXPECT_NE(page.find("<a href=\"/run/senses/1\">run, tally</a> (noun): a score in baseball</li>"), std::string::npos);
+  EXPECT_NE(page.find("<a href=\"/run/senses/0\"><bdi>run, footrace</bdi></a> (noun): <bdi>a race on foot</bdi></li>"),
+            std::string::npos);
+  EXPECT_NE(
+      page.find("<a href=\"/run/senses/1\"><bdi>run, tally</bdi></a> (noun): <bdi>a score in baseball</bdi></li>"),
+      std::string::npos);
   EXPECT_NE(client.get("/dr.", "Accept: text/html\r\n").body().find("a &quot;person&quot; &amp; more"),
             std::string::npos);
+}
+
+TEST(PublisherHttp, WhatWouldTurnAPageIsShownInDigits) {
+  PublishedShared published;
+  Client client = published.client();
+  EXPECT_EQ(client.put("/run/senses/0", R"({"gloss":"harmless \u202egpj.exe\u0007 <b>"})").result_int(), 200u);
+  for (const char* path : {"/run", "/run/senses/0"}) {
+    const std::string page = client.get(path, "Accept: text/html\r\n").body();
+    EXPECT_NE(page.find(R"(<bdi>harmless \u202egpj.exe\x07 &lt;b&gt;</bdi>)"), std::string::npos) << page;
+  }
 }
 
 TEST(PublisherHttp, HeadIsGetWithoutABody) {

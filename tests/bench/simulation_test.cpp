@@ -7,6 +7,7 @@
 
 #include "bench/cluster/closed_forms.hpp"
 #include "bench/cluster/cluster.hpp"
+#include "bench/cluster/processes_model.hpp"
 #include "bench/cluster/simulated_cache.hpp"
 #include "bench/cluster/station.hpp"
 
@@ -77,6 +78,38 @@ TEST(CheTest, Limits) {
   EXPECT_NEAR(lru_miss_ratio(same, 100, 1, 400'000, 5), 0.5, 0.01);
 }
 
+TEST(MissRatioOfChangesTest, MeetsASimulatedCacheThatHasEverything) {
+  const Popularity popularity = zipf(100, 0.99, 0);
+  const Zipf requests(100, 0.99);
+  for (const double changes : {0.05, 1.0}) {
+    for (const int asked : {20, 300, 3'000}) {
+      Random random(3);
+      const int rounds = 300'000 / asked;
+      std::uint64_t misses = 0;
+      for (int round = 0; round < rounds; ++round) {
+        std::vector<bool> is_there(100, true);
+        for (int i = 0; i < asked; ++i) {
+          // As many changes between two requests as Poisson's law gives.
+          for (double gap = -std::log1p(-random.unit()); gap < changes; gap -= std::log1p(-random.unit()))
+            is_there[random.below(100)] = false;
+          const std::size_t which = requests.draw(random);
+          misses += !is_there[which];
+          is_there[which] = true;
+        }
+      }
+      const double simulated = static_cast<double>(misses) / (static_cast<double>(rounds) * asked);
+      EXPECT_NEAR(miss_ratio_of_changes(popularity, changes, asked), simulated, 0.015) << changes << " in " << asked;
+    }
+  }
+}
+
+TEST(MissRatioOfChangesTest, Limits) {
+  const Popularity popularity = zipf(100, 0.99, 0);
+  EXPECT_NEAR(miss_ratio_of_changes(popularity, 0.3, 1e9), che_miss_ratio(popularity, 101, 0.3), 1e-6);
+  EXPECT_EQ(miss_ratio_of_changes(popularity, 0.3, 0), 0);
+  EXPECT_EQ(miss_ratio_of_changes(popularity, 0, 1e9), 0);
+}
+
 TEST(CheTest, TheCachesPolicyIsBetterThanLruOnZipf) {
   const Popularity popularity = zipf(5'000, 0.99, 0);
   const double adaptive = policy_miss_ratio(popularity, 500, 0, Replacement::adaptive, 400'000, 7);
@@ -140,6 +173,74 @@ TEST(ClusterTest, WhatNobodyWaitsForAddsUp) {
   EXPECT_NEAR(result.mean_cycle_s, expected, 0.02 * expected);
   EXPECT_EQ(result.invalidations_per_s, 0) << "there is no other node";
   EXPECT_EQ(result.aborts_per_commit, 0) << "there is no other session";
+}
+
+TEST(ClusterTest, NodesOfOneMachineShareItsCores) {
+  ClusterParameters parameters;
+  parameters.nodes = 4;
+  parameters.cores = 2;
+  parameters.transaction_s = 1e-3;
+  parameters.transactions = 10'000;
+  EXPECT_NEAR(Cluster(parameters).run().throughput, 4e3, 40);
+  parameters.one_machine = true;
+  const ClusterResult one = Cluster(parameters).run();
+  EXPECT_NEAR(one.throughput, 2e3, 20);
+  EXPECT_NEAR(one.processor_utilisation, 1, 0.01);
+}
+
+TEST(ClusterTest, CommitsOfANodeGoInGroupsAndGroupsOneAfterTheOther) {
+  for (const std::uint32_t nodes : {1u, 5u}) {
+    ClusterParameters parameters;
+    parameters.nodes = nodes;
+    parameters.sessions = 8;
+    parameters.reads = 0;
+    parameters.write_share = 1;
+    parameters.commits_in_groups = true;
+    parameters.commit_at_store_s = 1e-3;
+    parameters.store_servers = 64;
+    parameters.objects = 10'000'000;
+    // The first that comes back goes alone, and the others while it does: groups of one and of seven by turns.
+    const ClusterResult result = Cluster(parameters).run();
+    EXPECT_NEAR(result.group_size, 4, 0.1) << nodes;
+    EXPECT_NEAR(result.throughput, 4e3, 200) << nodes << ": the store is one sequence, however many nodes there are";
+    parameters.commits_in_groups = false;
+    EXPECT_GT(Cluster(parameters).run().throughput, 7e3 * nodes);
+  }
+}
+
+TEST(ProcessesModelTest, WhatIsSharedIsLoadedAndKeptOnce) {
+  const ProcessCosts costs{.transaction = 2e-6,
+                           .load_processor = 30e-6,
+                           .load_wait = 10e-6,
+                           .decode = 1e-6,
+                           .commit_processor = 100e-6,
+                           .commit = 300e-6,
+                           .learn = 20e-6,
+                           .object_bytes = 10,
+                           .record_bytes = 1};
+  const auto of = [&](ProcessCaches caches, std::uint32_t processes) {
+    return predict(caches, costs,
+                   {.processes = processes,
+                    .sessions = 4,
+                    .cores = 2,
+                    .objects = 1'000,
+                    .reads = 20,
+                    .theta = 0.99,
+                    .write_share = 0.1,
+                    .seconds = 1,
+                    .seed = 1});
+  };
+  const ProcessCaches shared{.shares_objects = true, .has_records = false},
+      own{.shares_objects = false, .has_records = false}, two{.shares_objects = false, .has_records = true};
+  EXPECT_EQ(of(shared, 1).loads_per_transaction, 0) << "nobody else changes anything";
+  EXPECT_GT(of(own, 1).loads_per_transaction, 0);
+  EXPECT_EQ(of(two, 1).loads_per_transaction, 0);
+  EXPECT_EQ(of(shared, 3).bytes, 30);
+  EXPECT_EQ(of(own, 3).bytes, 120);
+  EXPECT_EQ(of(two, 3).bytes, 123);
+  EXPECT_GT(of(own, 4).loads_per_transaction, of(shared, 4).loads_per_transaction);
+  EXPECT_GT(of(shared, 4).throughput, of(own, 4).throughput);
+  EXPECT_GT(of(two, 4).throughput, of(own, 4).throughput);
 }
 
 TEST(ClusterTest, BottlenecksAreKept) {

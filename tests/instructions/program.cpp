@@ -167,6 +167,11 @@ std::size_t customers_in(cow::Transaction& txn, cow::Ref<Desk> desk, const std::
 
 [[gnu::noinline]] void commit(cow::Transaction& txn) { txn.commit(); }
 
+/// All that a commit asks about the fields of what it writes, once the store knows the types.
+[[gnu::noinline]] bool ask_fields(const cow::detail::TypeRegistry& types, const cow::detail::WriteSet& writes) {
+  return types.knows(writes);
+}
+
 /// Articles whose states have one home in a small read log: the worst that a transaction can read in turn.
 std::vector<cow::Ref<Article>> colliding(const std::vector<cow::Ref<Article>>& articles, std::size_t count) {
   using cow::detail::HashLog;
@@ -270,6 +275,19 @@ int main() {
     cow::Transaction txn = db.begin();
     txn.write(articles[500]).stock += 1;
     measure(round < 30 ? "warm" : "commit-of-one", 1, [&] { commit(txn); });
+  }
+
+  {
+    constexpr std::size_t kWritten = 100;
+    cow::detail::TypeRegistry types(store);
+    cow::detail::WriteSet writes;
+    for (std::uint64_t i = 0; i < kWritten; ++i) writes.add(cow::Oid{i}, cow::detail::new_state(Article{}));
+    types.mark_known(types.unknown_in(writes), {});
+    bool known = true;
+    for (const char* name : {"warm", "fields-known"})
+      measure(name, kWritten, [&] { known = ask_fields(types, writes) && known; });
+    for (const cow::detail::WriteSetEntry& entry : writes) cow::detail::destroy_state(*entry.state);
+    if (!known) return 1;
   }
 
   // What the desk is there for; also so that the compiler has more to do than the above.

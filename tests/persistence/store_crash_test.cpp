@@ -3,33 +3,29 @@
 // The child is this same program, executed afresh (a forked copy of an open RocksDB would hang): it commits groups of
 // transactions, and acknowledges each group on a pipe once `commit` has returned. The parent kills it at a random
 // moment, opens the store and checks: what was acknowledged is there; the rest is whole or absent; the chain holds.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "kill_testing.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 namespace {
 
-constexpr const char* kChildArgument = "--store-crash-child";
 constexpr std::uint64_t kObjects = 40;
 
-struct Acknowledgement {
+struct Committed {
   std::uint64_t last_tid;
   std::uint64_t last_oid;
 };
@@ -83,68 +79,31 @@ int run_child(const std::string& path, int pipe, bool durable) {
     }
     const OidBlock oids = store.allocate_oids(3);
     store.commit(group);
-    const Acknowledgement done{store.last_tid().value, oids.first.value + oids.count - 1};
+    const Committed done{store.last_tid().value, oids.first.value + oids.count - 1};
     if (::write(pipe, &done, sizeof done) != sizeof done) return 1;
   }
 }
 
-class Child {
- public:
-  Child(const std::filesystem::path& path, bool durable) {
-    int ends[2];
-    if (::pipe(ends) != 0) throw std::runtime_error("pipe failed");
-    ::fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-    const std::string directory = path.string();
-    const std::string pipe = std::to_string(ends[1]);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::execl(program.c_str(), program.c_str(), kChildArgument, directory.c_str(), pipe.c_str(), durable ? "1" : "0",
-              nullptr);
-      ::_exit(127);
-    }
-    ::close(ends[1]);
-    in_ = ends[0];
+/// Lets a child work for `time` after its first commit, kills it, and returns what it acknowledged last.
+Committed kill_after(const KilledProcess& child, std::chrono::microseconds time) {
+  Committed last{};
+  EXPECT_TRUE(child.read(last)) << "the child did not come to its first commit";
+  std::this_thread::sleep_for(time);
+  child.kill();
+  while (child.read(last)) {
   }
-  ~Child() { ::close(in_); }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+  return last;
+}
 
-  /// Lets it work for `time` after its first commit, kills it, and returns what it acknowledged last.
-  Acknowledgement kill_after(std::chrono::microseconds time) {
-    Acknowledgement last{};
-    EXPECT_TRUE(read(last)) << "the child did not come to its first commit";
-    std::this_thread::sleep_for(time);
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    ::waitpid(pid_, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "the child ended by itself";
-    while (read(last)) {
-    }
-    return last;
-  }
-
- private:
-  bool read(Acknowledgement& last) const {
-    Acknowledgement next{};
-    if (::read(in_, &next, sizeof next) != sizeof next) return false;
-    last = next;
-    return true;
-  }
-
-  pid_t pid_ = -1;
-  int in_ = -1;
-};
-
-// A pipe holds 64 KiB: 4096 acknowledgements, more than a child makes before it is killed.
+// The pipe holds 1 MiB: 65,536 acknowledgements, more than a child makes before it is killed.
 void crash_again_and_again(bool durable, int rounds) {
   const ScratchDirectory scratch;
   std::mt19937 random(7);
   std::uint64_t total = 0;
   std::uint64_t checked = 0;
   for (int round = 0; round < rounds; ++round) {
-    Child child(scratch.store(), durable);
-    const Acknowledgement acknowledged = child.kill_after(std::chrono::microseconds(random() % 60'000));
+    const KilledProcess child(scratch.store(), durable ? '1' : '0');
+    const Committed acknowledged = kill_after(child, std::chrono::microseconds(random() % 60'000));
     RocksDbStore store(scratch.store(), options_of(durable));
     const std::uint64_t last = store.last_tid().value;
     ASSERT_GE(last, acknowledged.last_tid);
@@ -189,7 +148,7 @@ TEST(StoreCrash, CommitsThatWereNotSyncedSurviveKillToo) { crash_again_and_again
 }  // namespace cow::testing
 
 int main(int argc, char** argv) {
-  if (argc == 5 && std::strcmp(argv[1], cow::testing::kChildArgument) == 0) {
+  if (cow::testing::is_child(argc, argv)) {
     return cow::testing::run_child(argv[2], std::atoi(argv[3]), argv[4][0] == '1');
   }
   ::testing::InitGoogleTest(&argc, argv);

@@ -69,7 +69,7 @@ struct Outcome {
 };
 
 /// One run with one fault, or with none.
-Outcome run_with(const std::optional<Fault>& fault, bool strict = false) {
+Outcome run_with(const std::optional<Fault>& fault, const std::string& how = "") {
   // In memory, where there is such a file system: a power failure is simulated, so syncing a device is in vain.
   const ScratchDirectory scratch(fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path());
   const fs::path report_file = scratch.path() / "report";
@@ -82,8 +82,8 @@ Outcome run_with(const std::optional<Fault>& fault, bool strict = false) {
                                      std::string(kFaultDirectoryVariable) + "=" + scratch.store().string(),
                                      std::string(kFaultReportVariable) + "=" + report_file.string()};
   if (fault) variables.push_back(std::string(kFaultVariable) + "=" + fault->to_string());
-  const int status = run_self({kWorkChild, scratch.store().string(), acknowledged_file.string(), strict ? "1" : "0"},
-                              variables, output);
+  const int status =
+      run_self({kWorkChild, scratch.store().string(), acknowledged_file.string(), how}, variables, output);
 
   Outcome outcome;
   {
@@ -137,7 +137,7 @@ std::vector<Kind> kinds() {
 }
 
 /// Runs all `faults`, as many at a time as there are processors.
-void run_all(const std::vector<Fault>& faults, bool strict) {
+void run_all(const std::vector<Fault>& faults, const std::string& how) {
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> struck{0};
   std::mutex mutex;
@@ -145,7 +145,7 @@ void run_all(const std::vector<Fault>& faults, bool strict) {
   for (unsigned i = 0; i < std::max(std::thread::hardware_concurrency(), 1u); ++i) {
     threads.emplace_back([&] {
       for (std::size_t at = next++; at < faults.size(); at = next++) {
-        const Outcome outcome = run_with(faults[at], strict);
+        const Outcome outcome = run_with(faults[at], how);
         struck += outcome.struck;
         const std::lock_guard lock(mutex);
         if (!outcome.wrong.empty()) {
@@ -159,17 +159,18 @@ void run_all(const std::vector<Fault>& faults, bool strict) {
   EXPECT_GE(struck * 10, faults.size() * 8) << "the runs are too unlike each other to be told anything by";
 }
 
-TEST(StoreFaults, EveryCallMayFail) {
+// `how`: what the child does, see `work`.
+void let_every_call_fail(const std::string& how) {
   ASSERT_TRUE(fs::exists(COW_FAILING_FILE_SYSTEM)) << "not built: " << COW_FAILING_FILE_SYSTEM;
   if (const char* wanted = std::getenv("COW_CACHE_FAULT")) {
     const std::optional<Fault> fault = Fault::parse(wanted);
     ASSERT_TRUE(fault) << wanted;
-    const Outcome outcome = run_with(fault);
+    const Outcome outcome = run_with(fault, how);
     EXPECT_TRUE(outcome.struck);
     EXPECT_EQ(outcome.wrong, "");
     return;
   }
-  const Outcome sound = run_with(std::nullopt);
+  const Outcome sound = run_with(std::nullopt, how);
   ASSERT_EQ(sound.wrong, "");
   for (std::size_t i = 0; i < sound.calls.size(); ++i) {
     std::cout << kOperationNames[i] << ": " << sound.calls[i] << " calls" << (i + 1 < sound.calls.size() ? ", " : "\n");
@@ -189,8 +190,11 @@ TEST(StoreFaults, EveryCallMayFail) {
       faults.push_back({kind.operation, from + 1 + random() % size, kind.effect, kind.times, ""});
     }
   }
-  run_all(faults, false);
+  run_all(faults, how);
 }
+
+TEST(StoreFaults, EveryCallMayFail) { let_every_call_fail(""); }
+TEST(StoreFaults, EveryCallOfPacksMayFail) { let_every_call_fail("packs"); }
 
 // A database file cannot be written for want of room, once or some times: commits may be refused in the meantime, but
 // the store is never closed for writing, and goes on when there is room.
@@ -204,7 +208,7 @@ TEST(StoreFaults, WantOfRoomInTheBackgroundIsPassing) {
       }
     }
   }
-  run_all(faults, true);
+  run_all(faults, "strict");
 }
 
 }  // namespace
@@ -212,7 +216,7 @@ TEST(StoreFaults, WantOfRoomInTheBackgroundIsPassing) {
 
 int main(int argc, char** argv) {
   if (argc == 5 && std::strcmp(argv[1], cow::testing::kWorkChild) == 0) {
-    return cow::testing::work(argv[2], argv[3], argv[4][0] == '1');
+    return cow::testing::work(argv[2], argv[3], argv[4]);
   }
   if (argc == 4 && std::strcmp(argv[1], cow::testing::kCheckChild) == 0) return cow::testing::check(argv[2], argv[3]);
   ::testing::InitGoogleTest(&argc, argv);

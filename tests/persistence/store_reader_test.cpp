@@ -90,6 +90,38 @@ TEST(StoreReader, FindsAllThatFixturesHave) {
   }
 }
 
+// Below a pack nothing is told, whatever is still there; from it on, all that was.
+TEST(StoreReader, KnowsWhatWasPacked) {
+  for (const char* name : {"4/packed", "4/packed_killed"}) {
+    SCOPED_TRACE(name);
+    const ScratchDirectory scratch;
+    const Fixture fixture(name);
+    write_files(fixture.files, scratch.store());
+    const StoreReader reader(scratch.store());
+    const Tid oldest = reader.summary().oldest_tid, last = fixture.manifest.last_tid;
+    ASSERT_GT(oldest, Tid{});
+    EXPECT_EQ(reader.last_tid(), last);
+    EXPECT_EQ(tids_of(reader).size(), last.value - oldest.value + 1) << "the last one up to the pack is there";
+    for (Oid oid{1}; oid <= fixture.manifest.oids_up_to; ++oid.value) {
+      for (Tid at{0}; at <= last; ++at.value) {
+        if (at < oldest) {
+          EXPECT_THROW((void)reader.load(oid, at), SnapshotTooOldError);
+          continue;
+        }
+        const Manifest::Entry* entry = fixture.manifest.visible(oid, at);
+        const std::optional<Revision> revision = reader.load(oid, at);
+        const bool exists = entry != nullptr && !entry->erased;
+        ASSERT_EQ(revision && !revision->erased, exists) << oid << " at " << at;
+        if (exists) {
+          EXPECT_EQ(revision->begin, entry->begin);
+          EXPECT_EQ(Manifest::hash_of(revision->record), entry->hash);
+        }
+      }
+    }
+    EXPECT_NO_THROW((void)reader.verify_chain());
+  }
+}
+
 TEST(StoreReader, SaysWhatTransactionsHaveChangedAndWhen) {
   const ScratchDirectory scratch;
   const auto before = std::chrono::system_clock::now();
@@ -138,6 +170,23 @@ TEST(StoreReader, RefusesWhatIsNoStore) {
   EXPECT_THROW(StoreReader(scratch.path()), StoreMissingError);
   write_files({{"text", "not a store"}}, scratch.store());
   EXPECT_THROW(StoreReader(scratch.store()), StoreFormatError);
+}
+
+TEST(StoreReader, SaysAfterEachRefreshWhatCannotBeReadNow) {
+  const ScratchDirectory scratch;
+  const Fixture fixture("2/closed");
+  Files damaged = fixture.files;
+  damaged["WITNESS"] = "nonsense";
+  write_files(damaged, scratch.store());
+  std::vector<std::string> said;
+  StoreReader reader(scratch.store(), [&](const UnreadablePart& part) { said.push_back(part.part); });
+  const std::vector<std::string> witness{"WITNESS"};
+  EXPECT_EQ(std::exchange(said, {}), witness);
+  reader.refresh();
+  EXPECT_EQ(std::exchange(said, {}), witness);
+  write_files(fixture.files, scratch.store());
+  reader.refresh();
+  EXPECT_TRUE(said.empty());
 }
 
 // Whatever is done to a file: nothing wrong is told, and what is not told was said to be unreadable.

@@ -4,23 +4,30 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
+#include <chrono>
 #include <cow_cache/async.hpp>
 #include <cow_cache/broken.hpp>
 #include <cow_cache/cow_cache.hpp>
 #include <cow_cache/field_set.hpp>
 #include <cow_cache/migrate.hpp>
 #include <cow_cache/records.hpp>
+#include <cow_cache/retention.hpp>
+#include <cow_cache/verify.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <map>
+#include <persistence/memory_peer.hpp>
 #include <persistence/memory_store.hpp>
 #include <persistence/rocksdb_store.hpp>
 #include <persistence/store_reader.hpp>
+#include <persistence/verify_stored.hpp>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -62,6 +69,30 @@ void history_guide() {
   require(now.read(alice).balance == 100, "history.md: the rent was not undone");
 }
 
+void await_pack(const cow::Retention& retention) {
+  while (retention.status().packs == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+void retention() {
+  cow::MemoryStore store;
+  cow::Database db(store);
+  db.transact([](cow::Transaction& txn) { txn.root().emplace("alice", Account{"Alice", 100, {}}); });
+  {
+    //@ docs/guide/operations.md 2
+    await_pack(retention);
+  }
+  {
+    //@ cow_cache/retention.hpp 1
+    await_pack(retention);
+    require(!retention.status().error, "retention.hpp: a pack has failed");
+  }
+}
+
+void peers_guide() {
+  //@ docs/guide/peers.md 1
+  require(balance == 10, "peers.md: the balance is another one");
+}
+
 int printed = 0;
 
 bool print(const cow::StoredTransaction&) { return ++printed > 0; }
@@ -69,6 +100,26 @@ bool print(const cow::StoredTransaction&) { return ++printed > 0; }
 void store_reader_header() {
   //@ persistence/store_reader.hpp 1
   require(reader.last_tid() > cow::Tid{1} && printed > 1, "store_reader.hpp: the store has other transactions");
+}
+
+void print(const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); }
+
+void checks() {
+  cow::RocksDbStore store = cow::RocksDbStore::create("checked.db");
+  {
+    cow::Database db(store);
+    db.transact([](cow::Transaction& txn) { txn.root().emplace("alice", Account{"Alice", 100, {}}); });
+  }
+  {
+    //@ docs/guide/operations.md 1
+    require(report.sound() && report.references > 0, "operations.md: the store is not sound");
+  }
+  {
+    //@ cow_cache/verify.hpp 1
+    require(report.sound() && report.references > 0, "verify.hpp: the store is not sound");
+  }
+  //@ persistence/verify_stored.hpp 1
+  require(report.sound() && report.references > 0, "verify_stored.hpp: the store is not sound");
 }
 
 void cow_cache_header() {
@@ -234,7 +285,10 @@ void use_await_header() {
 int main() {
   readme();
   history_guide();
+  retention();
+  peers_guide();
   store_reader_header();
+  checks();
   cow_cache_header();
   evolution();
   heap_bytes_header();

@@ -5,6 +5,7 @@
 // fixed number of rounds.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -12,9 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "bench/history/history_checker.hpp"
+#include "bench/history/history_workload.hpp"
 #include "cow_cache/cow_cache.hpp"
-#include "history_checker.hpp"
-#include "history_workload.hpp"
+#include "persistence/memory_peer.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
@@ -23,6 +25,15 @@
 namespace cow::testing {
 namespace {
 
+using bench::history::Anomaly;
+using bench::history::HistoryChecker;
+using bench::history::HistoryOperation;
+using bench::history::HistoryReport;
+using bench::history::HistoryTransaction;
+using bench::history::HistoryWorkload;
+using bench::history::name_of;
+using bench::history::Outcome;
+using bench::history::WorkloadOptions;
 using Values = std::vector<std::uint64_t>;
 HistoryOperation append(std::uint32_t key, std::uint64_t value) { return {key, value, {}}; }
 HistoryOperation found(std::uint32_t key, Values values) { return {key, 0, std::move(values)}; }
@@ -140,8 +151,10 @@ TEST(HistoryChecker, ReportsNothingAboutWhatIsRight) {
   }
 }
 
-/// The rounds of one case. Each has a store and a database of its own, and a cache of another size.
-class HistoryTest : public ::testing::TestWithParam<bool> {
+enum class Over { MemoryStore, RocksDbStore, ThreePeers };
+
+/// The rounds of one case. Each has a store and a database of its own, or several, and a cache of another size.
+class HistoryTest : public ::testing::TestWithParam<Over> {
  protected:
   struct Found {
     std::uint64_t transactions = 0, committed = 0, absent = 0, skews = 0;
@@ -166,22 +179,34 @@ class HistoryTest : public ::testing::TestWithParam<bool> {
   void run_round(Isolation level, std::uint64_t seed, Found& found) {
     ScratchDirectory directory;
     std::unique_ptr<Store> store;
-    if (GetParam()) {
+    std::vector<std::unique_ptr<MemoryPeer>> peers;
+    if (GetParam() == Over::RocksDbStore) {
       RocksDbOptions options;
       options.durable = false;  // the order of commits is what matters
       options.create_if_missing = true;
       store = std::make_unique<RocksDbStore>(directory.store(), options);
     } else {
-      store = std::make_unique<MemoryStore>();
+      auto memory = std::make_unique<MemoryStore>();
+      for (int i = 0; GetParam() == Over::ThreePeers && i < 3; ++i)
+        peers.push_back(std::make_unique<MemoryPeer>(*memory));
+      store = std::move(memory);
     }
     std::size_t budgets[] = {1, 4 << 10, 16 << 10, 64 << 20};
-    Database database(*store, {.cache_bytes = budgets[seed % 4], .limbo_bytes = 4 << 10});
+    std::vector<std::unique_ptr<Database>> databases;
+    std::vector<Database*> all;
+    for (std::size_t i = 0; i < std::max<std::size_t>(peers.size(), 1); ++i) {
+      CacheOptions of_cache{.cache_bytes = budgets[(seed + i) % 4], .limbo_bytes = 4 << 10};
+      of_cache.peers.poll_every = std::chrono::milliseconds(1);
+      Store& its = peers.empty() ? *store : *peers[i];
+      databases.push_back(std::make_unique<Database>(its, of_cache));
+      all.push_back(databases.back().get());
+    }
     WorkloadOptions options{
         .level = level, .seed = seed, .transactions = static_cast<std::size_t>(repetitions(10'000))};
-    auto history = HistoryWorkload(database, options).run();
+    auto history = HistoryWorkload(all, options).run();
     HistoryReport report = HistoryChecker::check(history);
     EXPECT_TRUE(report.allowed(level)) << "COW_CACHE_SEED=" << seed << "\n" << report.text();
-    EXPECT_EQ(database.statistics().active_transactions, 0u);
+    for (const auto& database : databases) EXPECT_EQ(database->statistics().active_transactions, 0u);
     found.transactions += history.size();
     found.skews += report.of(Anomaly::write_skew);
     for (const HistoryTransaction& transaction : history) {
@@ -206,8 +231,13 @@ TEST_P(HistoryTest, SerializableTransactionsHaveASerialOrder) {
   EXPECT_GT(found.absent, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Stores, HistoryTest, ::testing::Bool(),
-                         [](const auto& info) { return info.param ? "RocksDbStore" : "MemoryStore"; });
+std::string name_of_case(const ::testing::TestParamInfo<Over>& info) {
+  static constexpr const char* kNames[] = {"MemoryStore", "RocksDbStore", "ThreePeers"};
+  return kNames[static_cast<int>(info.param)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, HistoryTest,
+                         ::testing::Values(Over::MemoryStore, Over::RocksDbStore, Over::ThreePeers), name_of_case);
 
 }  // namespace
 }  // namespace cow::testing

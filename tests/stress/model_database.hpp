@@ -7,6 +7,7 @@
 //  2. The first committer wins. A serializable transaction fails, too, if anything that it has read has a newer revision;
 //     that an object was not there counts as read.
 //  3. A transaction that has written nothing commits always.
+//  4. What a pack has collected does not exist any more. Transactions that have read it may go on to see it; no commit brings it back.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "cow_cache/isolation.hpp"
 #include "cow_cache/types.hpp"
@@ -30,6 +32,11 @@ class ModelDatabase {
 
   /// The object at a snapshot, or null.
   ImagePointer at(Oid oid, Tid snapshot) const {
+    return collected_.contains(oid) ? nullptr : before_packs(oid, snapshot);
+  }
+
+  /// The same, whether it was collected since or not.
+  ImagePointer before_packs(Oid oid, Tid snapshot) const {
     auto history = histories_.find(oid);
     if (history == histories_.end()) return nullptr;
     auto after = history->second.upper_bound(snapshot);
@@ -57,6 +64,42 @@ class ModelDatabase {
     return images;
   }
 
+  /// The oldest snapshot that was not packed away.
+  Tid oldest() const { return oldest_; }
+  bool is_collected(Oid oid) const { return collected_.contains(oid); }
+
+  void pack(Tid end) { oldest_ = end; }
+
+  /// What snapshots from `end` on cannot reach, and what nobody has written since.
+  void collect(Tid end) {
+    std::set<Oid> reachable;
+    std::vector<Oid> pending{kRootOid};
+    for (const auto& [oid, history] : histories_) {
+      if (history.rbegin()->first > end) pending.push_back(oid);
+    }
+    while (!pending.empty()) {
+      const Oid oid = pending.back();
+      pending.pop_back();
+      if (!reachable.insert(oid).second || !histories_.contains(oid)) continue;
+      std::vector<ImagePointer> visible{before_packs(oid, end)};
+      for (auto later = histories_[oid].upper_bound(end); later != histories_[oid].end(); ++later)
+        visible.push_back(later->second);
+      for (const ImagePointer& image : visible) {
+        if (image) for_each_reference(*image, [&](Oid to) { pending.push_back(to); });
+      }
+    }
+    for (const auto& [oid, history] : histories_) {
+      if (!reachable.contains(oid)) collected_.insert(oid);
+    }
+  }
+
+  template <class Visit>
+  static void for_each_reference(const Image& image, Visit&& visit) {
+    if (image.next) visit(image.next);
+    if (image.text) visit(image.text);
+    for (const auto& [entry, oid] : image.names) visit(oid);
+  }
+
   /// One committed transaction.
   void apply(const std::map<Oid, ImagePointer>& writes) {
     last_tid_ = Tid{last_tid_.value + 1};
@@ -68,13 +111,15 @@ class ModelDatabase {
 
  private:
   std::map<Oid, std::map<Tid, ImagePointer>> histories_;
-  Tid last_tid_{};
+  std::set<Oid> collected_;
+  Tid last_tid_{}, oldest_{};
 };
 
 class ModelTransaction {
  public:
-  ModelTransaction(const ModelDatabase& database, Isolation isolation)
-      : database_(&database), isolation_(isolation), snapshot_(database.last_tid()) {}
+  /// `snapshot`: the last commit that its database knows.
+  ModelTransaction(const ModelDatabase& database, Isolation isolation, Tid snapshot)
+      : database_(&database), isolation_(isolation), snapshot_(snapshot) {}
   /// One that reads the past.
   ModelTransaction(const ModelDatabase& database, Tid snapshot)
       : database_(&database), isolation_(Isolation::snapshot), snapshot_(snapshot), is_past_(true) {}
@@ -138,6 +183,18 @@ class ModelTransaction {
     return conflicts;
   }
 
+  /// Whether a commit would change what was collected, or refer to it.
+  bool brings_back_garbage() const {
+    bool found = false;
+    for (const auto& [oid, image] : writes_) {
+      found = found || database_->is_collected(oid);
+      if (image) {
+        ModelDatabase::for_each_reference(*image, [&](Oid to) { found = found || database_->is_collected(to); });
+      }
+    }
+    return found;
+  }
+
   /// Objects for which a commit may fail, or not: only their type was asked for, and that is as it was.
   std::set<Oid> possible_conflicts() const {
     std::set<Oid> conflicts;
@@ -152,7 +209,7 @@ class ModelTransaction {
   std::size_t held_bytes() const {
     std::size_t bytes = 0;
     for (Oid oid : reads_) {
-      auto image = database_->at(oid, snapshot_);
+      auto image = database_->before_packs(oid, snapshot_);
       bytes += image ? bytes_of(*image) : 256;
     }
     return bytes;

@@ -1,9 +1,11 @@
-// One run of the model fuzzer: operations on a database and on its model, compared after each.
+// One run of the model fuzzer: operations on a database and on its model, compared after each. On a shared store they are on two
+// databases, each of which sees the other's commits when it has learned of them.
 //
 // Thread safety: none; one thread, several interleaved transactions.
 //
 // Invariants:
-//  1. A run is a function of its plan: the same plan does the same again.
+//  1. A run is a function of its plan: the same plan does the same again. (Beside a peer how far a pack goes depends on what pollers have held
+//     by then.)
 //  2. Whatever differs from the model leaves as a Mismatch, which says what was expected.
 #pragma once
 
@@ -55,18 +57,24 @@ class ModelRun : private ModelUserCode {
         return begin_at(what, how);
       case Action::undo:
         return undo(what, how);
+      case Action::pack:
+        return pack_and_go_on(what, how);
       case Action::evict_all:
-        return evict_all();
+        return evict_all(side(what));
       case Action::pressure:
-        return press(what);
+        return press(what, how);
       case Action::neighbour:
         return use_neighbour(what, how);
       case Action::reopen:
         return reopen(what);
       case Action::statistics:
-        return check_statistics();
+        return check_statistics(side(what));
       case Action::flood:
-        return flood();
+        return flood(side(what));
+      case Action::sync:
+        return learn_all(side(what));
+      case Action::let_poll:
+        return let_poll(side(what));
       default:
         break;
     }
@@ -128,6 +136,7 @@ class ModelRun : private ModelUserCode {
     ImagePointer root = live.model.see(kRootOid);
     live.model.note_read(kRootOid);
     auto found = root->names.find(entry);
+    if (found != root->names.end() && model_.is_collected(found->second)) return;  // its own, which it cannot commit
     note([&] {
       return name(live) + " looks up root '" + entry + "'" +
              (found == root->names.end() ? ", missing" : ": " + name(found->second));
@@ -183,7 +192,7 @@ class ModelRun : private ModelUserCode {
   // --- what others do ---
 
   void make_ballast() {
-    Transaction txn = db_->begin();
+    Transaction txn = informed_side(0).db->begin();
     for (std::uint32_t i = 0; i < 60; ++i) {
       if (i % 4 == 0) {
         ballast_.push_back(txn.create(made<Large>(i)));
@@ -191,8 +200,9 @@ class ModelRun : private ModelUserCode {
         ballast_.push_back(txn.create(made<Text>(i)));
       }
     }
-    txn.commit();
     model_.apply({});
+    sides_.front().known = txn.commit();
+    check_last_tid();
   }
 
   template <class T>
@@ -203,10 +213,10 @@ class ModelRun : private ModelUserCode {
   }
 
   /// Another transaction reads what nobody else does, so that something must go.
-  void press(std::uint32_t what) {
+  void press(std::uint32_t what, std::uint32_t how) {
     std::size_t count = 1 + what % ballast_.size();
     note([&] { return "somebody reads " + std::to_string(count) + " other objects"; });
-    Transaction txn = db_->begin();
+    Transaction txn = informed_side(how).db->begin();
     for (std::size_t i = 0; i < count; ++i) {
       AnyRef& any = ballast_[(what + i) % ballast_.size()];
       std::visit([&](auto& typed) { require(txn.read(typed).number < 60, [] { return "ballast is wrong"; }); }, any);
@@ -214,9 +224,16 @@ class ModelRun : private ModelUserCode {
     if (what % 2 == 0) txn.commit();
   }
 
-  void evict_all() {
-    note([] { return "evict all"; });
-    db_->evict_all();
+  void evict_all(Side& one) {
+    note([&] { return "evict all" + of_side(one); });
+    one.db->evict_all();
+  }
+
+  /// Nothing refers to ballast, so that goes with the garbage.
+  void pack_and_go_on(std::uint32_t what, std::uint32_t how) {
+    pack(what, how);
+    ballast_.clear();
+    make_ballast();
   }
 
   /// Another database of the process: its states take the slots that this one's have left, and the other way round.
@@ -254,13 +271,13 @@ class ModelRun : private ModelUserCode {
   }
 
   /// Many objects are written, so that the committer forgets what was written before, and asks the store.
-  void flood() {
-    note([] { return "somebody writes 66,000 objects"; });
+  void flood(Side& one) {
+    note([&] { return "somebody writes 66,000 objects" + of_side(one); });
     for (int half = 0; half < 2; ++half) {
-      Transaction txn = db_->begin();
+      Transaction txn = one.db->begin();
       for (std::uint32_t i = 0; i < 33'000; ++i) (void)txn.create(made<Small>(i));
-      txn.commit();
       model_.apply({});
+      one.known = txn.commit();
     }
   }
 

@@ -23,6 +23,7 @@
 
 #include "model_fuzzer.hpp"
 #include "model_plan.hpp"
+#include "persistence/memory_peer.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
@@ -80,6 +81,18 @@ class RocksDbSource final : public StoreSource {
   std::unique_ptr<RocksDbStore> store_;
 };
 
+/// Two databases over it, as two processes would have them.
+class PeersSource final : public StoreSource {
+ public:
+  Store& open() override { return here_; }
+  Store* open_peer() override { return &there_; }
+  void close() override {}
+
+ private:
+  MemoryStore store_;
+  MemoryPeer here_{store_}, there_{store_};
+};
+
 /// What went wrong in a run, and at which step.
 struct Failure {
   std::size_t step;
@@ -111,7 +124,8 @@ template <class Source>
 class ModelFuzzer : public ::testing::Test {
  protected:
   using Clock = std::chrono::steady_clock;
-  static constexpr bool kReopensAreDear = std::is_same_v<Source, RocksDbSource>;
+  static constexpr StoreTraits kStore{.reopens_are_dear = std::is_same_v<Source, RocksDbSource>,
+                                      .has_peers = std::is_same_v<Source, PeersSource>};
 
   static void SetUpTestSuite() { print_seed_on_crash(); }
 
@@ -126,14 +140,14 @@ class ModelFuzzer : public ::testing::Test {
     auto may_go_on = [&] { return Clock::now() < deadline; };
     Source* here = nullptr;
     MemorySource* in_memory = nullptr;
-    if (fails_in(plan, in_memory)) {  // mostly it is the cache, and a store in memory opens sooner
+    if (!kStore.has_peers && fails_in(plan, in_memory)) {  // mostly it is the cache, and a store in memory opens sooner
       shrink(
           plan, [&](const Plan& tried) { return fails_in(tried, in_memory); }, may_go_on);
     } else if (fails_in(plan, here)) {
       shrink(
           plan, [&](const Plan& tried) { return fails_in(tried, here); }, may_go_on);
     } else {
-      plan = make_plan(plan.seed, kReopensAreDear);  // the end of the run belongs to it
+      plan = make_plan(plan.seed, kStore);  // the end of the run belongs to it
     }
     std::vector<std::string> log;
     auto failure = run_plan<Source>(plan, &log);
@@ -149,7 +163,7 @@ class ModelFuzzer : public ::testing::Test {
   /// Each kind of failure is reported once.
   void run_seed(std::uint64_t seed) {
     current_seed = seed;
-    Plan plan = make_plan(seed, kReopensAreDear);
+    Plan plan = make_plan(seed, kStore);
     auto failure = run_plan<Source>(plan);
     if (failure && kinds_.insert(failure->kind()).second) report(plan, *failure);
   }
@@ -157,11 +171,13 @@ class ModelFuzzer : public ::testing::Test {
   std::set<std::string> kinds_;
 };
 
-using Sources = ::testing::Types<MemorySource, RocksDbSource>;
+using Sources = ::testing::Types<MemorySource, RocksDbSource, PeersSource>;
 struct SourceNames {
   template <class Source>
   static std::string GetName(int) {
-    return std::is_same_v<Source, MemorySource> ? "MemoryStore" : "RocksDbStore";
+    return std::is_same_v<Source, MemorySource>  ? "MemoryStore"
+           : std::is_same_v<Source, PeersSource> ? "TwoPeers"
+                                                 : "RocksDbStore";
   }
 };
 TYPED_TEST_SUITE(ModelFuzzer, Sources, SourceNames);
@@ -176,7 +192,7 @@ TYPED_TEST(ModelFuzzer, TheDatabaseIsWhatTheModelSays) {
   auto deadline = TestFixture::Clock::now() + stress_time(5.0);
   std::uint64_t seed = first;
   // On a slow machine, too, as many as have found a lost own write.
-  const std::uint64_t fewest = first + (TestFixture::kReopensAreDear ? 10 : 300);
+  const std::uint64_t fewest = first + (TestFixture::kStore.reopens_are_dear ? 10 : 300);
   while (this->kinds_.size() < 6 && (seed < fewest || TestFixture::Clock::now() < deadline)) this->run_seed(seed++);
   std::cout << seed - first << " seeds\n";
 }

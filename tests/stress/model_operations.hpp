@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -27,24 +28,61 @@ class ModelOperations : protected ModelSession {
  protected:
   using ModelSession::ModelSession;
 
-  void begin(std::uint32_t what, std::uint32_t) {
+  /// At the last commit that its database knows; with peers two in three ask for one, mostly the last.
+  void begin(std::uint32_t what, std::uint32_t how) {
     if (live_.size() >= plan_.most_transactions) return;
     Isolation isolation = what % 2 == 0 ? Isolation::snapshot : Isolation::serializable;
-    live_.push_back({++begun_, db_->begin(isolation), ModelTransaction(model_, isolation), {}, {}});
+    Side& one = side(what / 2);
+    if (!has_peers() || what / 4 % 3 == 0) {
+      const Tid last = one.db->last_tid();
+      live_.push_back({++begun_, &one, one.db->begin(isolation), ModelTransaction(model_, isolation, last), {}, {}});
+    } else {
+      const Tid wanted = what / 12 % 2 == 0 ? model_.last_tid() : chosen_tid(what / 24, how);
+      Transaction txn = one.db->begin_at_least(wanted, isolation);
+      const Tid snapshot = txn.snapshot();
+      note([&] { return "wanted is tid " + std::to_string(wanted.value); });
+      require(snapshot >= wanted && snapshot >= one.known && snapshot <= model_.last_tid(),
+              [&] { return "snapshot is " + std::to_string(snapshot.value) + ", not what was wanted"; });
+      one.known = snapshot;
+      live_.push_back({++begun_, &one, std::move(txn), ModelTransaction(model_, isolation, snapshot), {}, {}});
+    }
     note([&] {
-      return name(live_.back()) + " begins at " + std::to_string(model_.last_tid().value) +
-             (isolation == Isolation::snapshot ? ", snapshot" : ", serializable");
+      return name(live_.back()) + " begins at " + std::to_string(live_.back().model.snapshot().value) +
+             (isolation == Isolation::snapshot ? ", snapshot" : ", serializable") + of_side(one);
     });
-    require(live_.back().txn.snapshot() == model_.last_tid(), [&] {
+    require(live_.back().txn.snapshot() == live_.back().model.snapshot(), [&] {
       return "snapshot is " + std::to_string(live_.back().txn.snapshot().value) + ", not the last commit";
     });
+    check_last_tid();
+  }
+  std::string of_side(const Side& one) const {
+    return has_peers() ? ", in database " + std::to_string(&one - sides_.data()) : std::string();
+  }
+
+  void learn_all(Side& one) {
+    note([&] { return "all is learned" + of_side(one); });
+    sync(one);
+  }
+
+  /// Until its poller has learned all that the others have committed.
+  void let_poll(Side& one) {
+    note([&] { return "the poller learns" + of_side(one); });
+    one.peer->is_deaf = false;
+    while (one.db->last_tid() < model_.last_tid()) std::this_thread::yield();
+    one.peer->make_deaf();
+    check_last_tid();
   }
 
   /// The past, mostly the recent one.
   void begin_at(std::uint32_t what, std::uint32_t how) {
     if (live_.size() >= plan_.most_transactions) return;
+    Side& one = informed_side(what / 8);
     Tid snapshot = chosen_tid(what, how);
-    live_.push_back({++begun_, db_->begin_at(snapshot), ModelTransaction(model_, snapshot), {}, {}});
+    if (snapshot < model_.oldest()) {
+      note([&] { return "the past tid " + std::to_string(snapshot.value) + " is packed away"; });
+      return require_too_old([&] { (void)one.db->begin_at(snapshot); });
+    }
+    live_.push_back({++begun_, &one, one.db->begin_at(snapshot), ModelTransaction(model_, snapshot), {}, {}});
     note([&] { return name(live_.back()) + " begins at the past tid " + std::to_string(snapshot.value); });
     require(live_.back().txn.snapshot() == snapshot, [&] {
       return "snapshot is " + std::to_string(live_.back().txn.snapshot().value) + ", not " +
@@ -67,11 +105,65 @@ class ModelOperations : protected ModelSession {
     throw Mismatch("a transaction that reads the past may " + std::string(what));
   }
 
+  template <class Use>
+  void require_too_old(Use&& use) {
+    try {
+      use();
+    } catch (const SnapshotTooOldError& error) {
+      return require(error.oldest == model_.oldest(), [&] { return std::string("not so: ") + error.what(); });
+    }
+    throw Mismatch("what was packed away can be seen");
+  }
+
+  /// As far as the oldest open snapshot. What it collects is met no more, but by transactions that hold it already.
+  void pack(std::uint32_t what, std::uint32_t how) {
+    if (has_peers()) return pack_beside_peer(what, how);
+    const bool collects = what % 2 == 0;
+    const Tid before = what % 8 < 4 ? kInfinity : chosen_tid(what / 8, how);
+    Tid end = std::min(before, model_.last_tid());
+    for (const Live& live : live_) end = std::min(end, live.model.snapshot());
+    end = std::max(end, model_.oldest());
+    note([&] {
+      return std::string("a pack ") + (collects ? "with garbage " : "") + "as far as tid " + std::to_string(end.value);
+    });
+    const PackResult result = sides_.front().db->pack(before, {.collect_garbage = collects});
+    require(result.complete && result.oldest == end,
+            [&] { return "packed as far as tid " + std::to_string(result.oldest.value); });
+    model_.pack(end);
+    if (!collects) return;
+    model_.collect(end);
+    std::erase_if(objects_, [&](const Object& object) { return model_.is_collected(object.oid); });
+  }
+
+  /// As far as what both databases hold, which is not above what they use.
+  void pack_beside_peer(std::uint32_t what, std::uint32_t how) {
+    Side& one = side(what);
+    try {
+      one.db->pack(kInfinity, {.collect_garbage = true});
+      throw Mismatch("garbage was collected beside a peer");
+    } catch (const SharedStoreError&) {
+    }
+    Tid end = std::min(what % 8 < 4 ? kInfinity : chosen_tid(what / 8, how), model_.last_tid());
+    for (const Live& live : live_) end = std::min(end, live.model.snapshot());
+    for (const Side& each : sides_) end = std::min(end, each.db->last_tid());
+    end = std::max(end, model_.oldest());
+    const PackResult result = one.db->pack(end);
+    note([&] { return "a pack as far as tid " + std::to_string(result.oldest.value) + of_side(one); });
+    require(result.complete && model_.oldest() <= result.oldest && result.oldest <= end,
+            [&] { return "packed as far as tid " + std::to_string(result.oldest.value); });
+    model_.pack(result.oldest);
+  }
+
   /// The store has what the model does not know of: transactions of ballast, which are not undone.
   void undo(std::uint32_t what, std::uint32_t how) {
     Tid tid = chosen_tid(what, how);
     std::map<Oid, ImagePointer> before = model_.before(tid);
     if (before.empty()) return;
+    Side& one = informed_side(what / 8);
+    if (tid <= model_.oldest()) {
+      note([&] { return "what was before tid " + std::to_string(tid.value) + " is packed away"; });
+      return require_too_old([&] { (void)one.db->undo(tid); });
+    }
     std::map<Oid, Tid> obstacles;
     for (const auto& [oid, image] : before) {
       if (model_.newest(oid) > tid) obstacles[oid] = model_.newest(oid);
@@ -82,10 +174,11 @@ class ModelOperations : protected ModelSession {
              std::to_string(obstacles.size()) + " obstacles";
     });
     try {
-      Tid undone = db_->undo(tid);
+      Tid undone = one.db->undo(tid);
       require(obstacles.empty(), [&] { return "undone, although others have changed it since"; });
       model_.apply(before);
       require(undone == model_.last_tid(), [&] { return "the undo is tid " + std::to_string(undone.value); });
+      one.known = undone;
     } catch (const UndoRefusedError& error) {
       std::map<Oid, Tid> found;
       for (const UndoRefusedError::Obstacle& obstacle : error.obstacles) found[obstacle.oid] = obstacle.later;
@@ -149,6 +242,7 @@ class ModelOperations : protected ModelSession {
       const Held& held = live.held[(what + i) % live.held.size()];
       if (held.image->kind != Kind::node || held.holds != &holds<Node>) continue;
       const Node& node = *static_cast<const Node*>(held.value);
+      if (model_.is_collected(node.next.oid()) || model_.is_collected(node.text.oid())) continue;
       if (how % 2 == 0 && node.next) return read_typed(live, node.next, "follows next to");
       if (node.text) return read_typed(live, node.text, "follows text to");
     }
@@ -299,15 +393,16 @@ class ModelOperations : protected ModelSession {
 
   /// The store fails once: the transaction goes on, with the same snapshot.
   void failed_load(Live& live, AnyRef& any) {
-    store_->loads_to_fail = 1;
+    UnreliableStore& store = *live.side->store;
+    store.loads_to_fail = 1;
     try {
       read(live, any, "reads, and the store fails,");
     } catch (const StoreError&) {
       // Asked whether it has read the object, the model says yes; so it is asked to.
-      store_->loads_to_fail = 0;
+      store.loads_to_fail = 0;
       read(live, any, "reads again");
     }
-    store_->loads_to_fail = 0;
+    store.loads_to_fail = 0;
   }
 
   void use_after_end(std::size_t index, std::uint32_t what) {

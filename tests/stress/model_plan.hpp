@@ -22,6 +22,7 @@ enum class Action : std::uint8_t {
   begin,
   begin_at,
   undo,
+  pack,
   read,
   read_by_all,
   try_read,
@@ -48,6 +49,8 @@ enum class Action : std::uint8_t {
   use_while_made,
   statistics,
   flood,
+  sync,  // with peers
+  let_poll,
   count
 };
 
@@ -65,8 +68,14 @@ struct Plan {
   std::vector<Operation> operations;
 };
 
-/// `reopens_are_dear`: of stores on a device, one in some thousand operations.
-inline Plan make_plan(std::uint64_t seed, bool reopens_are_dear) {
+/// What a store is like, as far as plans depend on it.
+struct StoreTraits {
+  bool reopens_are_dear = false;  ///< of stores on a device: one in some thousand operations
+  bool has_peers = false;
+};
+
+inline Plan make_plan(std::uint64_t seed, StoreTraits store) {
+  const bool reopens_are_dear = store.reopens_are_dear;
   std::mt19937_64 random(seed);
   auto one_of = [&](const auto& values) { return values[random() % values.size()]; };
   Plan plan;
@@ -83,6 +92,7 @@ inline Plan make_plan(std::uint64_t seed, bool reopens_are_dear) {
   weigh(Action::begin, 400);
   weigh(Action::begin_at, one_of(std::array<unsigned, 3>{0, 60, 300}));
   weigh(Action::undo, one_of(std::array<unsigned, 3>{0, 30, 150}));
+  weigh(Action::pack, one_of(std::array<unsigned, 3>{0, reopens_are_dear ? 2u : 10u, reopens_are_dear ? 4u : 80u}));
   weigh(Action::read, 2000);
   weigh(Action::read_by_all, 400);
   weigh(Action::try_read, 200);
@@ -109,6 +119,10 @@ inline Plan make_plan(std::uint64_t seed, bool reopens_are_dear) {
   weigh(Action::use_while_made, 200);
   weigh(Action::statistics, 60);
   weigh(Action::flood, random() % 32 == 0 ? 2 : 0);
+  if (store.has_peers) {
+    weigh(Action::sync, one_of(std::array<unsigned, 3>{10, 60, 200}));
+    weigh(Action::let_poll, 4);  // which takes some milliseconds
+  }
 
   std::discrete_distribution<int> draw(weights.begin(), weights.end());
   std::size_t length = one_of(std::array<std::size_t, 3>{200, 1000, 3000});

@@ -1,6 +1,7 @@
-// What the model fuzzer works on: a database and its model, the transactions that are open in both, what they hold.
+// What the model fuzzer works on: a database and its model, the transactions that are open in both, what they hold. Or two databases over
+// one store, as two processes would have them, with one model of both.
 //
-// Thread safety: none; one thread.
+// Thread safety: none; one thread. The pollers of two databases learn nothing but when they are let.
 //
 // Invariants:
 //  1. Whatever differs from the model leaves as a Mismatch.
@@ -8,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,6 +17,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,7 @@
 #include "model_plan.hpp"
 #include "persistence/memory_store.hpp"
 #include "tests/support/forwarding_store.hpp"
+#include "unreliable_peer.hpp"
 
 namespace cow::testing {
 
@@ -36,6 +40,8 @@ class StoreSource {
  public:
   virtual ~StoreSource() = default;
   virtual Store& open() = 0;
+  /// Null, or another one of what `open` has returned, for another database.
+  virtual Store* open_peer() { return nullptr; }
   virtual void close() = 0;
 };
 
@@ -55,8 +61,17 @@ class ModelSession {
     ImagePointer image;
   };
 
+  /// A database, and its way to the store.
+  struct Side {
+    std::unique_ptr<UnreliablePackableStore> store;
+    UnreliablePeer* peer;  ///< the same; null: it has the store to itself
+    std::unique_ptr<Database> db;
+    Tid known;  ///< it knows these commits at least
+  };
+
   struct Live {
     std::uint64_t number;
+    Side* side;  ///< whose transaction it is
     Transaction txn;
     ModelTransaction model;
     std::vector<Held> held;
@@ -70,6 +85,7 @@ class ModelSession {
     root.kind = Kind::root;
     model_.apply({{kRootOid, std::make_shared<Image>(root)}});
     open();
+    if (has_peers()) register_types();
     other_ = std::make_unique<Database>(other_store_, CacheOptions{.cache_bytes = 16 << 10, .limbo_bytes = 1 << 10});
   }
 
@@ -133,14 +149,24 @@ class ModelSession {
     Live& live = live_[index];
     verify_held(live);
     std::set<Oid> conflicts = live.model.conflicts();
-    note([&] { return name(live) + " commits" + (conflicts.empty() ? "" : ", must conflict"); });
+    const bool is_garbage = live.model.brings_back_garbage();
+    note([&] {
+      return name(live) + " commits" + (is_garbage ? ", must be refused" : conflicts.empty() ? "" : ", must conflict");
+    });
     try {
-      live.txn.commit();
+      const Tid tid = live.txn.commit();
+      require(!is_garbage, [&] { return name(live) + " has brought back garbage"; });
       require(conflicts.empty(),
               [&] { return name(live) + " has committed although " + name(*conflicts.begin()) + " was changed"; });
-      if (!live.model.writes().empty()) model_.apply(live.model.writes());
+      if (!live.model.writes().empty()) {
+        model_.apply(live.model.writes());
+        require(tid == model_.last_tid(), [&] { return "committed as tid " + std::to_string(tid.value); });
+        live.side->known = tid;
+      }
     } catch (const ConflictError& error) {
       require_conflict(live, conflicts, error);
+    } catch (const CollectedReferenceError& error) {
+      require_garbage(live, error);
     }
     ended(index);
   }
@@ -152,16 +178,20 @@ class ModelSession {
     verify_held(live);
     std::set<Oid> conflicts = live.model.conflicts();
     note([&] { return name(live) + " commits, and the store refuses" + (conflicts.empty() ? "" : "; must conflict"); });
-    store_->commits_to_fail = 1;
+    live.side->store->commits_to_fail = 1;
     try {
       live.txn.commit();
       throw Mismatch("a refused commit was acknowledged");
     } catch (const StoreFullError&) {
-      require(conflicts.empty(), [&] { return "the store was asked about a transaction with conflicts"; });
+      // What another database has committed the store is asked about.
+      require(has_peers() || (conflicts.empty() && !live.model.brings_back_garbage()),
+              [&] { return "the store was asked about a transaction with conflicts, or garbage"; });
     } catch (const ConflictError& error) {
       require_conflict(live, conflicts, error);
+    } catch (const CollectedReferenceError& error) {
+      require_garbage(live, error);
     }
-    store_->commits_to_fail = 0;
+    live.side->store->commits_to_fail = 0;
     ended(index);
   }
 
@@ -183,11 +213,31 @@ class ModelSession {
     while (!live_.empty()) commits ? commit(live_.size() - 1) : abort(live_.size() - 1);
   }
 
+  /// What each database knows: everything, or with peers all up to something that it does not forget.
   void check_last_tid() {
-    require(db_->last_tid() == model_.last_tid(), [&] {
-      return "last tid is " + std::to_string(db_->last_tid().value) + ", expected " +
-             std::to_string(model_.last_tid().value);
-    });
+    for (Side& side : sides_) {
+      const Tid last = side.db->last_tid();
+      if (!has_peers()) side.known = model_.last_tid();
+      require(side.known <= last && last <= model_.last_tid(), [&] {
+        return "last tid is " + std::to_string(last.value) + ", expected " + std::to_string(side.known.value) + " to " +
+               std::to_string(model_.last_tid().value);
+      });
+      side.known = last;
+    }
+  }
+
+  bool has_peers() const { return sides_.size() > 1; }
+  Side& side(std::uint32_t what) { return sides_[what % sides_.size()]; }
+  /// One that knows all commits.
+  Side& informed_side(std::uint32_t what) {
+    Side& one = side(what);
+    if (has_peers()) sync(one);
+    return one;
+  }
+  void sync(Side& one) {
+    require(one.db->sync(model_.last_tid(), std::chrono::hours(1)), [] { return "what is committed is not learned"; });
+    one.known = model_.last_tid();
+    check_last_tid();
   }
 
   void require_conflict(const Live& live, std::set<Oid> expected, const ConflictError& error) {
@@ -202,49 +252,99 @@ class ModelSession {
     }
   }
 
+  void require_garbage(const Live& live, const CollectedReferenceError& error) {
+    require(model_.is_collected(error.to) && live.model.has_written(error.from),
+            [&] { return std::string("not what happened: ") + error.what(); });
+  }
+
   // --- opening, closing, and what they leave ---
 
   void open() {
-    store_ = std::make_unique<UnreliableHistoryStore>(source_.open());
-    db_ = std::make_unique<Database>(*store_, plan_.options);
+    Store& store = source_.open();
+    if (Store* other = source_.open_peer()) {
+      for (Store* each : {&store, other}) {
+        auto peer = std::make_unique<UnreliablePeer>(*each);
+        UnreliablePeer* const known = peer.get();
+        CacheOptions options = plan_.options;
+        options.peers = {.poll_every = std::chrono::milliseconds(1), .hold_every = std::chrono::milliseconds(1)};
+        auto database = std::make_unique<Database>(*peer, options);
+        sides_.push_back({std::move(peer), known, std::move(database), model_.last_tid()});
+      }
+    } else {
+      auto unreliable = std::make_unique<UnreliablePackableStore>(store);
+      auto database = std::make_unique<Database>(*unreliable, plan_.options);
+      sides_.push_back({std::move(unreliable), nullptr, std::move(database), model_.last_tid()});
+    }
     check_last_tid();
+  }
+
+  /// Each type is registered by a commit of its own, before the first one of it: done here, so that tids can be told later.
+  void register_types() {
+    for (Side& one : sides_) {
+      one.db->sync(one.store->last_tid(), std::chrono::hours(1));
+      Transaction txn = one.db->begin();
+      (void)txn.create(Small());
+      (void)txn.create(Text());
+      (void)txn.create(Large());
+      (void)txn.create(Node());
+      const Tid last = txn.commit();
+      while (model_.last_tid() < last) model_.apply({});
+    }
+    for (Side& one : sides_) sync(one);
+  }
+
+  /// What is left when all is evicted. A poller may still be at what it has learned, for `sync` waits for the frontier only: then once more.
+  static Statistics evicted(const Side& one) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (;;) {
+      one.db->evict_all();
+      const Statistics left = one.db->statistics();
+      const bool is_all = left.cache_bytes + left.heap_bytes + left.limbo_bytes + left.ticket_bytes == 0;
+      if (is_all || one.peer == nullptr || std::chrono::steady_clock::now() > end) return left;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   /// REQUIRES: no transaction is open.
   void close_and_check() {
-    require(db_->statistics().active_transactions == 0, [&] { return "a transaction is active after all have ended"; });
-    db_->evict_all();
-    Statistics left = db_->statistics();
     auto none = [&](std::uint64_t bytes, const char* what) {
       require(bytes == 0, [&] {
         return std::to_string(bytes) + " " + what + " are left when nobody is active and all is evicted";
       });
     };
-    none(left.cache_bytes, "bytes in the cache");
-    none(left.heap_bytes, "bytes of heap members");
-    none(left.limbo_bytes, "bytes in limbo");
-    none(left.ticket_bytes, "bytes of tickets");
+    for (Side& one : sides_) {
+      require(one.db->statistics().active_transactions == 0,
+              [&] { return "a transaction is active after all have ended"; });
+      const Statistics left = evicted(one);
+      none(left.cache_bytes, "bytes in the cache");
+      none(left.heap_bytes, "bytes of heap members");
+      none(left.limbo_bytes, "bytes in limbo");
+      none(left.ticket_bytes, "bytes of tickets");
+    }
     other_.reset();
     if (step_ % 2 == 0) none(static_cast<std::uint64_t>(Counted::alive.load()), "values");
-    db_.reset();
+    for (Side& one : sides_) one.db.reset();
     none(static_cast<std::uint64_t>(Counted::alive.load()), "values after closing");
-    store_.reset();
+    sides_.clear();
     source_.close();
   }
 
   /// What the cache takes while transactions are open: its budgets, and what they hold.
-  void check_statistics() {
-    Statistics now = db_->statistics();
+  void check_statistics(Side& one) {
+    Statistics now = one.db->statistics();
     note([&] {
       return "statistics: " + std::to_string(now.cache_bytes) + " in the cache, " + std::to_string(now.limbo_bytes) +
              " in limbo";
     });
-    require(now.active_transactions == live_.size(), [&] {
-      return std::to_string(now.active_transactions) + " transactions are active, expected " +
-             std::to_string(live_.size());
+    std::size_t held = 0, active = 0;
+    for (const Live& live : live_) {
+      if (live.side != &one) continue;
+      ++active;
+      held += live.model.held_bytes();
+    }
+    require(now.active_transactions == active, [&] {
+      return std::to_string(now.active_transactions) + " transactions are active, expected " + std::to_string(active);
     });
-    std::size_t held = 0;
-    for (const Live& live : live_) held += live.model.held_bytes();
     std::size_t resident = plan_.options.cache_bytes + kSlack;
     require(now.cache_bytes <= resident, [&] {
       return std::to_string(now.cache_bytes) + " bytes in the cache, expected at most " + std::to_string(resident);
@@ -264,8 +364,7 @@ class ModelSession {
   StoreSource& source_;
   std::vector<std::string>* log_;
   ModelDatabase model_;
-  std::unique_ptr<UnreliableHistoryStore> store_;
-  std::unique_ptr<Database> db_;
+  std::vector<Side> sides_;  ///< one, or two with peers
   MemoryStore other_store_;
   std::unique_ptr<Database> other_;  ///< a neighbour, which takes and leaves slots of the same classes
   std::vector<Object> objects_;

@@ -84,4 +84,18 @@ class UnreliableHistoryStore : public UnreliableStore, public HistoryStore {
   HistoryStore& history_;
 };
 
+/// The same of one that is packable as well.
+class UnreliablePackableStore : public UnreliableHistoryStore, public PackableStore {
+ public:
+  explicit UnreliablePackableStore(Store& inner)
+      : UnreliableHistoryStore(inner),
+        packable_(StoreCapabilities(inner).require_packable("UnreliablePackableStore")) {}
+
+  Tid oldest_tid() noexcept override { return packable_.oldest_tid(); }
+  PackResult pack(const PackRequest& request) override { return packable_.pack(request); }
+
+ private:
+  PackableStore& packable_;
+};
+
 }  // namespace cow::testing

@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <concepts>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,9 +16,14 @@
 #include "bench/extensions/log_store.hpp"
 #include "cow_cache/store.hpp"
 #include "cow_cache/store/capabilities.hpp"
+#include "persistence/memory_peer.hpp"
 #include "persistence/memory_store.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
+#ifdef COW_HAS_POSTGRES
+#include "persistence/postgres_store.hpp"
+#include "tests/support/postgres_server.hpp"
+#endif
 
 namespace cow::testing {
 
@@ -24,6 +31,16 @@ struct StoreKind {
   std::string name;
   std::function<std::unique_ptr<Store>(const std::filesystem::path&)> make;
   bool has_history, is_packable, has_batches, is_shared;
+  Tid greatest_tid{kInfinity.value - 1};  // that it can keep
+};
+
+/// A peer that has the store to itself.
+struct StoreOfOnePeer {
+  MemoryStore memory;
+};
+class LonelyPeer : private StoreOfOnePeer, public MemoryPeer {
+ public:
+  LonelyPeer() : MemoryPeer(memory) {}
 };
 
 template <class Of, class Make>
@@ -36,6 +53,34 @@ StoreKind kind_of(std::string name, Make make) {
           std::derived_from<Of, SharedStore>};
 }
 
+#ifdef COW_HAS_POSTGRES
+inline PostgresOptions in_fresh_schema(PostgresOptions options = {}) {
+  if (options.connection.empty()) options.connection = PostgresServer::shared().connection();
+  options.schema = PostgresServer::fresh_schema();
+  options.create_if_missing = true;
+  return options;
+}
+
+/// None, where there is no server to be started.
+inline std::vector<StoreKind> postgres_stores() {
+  if (!has_postgres()) return {};
+  const auto kind = [](const char* name, const PostgresOptions& options) {
+    StoreKind made = kind_of<PostgresStore>(
+        name, [options](const auto&) { return std::make_unique<PostgresStore>(in_fresh_schema(options)); });
+    made.greatest_tid = Tid{(std::uint64_t{1} << 63) - 1};
+    return made;
+  };
+  PostgresOptions serializable, unprepared;
+  serializable.isolation = PostgresIsolation::serializable;
+  unprepared.pooler = PostgresPooler::transaction;
+  unprepared.notify = false;
+  return {kind("PostgresReadCommitted", {}), kind("PostgresSerializable", serializable),
+          kind("PostgresUnprepared", unprepared)};
+}
+#else
+inline std::vector<StoreKind> postgres_stores() { return {}; }
+#endif
+
 inline std::vector<StoreKind> all_stores() {
   const auto rocks = [](const char* name, const RocksDbOptions& options) {
     return kind_of<RocksDbStore>(
@@ -47,15 +92,28 @@ inline std::vector<StoreKind> all_stores() {
   tiny.write_buffer_bytes = 64 << 10;
   tiny.max_log_bytes = 64 << 10;
   tiny.oid_block = 64;
-  return {kind_of<MemoryStore>("Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }),
-          kind_of<bench::LogStore>("Log", [](const auto& path) { return std::make_unique<bench::LogStore>(path); }),
-          rocks("RocksDbDurable", {}), rocks("RocksDbNotDurable", not_durable), rocks("RocksDbTinyBuffers", tiny)};
+  std::vector<StoreKind> kinds{
+      kind_of<MemoryStore>("Memory", [](const auto&) { return std::make_unique<MemoryStore>(); }),
+      kind_of<MemoryPeer>("MemoryPeer", [](const auto&) { return std::make_unique<LonelyPeer>(); }),
+      kind_of<bench::LogStore>("Log", [](const auto& path) { return std::make_unique<bench::LogStore>(path); }),
+      rocks("RocksDbDurable", {}),
+      rocks("RocksDbNotDurable", not_durable),
+      rocks("RocksDbTinyBuffers", tiny)};
+  std::ranges::move(postgres_stores(), std::back_inserter(kinds));
+  return kinds;
 }
 
 /// Those that have a capability, by the member that says so.
 inline std::vector<StoreKind> stores_with(bool StoreKind::*capability) {
   std::vector<StoreKind> kinds = all_stores();
   std::erase_if(kinds, [&](const StoreKind& kind) { return !(kind.*capability); });
+  return kinds;
+}
+
+/// Of these, those that one database has to itself.
+inline std::vector<StoreKind> stores_without_peers(bool StoreKind::*capability) {
+  std::vector<StoreKind> kinds = stores_with(capability);
+  std::erase_if(kinds, [&](const StoreKind& kind) { return kind.is_shared && kind.name != "Memory"; });
   return kinds;
 }
 

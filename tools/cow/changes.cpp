@@ -19,7 +19,7 @@ namespace {
 using Kind = Column::Kind;
 
 void run_history(Session& session, const std::string& object) {
-  const StoreReader reader = session.open();
+  const StoreView& reader = session.open();
   const Oid oid = Session::resolve_oid(reader, object, reader.last_tid());
   Listing listing(session.json, {{"tid", Kind::number},
                                  {"time", Kind::text},
@@ -75,7 +75,7 @@ struct LogOptions {
 };
 
 void run_log(Session& session, const LogOptions& options) {
-  const StoreReader reader = session.open();
+  const StoreView& reader = session.open();
   const Tid newest = options.to.empty() ? reader.last_tid() : Session::resolve_tid(reader, options.to);
   const Tid oldest = options.from.empty() ? Tid{1} : Session::resolve_tid(reader, options.from);
   Listing listing(session.json, {{"tid", Kind::number},
@@ -119,7 +119,7 @@ void run_log(Session& session, const LogOptions& options) {
 
 /// One side of a difference. What it holds refers to itself: it stays where it is.
 struct Side {
-  Side(Session& session, const StoreReader& reader, Oid oid, Tid at) {
+  Side(Session& session, const StoreView& reader, Oid oid, Tid at) {
     try {
       revision = reader.load(oid, at);
       if (revision && !revision->erased) value.emplace(revision->record, oid, revision->begin);
@@ -139,8 +139,8 @@ struct Side {
 };
 
 void run_diff(Session& session, const std::string& from_text, const std::string& to_text) {
-  const StoreReader reader = session.open();
-  const Tid from = Session::resolve_tid(reader, from_text), to = Session::resolve_tid(reader, to_text);
+  const StoreView& reader = session.open();
+  const Tid from = Session::resolve_snapshot(reader, from_text), to = Session::resolve_snapshot(reader, to_text);
   if (from > to)
     throw Refusal(kBadUsage,
                   fmt::format("tid {} is newer than tid {}: the older one comes first", from.value, to.value));

@@ -61,9 +61,12 @@ class Help final : public CLI::Formatter {
 
 inline constexpr const char* kFooter =
     R"(What STORE, OID, TID and TIME are:
-  STORE               the directory of a RocksDbStore. All commands but import
-                      only read it, also while a program has it open, and see
-                      it as it was when they began
+  STORE               the directory of a RocksDbStore. All commands but
+                      import, pack, undo and backup only read it, also while a
+                      program has it open, and see it as it was when they began.
+                      Or a store in PostgreSQL: postgres://USER@HOST/DATABASE as
+                      libpq takes it, with ?schema=NAME (default: cow) and
+                      &pooler=transaction; nobody is locked out by any command
   OID                 the number of an object, or a name in the root
   TID                 the number of a transaction
   TIME                like 2026-01-31, 2026-01-31T23:59 or
@@ -77,6 +80,9 @@ Exit code:
   3                   there is no such store, object, name or transaction
   4                   a part of the store is damaged or cannot be read: standard
                       error says which; the rest was done
-  5                   another program has the store open (import))";
+  5                   another program has the store open (import, pack,
+                      undo, backup)
+  6                   not on this store: backup and pack --collect-garbage of
+                      one in PostgreSQL; or the program has no PostgresStore)";
 
 }  // namespace cow::tool

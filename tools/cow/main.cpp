@@ -1,4 +1,4 @@
-// cow: looks into a store, and moves objects from one to another.
+// cow: looks into a store, moves objects from one to another, and keeps one in order.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
@@ -43,6 +43,12 @@ int run_command(const Session& session) {
     return complain(kNotThere, error.what());
   } catch (const StoreFormatError& error) {
     return complain(kNotThere, error.what());
+  } catch (const SnapshotTooOldError& error) {
+    return complain(kNotThere, error.what());
+  } catch (const UnknownTransactionError& error) {
+    return complain(kNotThere, error.what());
+  } catch (const MissingCapabilityError& error) {
+    return complain(kNotOnThisStore, error.what());
   } catch (const StoreLockedError& error) {
     return complain(kLocked, error.what());
   } catch (const StoreCorruptError& error) {
@@ -85,6 +91,10 @@ int main_of(int argc, char** argv) {
   add_verify(app, session);
   add_export(app, session);
   add_import(app, session);
+  add_pack(app, session);
+  add_undo(app, session);
+  add_backup(app, session);
+  add_serve(app, session);
   add_completion(app, session);
   try {
     app.parse(argc, argv);

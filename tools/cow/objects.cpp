@@ -25,7 +25,7 @@ struct Target {
   std::uint64_t bytes = 0;
 };
 
-Target target_of(Session& session, const StoreReader& reader, Oid oid, Tid at) {
+Target target_of(Session& session, const StoreView& reader, Oid oid, Tid at) {
   if (!oid) return {"null", false, 0};
   try {
     const std::optional<Revision> revision = reader.load(oid, at);
@@ -40,7 +40,7 @@ Target target_of(Session& session, const StoreReader& reader, Oid oid, Tid at) {
   }
 }
 
-Revision require_object(const StoreReader& reader, Oid oid, Tid at) {
+Revision require_object(const StoreView& reader, Oid oid, Tid at) {
   std::optional<Revision> revision = reader.load(oid, at);
   if (!revision) throw Refusal(kNotThere, fmt::format("there is no object {} at tid {}", oid.value, at.value));
   if (revision->erased)
@@ -48,14 +48,12 @@ Revision require_object(const StoreReader& reader, Oid oid, Tid at) {
   return *std::move(revision);
 }
 
-Tid at_of(const StoreReader& reader, const std::string& text) {
-  return text.empty() ? reader.last_tid() : Session::resolve_tid(reader, text);
-}
+Tid at_of(const StoreView& reader, const std::string& text) { return Session::resolve_snapshot(reader, text); }
 
 /// Rows of names or ways, and the objects that they lead to.
 class Links {
  public:
-  Links(Session& session, const StoreReader& reader, const char* key, const char* title, Tid at)
+  Links(Session& session, const StoreView& reader, const char* key, const char* title, Tid at)
       : session_(session),
         reader_(reader),
         key_(key),
@@ -81,14 +79,14 @@ class Links {
 
  private:
   Session& session_;
-  const StoreReader& reader_;
+  const StoreView& reader_;
   const char* const key_;
   const Tid at_;
   Listing listing_;
 };
 
 void run_ls(Session& session, const std::string& name, const std::string& at_text) {
-  const StoreReader reader = session.open();
+  const StoreView& reader = session.open();
   const Tid at = at_of(reader, at_text);
   std::map<std::string, Oid> names;
   if (const auto root = reader.load(kRootOid, at); root && !root->erased)
@@ -108,7 +106,7 @@ void run_ls(Session& session, const std::string& name, const std::string& at_tex
 }
 
 void run_show(Session& session, const std::string& object, const std::string& at_text) {
-  const StoreReader reader = session.open();
+  const StoreView& reader = session.open();
   const Tid at = at_of(reader, at_text);
   const Oid oid = Session::resolve_oid(reader, object, at);
   const Revision revision = require_object(reader, oid, at);
@@ -131,7 +129,7 @@ struct RefsOptions {
 };
 
 void run_refs(Session& session, const RefsOptions& options) {
-  const StoreReader reader = session.open();
+  const StoreView& reader = session.open();
   const Tid at = at_of(reader, options.at);
   const Oid oid = Session::resolve_oid(reader, options.object, at);
   const bool both = options.to == options.from;

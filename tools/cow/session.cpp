@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <string_view>
 #include <system_error>
 
 #include "terminal.hpp"
@@ -34,7 +35,7 @@ void say(const std::string& text) {
 CLI::App& Session::add_command(CLI::App& app, const std::string& name, const std::string& description) {
   CLI::App& command = *app.add_subcommand(name, description);
   command.group("Commands");
-  command.add_option("STORE", store, "the directory of a store")->required()->type_name("");
+  command.add_option("STORE", store, "the directory of a store, or postgres://...")->required()->type_name("");
   command.add_flag("--json", json, "write JSON, for programs");
   command
       .add_option(
@@ -48,15 +49,21 @@ CLI::App& Session::add_command(CLI::App& app, const std::string& name, const std
   return command;
 }
 
-StoreReader Session::open() {
-  return StoreReader(store, [this](const UnreadablePart& part) {
-    damaged = true;
-    unreadable.push_back(part);
-    say(fmt::format("cannot be read: {}: {}", part.part, part.why));
-  });
+StoreView& Session::open() {
+  view_.reset();
+  unreadable.clear();
+  view_ = open_view(store, [this](const UnreadablePart& part) { note(part); });
+  return *view_;
 }
 
-Tid Session::resolve_tid(const StoreReader& reader, const std::string& text) {
+void Session::note(const UnreadablePart& part) {
+  damaged = true;
+  if (unreadable.size() < most_unreadable) unreadable.push_back(part);
+  if (said_.size() >= most_unreadable || !said_.insert(part.part).second) return;
+  say(fmt::format("cannot be read: {}: {}", part.part, part.why));
+}
+
+std::optional<Tid> Session::find_tid(const StoreView& reader, const std::string& text) {
   if (const auto number = number_in(text)) {
     if (*number > reader.last_tid().value) {
       throw Refusal(kNotThere,
@@ -70,12 +77,22 @@ Tid Session::resolve_tid(const StoreReader& reader, const std::string& text) {
                                          "2026-01-31T23:59:59+01:00",
                                          printable(text)));
   }
-  const std::optional<Tid> tid = reader.tid_at(*time);
-  if (!tid) throw Refusal(kNotThere, fmt::format("nothing was committed by {}", text_of(*time, true)));
+  return reader.tid_at(*time);
+}
+
+Tid Session::resolve_tid(const StoreView& reader, const std::string& text) {
+  const std::optional<Tid> tid = find_tid(reader, text);
+  if (!tid) throw Refusal(kNotThere, fmt::format("nothing was committed by {}", text_of(*parse_time(text), true)));
   return *tid;
 }
 
-Oid Session::resolve_oid(const StoreReader& reader, const std::string& text, Tid at) {
+Tid Session::resolve_snapshot(const StoreView& reader, const std::string& text) {
+  const Tid tid = text.empty() ? reader.last_tid() : resolve_tid(reader, text);
+  if (const Tid oldest = reader.summary().oldest_tid; tid < oldest) throw SnapshotTooOldError(Oid{}, tid, oldest);
+  return tid;
+}
+
+Oid Session::resolve_oid(const StoreView& reader, const std::string& text, Tid at) {
   if (const auto number = number_in(text)) return Oid{*number};
   const std::optional<Revision> root = reader.load(kRootOid, at);
   if (root && !root->erased) {
@@ -102,8 +119,21 @@ void Listing::finish() {
   }
 }
 
+// It may go to a terminal, which some characters act on that JSON does not want escaped; they stand in strings only.
 std::string text_of(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  const std::string dumped = json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  for (std::string_view rest = dumped; !rest.empty();) {
+    const std::size_t length = std::max<std::size_t>(utf8_length(rest), 1);
+    const char32_t point = code_point(rest, length);
+    if (point != '\n' && text::is_control(point)) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(point));
+    } else {
+      out += rest.substr(0, length);
+    }
+    rest.remove_prefix(length);
+  }
+  return out;
 }
 
 }  // namespace cow::tool

@@ -10,15 +10,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "persistence/store_reader.hpp"
 #include "progress.hpp"
+#include "store_view.hpp"
 #include "table.hpp"
 
 namespace cow::tool {
@@ -32,6 +34,7 @@ enum ExitCode : int {
   kNotThere = 3,
   kDamaged = 4,
   kLocked = 5,
+  kNotOnThisStore = 6,
 };
 
 /// Writes a line to standard error: "cow: " and the text, made printable.
@@ -50,19 +53,35 @@ class Session {
   bool json = false;
   ShowProgress progress = ShowProgress::when_slow;
   bool damaged = false;
-  std::vector<UnreadablePart> unreadable;
-  std::function<void()> run;  ///< what the command does
+  std::vector<UnreadablePart>
+      unreadable;  ///< of the store as it was opened or last refreshed, `most_unreadable` of them at most
+  std::size_t most_unreadable =
+      std::numeric_limits<std::size_t>::max();  ///< for a command that goes on and on: it bounds what is kept
+  std::function<void()> run;                    ///< what the command does
 
   /// A command with the options that all have. `reads_store`: its first argument is one.
   CLI::App& add_command(CLI::App& app, const std::string& name, const std::string& description);
 
-  StoreReader open();
+  /// The store of the command, opened anew.
+  StoreView& open();
+  /// Gives its files back, until it is opened again.
+  void close() { view_.reset(); }
   Progress follow(std::string what, std::uint64_t total) const { return {progress, std::move(what), total}; }
 
   /// What `--at` and the like say: a tid, or a time. Throws Refusal.
-  static Tid resolve_tid(const StoreReader& reader, const std::string& text);
+  static Tid resolve_tid(const StoreView& reader, const std::string& text);
+  /// The same; nothing: it is a time, and nothing was committed by then.
+  static std::optional<Tid> find_tid(const StoreView& reader, const std::string& text);
+  /// The same of a snapshot that is looked at; empty: the present. Throws SnapshotTooOldError as well.
+  static Tid resolve_snapshot(const StoreView& reader, const std::string& text);
   /// An oid, or the name of a root as of `at`. Throws Refusal.
-  static Oid resolve_oid(const StoreReader& reader, const std::string& text, Tid at);
+  static Oid resolve_oid(const StoreView& reader, const std::string& text, Tid at);
+
+ private:
+  void note(const UnreadablePart& part);
+
+  std::unique_ptr<StoreView> view_;
+  std::set<std::string> said_;  // the parts of which standard error has heard
 };
 
 /// A list: a table, or with --json an array of objects, one on each line.
@@ -99,6 +118,10 @@ void add_diff(CLI::App& app, Session& session);
 void add_verify(CLI::App& app, Session& session);
 void add_export(CLI::App& app, Session& session);
 void add_import(CLI::App& app, Session& session);
+void add_pack(CLI::App& app, Session& session);
+void add_undo(CLI::App& app, Session& session);
+void add_backup(CLI::App& app, Session& session);
+void add_serve(CLI::App& app, Session& session);
 void add_completion(CLI::App& app, Session& session);
 
 }  // namespace cow::tool

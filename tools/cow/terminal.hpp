@@ -9,15 +9,13 @@
 #include <wchar.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdio>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <string_view>
 
-#include "cow_cache/detail/record/json.hpp"
+#include "tools/text/visible.hpp"
 
 namespace cow::tool {
 
@@ -29,40 +27,16 @@ inline std::optional<std::size_t> columns_of(int descriptor) {
   return size.ws_col;
 }
 
-/// The length of the character that a text begins with; 0: that is no UTF-8. REQUIRES: a text that is not empty.
-inline std::size_t utf8_length(std::string_view text) noexcept {
-  const auto first = static_cast<unsigned char>(text[0]);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  return text.size() >= length && detail::is_utf8(text.substr(0, length)) ? length : 0;
-}
+using text::code_point;
+using text::utf8_length;
 
-/// The code point that a text begins with. REQUIRES: `length` is its utf8_length.
-inline wchar_t code_point(std::string_view text, std::size_t length) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (length == 1) return static_cast<wchar_t>(byte(0));
-  unsigned value = byte(0) & (0xffU >> (length + 1));
-  for (std::size_t i = 1; i < length; ++i) value = value << 6 | (byte(i) & 0x3fU);
-  return static_cast<wchar_t>(value);
-}
-
-/// The text with \xNN in the place of each byte that is no part of a character that can be shown.
+/// The text with \x1b, \u202e and the like in the place of each character that cannot be shown, or that acts on what stands around it, and
+/// \xNN in the place of each byte that is no part of one.
 inline std::string printable(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    // Of unknown width: a control character, or one that turns the direction of writing.
-    const bool shown = length > 0 && ::wcwidth(code_point(text, length)) >= 0;
-    const std::size_t count = length == 0 ? 1 : length;
-    if (shown) out += text.substr(0, count);
-    for (std::size_t i = 0; !shown && i < count; ++i) {
-      std::array<char, 8> escape;
-      std::snprintf(escape.data(), escape.size(), "\\x%02x",
-                    static_cast<unsigned>(static_cast<unsigned char>(text[i])));
-      out += escape.data();
-    }
-    text.remove_prefix(count);
-  }
-  return out;
+  return text::visible(text, [](char32_t point) {
+    // The width of a mark that turns the direction of writing is known, and 0; that of a control is not.
+    return text::is_control(point) || ::wcwidth(static_cast<wchar_t>(point)) < 0;
+  });
 }
 
 /// How many columns a printable text takes.
@@ -70,7 +44,7 @@ inline std::size_t width_of(std::string_view text) {
   std::size_t width = 0;
   while (!text.empty()) {
     const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
-    width += static_cast<std::size_t>(std::max(::wcwidth(code_point(text, length)), 0));
+    width += static_cast<std::size_t>(std::max(::wcwidth(static_cast<wchar_t>(code_point(text, length))), 0));
     text.remove_prefix(length);
   }
   return width;

@@ -16,7 +16,7 @@
 #include "cow_cache/detail/record/record.hpp"
 #include "cow_cache/root.hpp"
 #include "export_file.hpp"
-#include "persistence/rocksdb_store.hpp"
+#include "persistence/postgres_url.hpp"
 #include "session.hpp"
 #include "terminal.hpp"
 #include "values.hpp"
@@ -26,8 +26,7 @@ namespace {
 
 /// The record of an object, and the references in it; nothing if it is not there, or is damaged, which is said.
 template <class OnReference>
-std::optional<std::string> record_of(Session& session, const StoreReader& reader, Oid oid, Tid at,
-                                     OnReference&& visit) {
+std::optional<std::string> record_of(Session& session, const StoreView& reader, Oid oid, Tid at, OnReference&& visit) {
   try {
     std::optional<Revision> revision = reader.load(oid, at);
     if (!revision || revision->erased) return std::nullopt;
@@ -41,8 +40,8 @@ std::optional<std::string> record_of(Session& session, const StoreReader& reader
 }
 
 void run_export(Session& session, const std::string& object, const std::string& file, const std::string& at_text) {
-  const StoreReader reader = session.open();
-  const Tid at = at_text.empty() ? reader.last_tid() : Session::resolve_tid(reader, at_text);
+  const StoreView& reader = session.open();
+  const Tid at = Session::resolve_snapshot(reader, at_text);
   const Oid top = Session::resolve_oid(reader, object, at);
   if (const auto revision = reader.load(top, at); !revision || revision->erased) {
     throw Refusal(kNotThere, fmt::format("there is no object {} at tid {}", top.value, at.value));
@@ -96,7 +95,7 @@ class Renumbered {
     // Only now do the records stay where they are.
     for (std::size_t i = 0; i < records_.size(); ++i) {
       const ExportedGraph::Object& object = graph.objects[i];
-      writes_.push_back({oids_.at(object.oid), !object.record, records_[i]});
+      writes_.push_back({{oids_.at(object.oid), !object.record, records_[i]}, Tid{}});
     }
   }
 
@@ -105,7 +104,7 @@ class Renumbered {
     if (found == oids_.end()) throw Refusal(kDamaged, fmt::format("the file lacks oid {}", old.value));
     return found->second;
   }
-  std::vector<ObjectWrite>& writes() noexcept { return writes_; }
+  const std::vector<ProposedWrite>& writes() const noexcept { return writes_; }
 
  private:
   std::string renumbered(Oid oid, std::string_view record) const {
@@ -123,13 +122,12 @@ class Renumbered {
 
   std::unordered_map<Oid, Oid> oids_;
   std::vector<std::string> records_;
-  std::vector<ObjectWrite> writes_;
+  std::vector<ProposedWrite> writes_;
 };
 
 /// The root with one name more. Throws Refusal if it has the name already, and that may not be replaced.
-std::string root_with(Store& store, const std::string& name, Oid oid, bool replace) {
+std::string root_with(const std::optional<Revision>& present, const std::string& name, Oid oid, bool replace) {
   RootDirectory root;
-  const std::optional<Revision> present = store.load(kRootOid, store.last_tid());
   if (present && !present->erased)
     root = detail::decode_record<RootDirectory>(present->record, kRootOid, present->begin);
   if (!name.empty()) {
@@ -145,29 +143,33 @@ std::string root_with(Store& store, const std::string& name, Oid oid, bool repla
 }
 
 void run_import(Session& session, const ImportOptions& options) {
-  constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  // A statement of PostgreSQL has 1 GiB at most, with all that it needs.
+  const std::size_t most_mib = is_postgres_url(session.store) ? 256 : 1024;
   const ExportedGraph graph = ExportedGraph::read(options.file);
-  if (graph.bytes.size() > kMostBytes) {
-    throw Refusal(kFailed, "an import is one transaction, of 1 GiB at most: export the parts of this one");
+  if (graph.bytes.size() > most_mib << 20) {
+    throw Refusal(
+        kFailed,
+        fmt::format("an import is one transaction, here of {} MiB at most: export the parts of this one", most_mib));
   }
   // All that can be wrong with the file is found before the store is opened: the oids are others below, and no more.
   static_cast<void>(Renumbered(graph, Oid{1}).oid_of(graph.top));
-  RocksDbOptions open;
-  open.create_if_missing = options.create;
-  RocksDbStore store(session.store, open);
-  const Tid tid{store.last_tid().value + 1};
-  Renumbered fresh(graph, store.allocate_oids(graph.objects.size()).first);
+  const std::unique_ptr<Store> store = open_to_write(session.store, options.create);
+  Renumbered fresh(graph, store->allocate_oids(graph.objects.size()).first);
   const Oid top = fresh.oid_of(graph.top);
-  std::string root;
-  // A store without a root is one that no database has opened yet; it is not left so.
-  if (!options.name.empty() || store.last_tid() == Tid{}) {
-    root = root_with(store, options.name, top, options.replace);
-    fresh.writes().push_back({kRootOid, false, root});
-  }
   const char* const user = std::getenv("USER");
   const TransactionNote note{user != nullptr ? user : "", "cow import", {}};
-  const TransactionWrite transaction{tid, fresh.writes(), &note};
-  store.commit({&transaction, 1});
+  const Tid tid = commit_repeatedly([&] {
+    const Tid last = store->last_tid();
+    std::vector<ProposedWrite> writes = fresh.writes();
+    std::string root;
+    // A store without a root is one that no database has opened yet; it is not left so.
+    if (!options.name.empty() || last == Tid{}) {
+      const std::optional<Revision> present = store->load(kRootOid, last);
+      root = root_with(present, options.name, top, options.replace);
+      writes.push_back({{kRootOid, false, root}, present ? present->begin : Tid{}});
+    }
+    return commit_to(*store, last, writes, note);
+  });
   if (session.json) {
     fmt::print("{}\n", text_of(Json{{"oid", top.value}, {"tid", tid.value}, {"objects", graph.objects.size()}}));
   } else {

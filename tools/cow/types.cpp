@@ -26,8 +26,8 @@ std::string schemas_text(const Totals& totals) {
 }
 
 void run_types(Session& session, const std::string& at_text) {
-  const StoreReader reader = session.open();
-  const Tid at = at_text.empty() ? reader.last_tid() : Session::resolve_tid(reader, at_text);
+  const StoreView& reader = session.open();
+  const Tid at = Session::resolve_snapshot(reader, at_text);
   std::map<std::string, Totals> types;
   std::uint64_t damaged = 0;
   {

@@ -2,13 +2,16 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <cstdint>
 #include <limits>
-#include <memory>
+#include <map>
+#include <optional>
 #include <string>
-#include <unordered_map>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "persistence/verify_stored.hpp"
 #include "session.hpp"
 #include "terminal.hpp"
 #include "values.hpp"
@@ -16,34 +19,23 @@
 namespace cow::tool {
 namespace {
 
-/// A set of oids: a bit for each, in pages, because oids are dense small numbers.
-class OidBits {
- public:
-  void insert(Oid oid) { pages_[oid.value / kPage][oid.value % kPage / 64] |= std::uint64_t{1} << (oid.value % 64); }
-  bool contains(Oid oid) const {
-    const auto page = pages_.find(oid.value / kPage);
-    return page != pages_.end() && (page->second[oid.value % kPage / 64] >> (oid.value % 64) & 1) != 0;
-  }
-
- private:
-  static constexpr std::uint64_t kPage = 65536;
-  std::unordered_map<std::uint64_t, std::array<std::uint64_t, kPage / 64>> pages_;
-};
-
-constexpr Oid kLastOid{std::numeric_limits<std::uint64_t>::max()};
-
+/// What the check of the library finds, with the ways in the objects to what is wrong.
 class Check {
  public:
-  explicit Check(Session& session) : session_(session), reader_(session.open()) {
-    for (const UnreadablePart& part : session.unreadable) add_fault({}, {}, part.part + ": " + part.why);
-  }
+  explicit Check(Session& session) : session_(session), reader_(session.open()) {}
 
   void run() {
-    check_chain();
-    check_transactions();
-    find_objects();
-    check_revisions();
-    report();
+    VerifyOptions options;
+    options.most_faults = std::numeric_limits<std::size_t>::max();
+    options.progress = [this](const VerifyProgress& now) {
+      follow(now);
+      return true;
+    };
+    VerifyReport report = verify_stored(reader_, options);
+    progress_.reset();
+    for (const UnreadablePart& part : session_.unreadable) add_fault({}, {}, part.part + ": " + part.why);
+    for (const VerifyFault& fault : report.faults) add_fault(fault.oid, fault.tid, text_of(fault));
+    write(report);
   }
 
  private:
@@ -55,96 +47,48 @@ class Check {
 
   void add_fault(Oid oid, Tid tid, std::string what) { faults_.push_back({oid, tid, std::move(what)}); }
 
-  void check_chain() {
-    if (!reader_.summary().whole) return;  // what cannot be read was said
-    const StoreSummary summary = reader_.summary();
-    Progress progress = session_.follow("the chain", summary.estimated_transactions + 2 * summary.estimated_revisions);
-    try {
-      std::uint64_t before = 0;
-      reader_.verify_chain([&](std::uint64_t reads) { progress.step(reads - std::exchange(before, reads)); });
-    } catch (const StoreCorruptError& error) {
-      add_fault({}, {}, error.what());
-    } catch (const StoreError& error) {
-      add_fault({}, {}, error.what());
+  void follow(const VerifyProgress& now) {
+    if (!progress_ || step_ != now.step) {
+      constexpr std::array<const char*, 5> kNames{"the chain", "transactions", "objects", "records", "what is reached"};
+      progress_.reset();
+      progress_.emplace(session_.progress, kNames[static_cast<std::size_t>(now.step)], now.total);
+      step_ = now.step;
+      done_ = 0;
     }
+    progress_->step(now.done - std::exchange(done_, now.done));
   }
 
-  void check_transactions() {
-    Progress progress = session_.follow("transactions", reader_.summary().estimated_transactions);
-    reader_.transactions(reader_.last_tid(), Tid{1}, [&](const StoredTransaction& transaction) {
-      progress.step();
-      ++transactions_;
-      if (transaction.predecessor >= transaction.tid) {
-        add_fault({}, transaction.tid,
-                  fmt::format("tids do not ascend: its predecessor is tid {}", transaction.predecessor.value));
-      }
-      return true;
+  /// Of a reference, the way to it; it is one of several if an object refers to the same one more than once.
+  std::string text_of(const VerifyFault& fault) {
+    if (fault.kind != VerifyFault::Kind::dangling) return fault.what;
+    const std::size_t number = told_[{fault.oid, fault.tid, fault.target}]++;
+    std::vector<std::string> ways;
+    reader_.revisions(fault.oid, fault.oid, [&](const StoredRevision& revision) {
+      if (revision.tid != fault.tid) return true;
+      Value(revision.record, revision.oid, revision.tid).references([&](const std::string& way, Oid target) {
+        if (target == fault.target) ways.push_back(way);
+      });
+      return false;
     });
+    if (number >= ways.size() || ways[number].empty() || !fault.what.starts_with("it ")) return fault.what;
+    return ways[number] + fault.what.substr(2);
   }
 
-  void find_objects() {
-    Progress progress = session_.follow("objects", reader_.summary().estimated_revisions);
-    reader_.revisions(Oid{0}, kLastOid, [&](const StoredRevision& revision) {
-      progress.step();
-      if (!revision.erased) ever_.insert(revision.oid);
-      if (revision.end == kInfinity && !revision.erased) {
-        now_.insert(revision.oid);
-        ++objects_;
-      }
-      return true;
-    });
-  }
-
-  void check_revisions() {
-    Progress progress = session_.follow("records", reader_.summary().estimated_revisions);
-    reader_.revisions(Oid{0}, kLastOid, [&](const StoredRevision& revision) {
-      progress.step();
-      ++revisions_;
-      try {
-        if (!revision.sound) {
-          add_fault(revision.oid, revision.tid, "its bytes are not those that were committed");
-        } else if (!revision.erased) {
-          check_value(revision);
-        }
-      } catch (const CorruptRecordError& error) {
-        add_fault(revision.oid, revision.tid, error.what());
-      }
-      return true;
-    });
-  }
-
-  // An old revision may refer to what was erased since; the newest one may not.
-  void check_value(const StoredRevision& revision) {
-    const bool newest = revision.end == kInfinity;
-    const Value value(revision.record, revision.oid, revision.tid);
-    value.references([&](const std::string& path, Oid oid) {
-      ++references_;
-      if ((newest ? now_ : ever_).contains(oid)) return;
-      add_fault(revision.oid, revision.tid,
-                fmt::format("{} refers to oid {}, which {}", path.empty() ? "it" : path, oid.value,
-                            ever_.contains(oid) ? "was erased" : "is not there"));
-    });
-  }
-
-  void report() {
-    // What the scans have come upon.
-    for (std::size_t i = reported_at_open_; i < session_.unreadable.size(); ++i) {
-      add_fault({}, {}, session_.unreadable[i].part + ": " + session_.unreadable[i].why);
-    }
+  void write(const VerifyReport& report) {
     if (!faults_.empty()) session_.damaged = true;
     if (session_.json) {
-      Json faults = Json::array();
+      Json faults = Json::array(), opaque = Json::array();
       for (const Fault& fault : faults_) {
         faults.push_back({{"oid", fault.oid ? Json(fault.oid.value) : Json()},
                           {"tid", fault.tid != Tid{} ? Json(fault.tid.value) : Json()},
                           {"what", fault.what}});
       }
-      const Json json{{"transactions", transactions_},
-                      {"objects", objects_},
-                      {"revisions", revisions_},
-                      {"references", references_},
+      for (const auto& [type, revisions] : report.opaque) opaque.push_back({{"type", type}, {"revisions", revisions}});
+      const Json json{{"transactions", report.transactions}, {"objects", report.objects},
+                      {"revisions", report.revisions},       {"references", report.references},
+                      {"opaque", std::move(opaque)},         {"of_garbage", report.of_garbage},
                       {"faults", std::move(faults)}};
-      fmt::print("{}\n", text_of(json, 1));
+      fmt::print("{}\n", tool::text_of(json, 1));
       return;
     }
     for (const Fault& fault : faults_) {
@@ -154,16 +98,25 @@ class Check {
       if (!where.empty()) where.back() = ':';
       fmt::print("fault: {}{}{}\n", where, where.empty() ? "" : " ", printable(fault.what));
     }
+    for (const auto& [type, revisions] : report.opaque) {
+      fmt::print("not seen: what {} revisions of {} refer to, whose values are no MessagePack\n", revisions,
+                 printable(type));
+    }
+    if (report.of_garbage > 0) {
+      fmt::print("no fault: {} references of garbage lead nowhere; a pack has begun to collect it\n",
+                 report.of_garbage);
+    }
     fmt::print("transactions  {}\nobjects       {}\nrevisions     {}\nreferences    {}\nfaults        {}\n",
-               transactions_, objects_, revisions_, references_,
+               report.transactions, report.objects, report.revisions, report.references,
                faults_.empty() ? "none" : std::to_string(faults_.size()));
   }
 
   Session& session_;
-  const StoreReader reader_;
-  const std::size_t reported_at_open_ = session_.unreadable.size();
-  OidBits ever_, now_;
-  std::uint64_t transactions_ = 0, objects_ = 0, revisions_ = 0, references_ = 0;
+  const StoreView& reader_;
+  std::optional<Progress> progress_;
+  VerifyProgress::Step step_ = VerifyProgress::Step::chain;
+  std::uint64_t done_ = 0;
+  std::map<std::tuple<Oid, Tid, Oid>, std::size_t> told_;
   std::vector<Fault> faults_;
 };
 
@@ -172,9 +125,9 @@ class Check {
 void add_verify(CLI::App& app, Session& session) {
   CLI::App& command = session.add_command(app, "verify",
                                           "Whether all is there and can be read: the chain of transactions, all "
-                                          "checksums, that each record is MessagePack, that "
-                                          "each reference leads to an object; if no program has the store open, also "
-                                          "that nothing is lost that its witness knows of.");
+                                          "checksums, that each record is one and each reference in it leads to an "
+                                          "object; if no program has the store open, also that nothing is lost that "
+                                          "its witness knows of.");
   command.callback([&session] { session.run = [&session] { Check(session).run(); }; });
 }
 

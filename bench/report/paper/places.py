@@ -57,7 +57,7 @@ def commands(label: str) -> tuple[str, float]:
     """What measures an experiment of the catalogue again, and its claims, as the paper needs them; and how many seconds that takes."""
     entry = entry_of(label)
     built = [one for one in experiments.ALL if one.name in entry.parts]
-    seconds = PAPER.repetitions * sum(job.estimate_s for one in built for job in one.jobs(PAPER))
+    seconds = sum(job.runs(PAPER) * job.estimate_s for one in built for job in one.jobs(PAPER))
     return f"scripts/reproduce --paper --only {entry.number}", seconds
 
 

@@ -86,6 +86,15 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], dict[str, Quantity]]] = {
     "smallbank": (("hotspot",), RATE),
     "zodbshootout": ((), {region: Quantity("1/s", figure(region, "per_second"))
                           for region in ("add", "update", "cold", "warm", "hot", "steamin")}),
+    "retention": (("commits",), RATE | TAIL | {
+        "most": Quantity("MiB", scaled(figure("most_bytes"), 1 / (1 << 20))), "end": Quantity("MiB", scaled(figure("bytes_at_end"), 1 / (1 << 20)))}),
+    "peers-over-postgres": (("write_share", "processes"), RATE | {
+        "memory": Quantity("MiB", scaled(figure("pss_bytes"), 1 / (1 << 20))), "grown": Quantity("MiB", scaled(figure("grown_bytes"), 1 / (1 << 20))),
+        "cold-loads": Quantity("", figure("cold_loads")), "loads": Quantity("", figure("loads_per_transaction")),
+        "round-trips": Quantity("", figure("round_trips_per_transaction")), "commits": Quantity("1/s", figure("commits_per_s")),
+        "stale": Quantity("ms", figure("staleness_p50_ms")), "stale-p99": Quantity("ms", figure("staleness_p99_ms")),
+        "predicted": Quantity("1/s", figure("predicted_throughput")), "predicted-loads": Quantity("", figure("predicted_loads_per_transaction")),
+        "predicted-grown": Quantity("MiB", scaled(figure("predicted_grown_bytes"), 1 / (1 << 20)))}),
     "peers": (("objects", "reads", "threads"), {"time": Quantity("ns", figure("ns_per_read"))}),
     "scaling": (("schedule", "phase", "threads"), RATE | {
         "transfers": Quantity("", figure("transfers")), "shared-writes": Quantity("", figure("shared_writes"))}),

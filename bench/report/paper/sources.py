@@ -35,7 +35,7 @@ class Constant:
         if len(found) != 1:
             raise ValueError(f"constant {self.name}: {self.file} has \"{self.code}\" on {len(found)} lines, and it must be one")
         own = re.search(r"\d[\d,.]*", self.shown)
-        numbers = {one.replace("'", "").replace(",", "").rstrip(".") for one in re.findall(r"\d[\d',.]*", self.code)}
+        numbers = {re.sub("[',_]", "", one).rstrip(".") for one in re.findall(r"\d[\d',._]*", self.code)}
         if own is None or own[0].replace(",", "").rstrip(".") not in numbers:
             raise ValueError(f"constant {self.name}: \"{self.code}\" in {self.file} does not hold {self.shown}")
         return f"{self.file}:{found[0]}"

@@ -36,6 +36,14 @@ def of_job(job: Job, noise) -> list[dict]:
         return [{"figures": {"open_s": 0.2 * noise(), "first_answer_s": 0.21 * noise(), "warm_s": 0.5 * noise(),
                              "acknowledged": 27_000, "recovered": 27_004, "hit_ratio_before": 0.7, "log_bytes": 6e7},
                  "hit_ratio_over_time": [[0.3, 0.4], [0.5, 0.7]]}]
+    if job.experiment == "retention":
+        factor = {"all": 10, "window": 3, "present": 1.2}[job.system]
+        return [{"operations_per_s": 6e4 * noise(), "p50_ns": 1e4, "p99_ns": 4e4, "p999_ns": 2e5 * noise(), "operations": 10_000,
+                 "over_time": [[t / 10, 1_000 * t, 1e6 * (1 + t * factor)] for t in range(20)],
+                 "figures": {"most_bytes": 3e7 * factor * noise(), "bytes_at_end": 2e7 * factor * noise(), "live_bytes": 2e7, "packs": 7,
+                             "tids_kept": 1_000}}]
+    if job.experiment == "peers-over-postgres":
+        return [of_processes(system, count, noise) for count in (1, 2, 4, 8) for system in ("shared", "private", "two-level")]
     if job.program == "peers":
         return [{"system": system, "point": {"reads": reads, "threads": threads},
                  "figures": {"ns_per_read": 10 * noise() * 3 ** index, "ratio_to_shared": noise() * 3 ** index}}
@@ -62,6 +70,19 @@ def of_driver(job: Job, noise) -> dict:
         {"add": 2e4, "update": 3e4, "cold": 4e5, "warm": 2e4, "hot": 2e6, "steamin": 5e7}.items()}
     return {"operations_per_s": rate, "rss_bytes": 1.2e8 * many * noise(), "rss_before_bytes": 0, "store_loads": 281_258 * many,
             "p99_ns": 1e5 / factor * noise(), "p999_ns": 1e6, "duration_s": (1 + 0.3 * many) * noise(), "figures": figures}
+
+
+def of_processes(system: str, count: int, noise) -> dict:
+    """Processes over one PostgreSQL: those of private caches load for each of their four sessions."""
+    many = count * (4 if system == "private" else 1)
+    rate, loads, grown = 9e4 / many ** 0.5 * noise(), 0.01 * (many - 1) * noise(), 1.2e7 * many * noise()
+    stale = {"staleness_p50_ms": 2 * noise(), "staleness_p99_ms": 9 * noise(), "staleness_most_ms": 12 * noise()} if count > 1 else {}
+    return {"system": system, "point": {"processes": count}, "operations_per_s": rate, "rss_bytes": 5e7 * many, "figures": {
+        "pss_bytes": grown + 8e6 * count, "uss_bytes": grown + 6e6 * count, "pss_bytes_opened": 8e6 * count, "pss_bytes_warm": grown,
+        "grown_bytes": grown, "cold_loads": 8_000 * many, "cold_seconds": 0.3 * many, "loads_per_transaction": loads,
+        "round_trips_per_transaction": loads + 0.2 * noise(), "commits_per_s": rate / 10, "group_size": 1.5, "predicted_throughput": rate * noise(),
+        "throughput_off": 0.1 * noise(), "predicted_loads_per_transaction": loads * noise(), "loads_off": 0.05 * noise(),
+        "predicted_grown_bytes": grown * noise(), "grown_bytes_off": -0.07 * noise(), **stale}}
 
 
 def of_profile(noise) -> dict:

@@ -10,6 +10,7 @@ from experiments.memory import COUNTS, Memory, extrapolated
 from experiments.write_share import WriteShare
 from report.intervals import Interval
 from report.model import FULL, SIZES, Job
+from report.runner import Runner
 from report.systems import BOUNDS, RECLAIMERS
 
 from .support import numbered, row
@@ -143,6 +144,55 @@ class StoppedThreadTest(unittest.TestCase):
         self.assertEqual([r[:2] for r in shown.tables[0].rows], [["in a scan, between two logs", "hybrid"], ["in a scan, between two logs", "scan"],
                                                                  ["in a read", "hybrid"], ["in a read", "ping"]])
         self.assertEqual(shown.tables[0].rows[0][10:12], ["512 KiB", "768 KiB"])
+
+
+class RetentionTest(unittest.TestCase):
+    def test_says_what_history_takes(self):
+        rows = [row(0, "retention", system, {"commits": 1_000}, operations_per_s=rate, p999_ns=5_000, over_time=[[0.0, 0, 1 << 20], [1.0, 900, most]],
+                    figures={"most_bytes": most, "bytes_at_end": most // 2, "live_bytes": 1 << 20, "packs": packs, "tids_kept": 7})
+                for system, rate, most, packs in (("present", 900.0, 3 << 20, 9), ("all", 1000.0, 40 << 20, 0))]
+        shown = present("retention", rows)
+        self.assertEqual(shown.reading, ["1,000 commits, history kept for ever: 1,000 commits/s, at most 40.0 MiB, 20.0 MiB at the end.",
+                                         "1,000 commits, history kept not at all: 900 commits/s, at most 3.00 MiB, 1.50 MiB at the end."])
+        self.assertEqual([r[1] for r in shown.tables[0].rows], ["for ever", "not at all"])
+        self.assertEqual([f.name for f in shown.figures], ["retention-over-time"])
+
+
+class PeersOverPostgresTest(unittest.TestCase):
+    def made(self, system: str, count: int, **more) -> dict:
+        figures = {"pss_bytes": 30 << 20, "grown_bytes": 20 << 20, "cold_loads": 8_000 * count, "loads_per_transaction": 0.05 * (count - 1),
+                   "round_trips_per_transaction": 0.25, "commits_per_s": 900.0, "group_size": 1.5, "predicted_throughput": 8_000.0,
+                   "throughput_off": -0.2, "predicted_loads_per_transaction": 0.04, "predicted_grown_bytes": 21 << 20, "grown_bytes_off": 0.05}
+        return row(0, "peers-over-postgres", system, {"write_share": 0.1, "processes": count}, operations_per_s=10_000.0, rss_bytes=40 << 20,
+                   figures=figures | more)
+
+    def test_says_what_processes_take_and_how_far_the_model_is_off(self):
+        seen = {"staleness_p50_ms": 1.5, "staleness_p99_ms": 7.0, "loads_off": -0.25}
+        rows = [self.made(system, count, **(seen if count > 1 else {})) for system in ("private", "shared") for count in (1, 2)]
+        shown = present("peers-over-postgres", rows)
+        measured, predicted = shown.tables
+        self.assertEqual([r[:2] for r in measured.rows], [["1", "shared"], ["1", "private"], ["2", "shared"], ["2", "private"]])
+        self.assertEqual(measured.rows[0][-3:-1], ["not measured", "not measured"])  # there is nobody who could see it late
+        self.assertEqual(measured.rows[2][-3:-1], ["1.50", "7.00"])
+        self.assertEqual(predicted.rows[2][2:11], ["10,000", "8,000", "-20.0%", "0.050", "0.040", "-25.0%", "20.0 MiB", "21.0 MiB", "+5.0%"])
+        self.assertEqual(shown.reading[0], "2 processes, 10% of transactions write, one cache a process: 10,000 transactions/s in 30.0 MiB, 16,000 "
+                                           "loads until warm, 0.250 round trips a transaction, commits seen after 7.00 ms (p99).")
+        self.assertEqual(shown.reading[-1], "10% of transactions write: the model is off by at most 20% in throughput, 5% in memory, 25% in loads.")
+        self.assertEqual([f.name for f in shown.figures], ["postgres-memory-10", "postgres-throughput-10"])
+
+    def test_without_postgresql_it_says_so_and_shows_nothing(self):
+        rows = [row(0, "peers-over-postgres", "none", {"write_share": 0.1}, figures={"not_measurable": "PostgreSQL is not installed"})]
+        shown = present("peers-over-postgres", rows)
+        self.assertEqual(shown.reading, ["Left out: PostgreSQL is not installed."])
+        self.assertEqual((shown.tables, shown.figures), ([], []))
+
+    def test_a_run_has_one_job_of_it_whose_rounds_have_numbers_of_their_own(self):
+        chosen = [one for one in BUILT if one.name == "peers-over-postgres"]
+        for size in SIZES.values():
+            jobs = plan.interleaved(chosen, size, 1)
+            self.assertEqual([job.repetition for job in jobs], [0] * len(chosen[0].jobs(size)))
+        kept = Runner._row({"repetition": 2, "point": {"processes": 4}}, jobs[0], ["probes"], "now")
+        self.assertEqual((kept["repetition"], kept["point"]["processes"]), (2, 4))
 
 
 class ReclaimersTest(unittest.TestCase):

@@ -19,6 +19,7 @@
 
 #include "bench/baselines/session.hpp"
 #include "bench/workloads/random.hpp"
+#include "bench/workloads/until_committed.hpp"
 #include "queries.hpp"
 
 namespace cow::bench::wordnet {
@@ -107,8 +108,7 @@ class Worker {
     std::uint64_t attempts = 0;
     WorkDone step;
     Edit made{};
-    session.transact([&](Transaction& txn) {
-      ++attempts;
+    until_committed(session, attempts, [&](Transaction& txn) {
       step = {};  // a retry starts again
       auto& first_sense = look_up(txn, word, step);
       if (edit) made = edit_gloss(txn.write(first_sense));

@@ -41,7 +41,7 @@ class SharedCache::BatchLoader {
     Operation operation(reader_.operation_, Operation::Doing::loading, oids.front());
     {
       std::deque<Item> items;  // destroyed after the tickets are finished, and the values with them
-      Finish tickets(items);
+      Finish tickets(items, cache_.pruner_);
       std::vector<Oid> wanted;
       for (const Oid oid : oids.first(std::min(oids.size(), kMost))) {
         if (take(oid, items)) wanted.push_back(oid);
@@ -64,37 +64,39 @@ class SharedCache::BatchLoader {
     const std::shared_ptr<LoadTicket> ticket;
     Evictor::Place place;
     Loader::OwnedState owned;
-    bool is_linked = false;
+    VersionChains::Linked linked = VersionChains::Linked::no;
     std::optional<TicketHolder> holder;  // from when the ticket is in the list
   };
 
   /// Finishes the tickets, and admits what is resident now, however it ends.
   class Finish {
    public:
-    explicit Finish(std::deque<Item>& items) noexcept : items_(items) {}
+    Finish(std::deque<Item>& items, Pruner& pruner) noexcept : items_(items), pruner_(pruner) {}
     Finish(const Finish&) = delete;
     Finish& operator=(const Finish&) = delete;
     ~Finish() {
       for (Item& item : items_) item.holder.reset();
       for (Item& item : items_) {
-        if (item.is_linked) item.place.admit(item.oid);
+        if (item.linked == VersionChains::Linked::as_new) item.place.admit(item.oid);
+        if (item.linked == VersionChains::Linked::before_old_ones) pruner_.note_old_revision(item.oid);
       }
     }
 
    private:
     std::deque<Item>& items_;
+    Pruner& pruner_;
   };
 
   /// False: there is nothing to load, or somebody else does.
   bool take(Oid oid, std::deque<Item>& items) {
     VersionChains& chains = cache_.chains_;
-    if (!oid || chains.is_resident(oid)) return false;
+    if (!oid || chains.has_current(oid)) return false;
     Item& item = items.emplace_back(oid, cache_);
     BackoffLock& mutex = chains.mutex_of(oid);
     LoadTickets& tickets = chains.tickets_of(oid);
     {
       std::scoped_lock lock(mutex);
-      if (!chains.is_resident(oid) && tickets.find(oid) == nullptr) {
+      if (!chains.has_current(oid) && tickets.find(oid) == nullptr) {
         tickets.add(item.ticket);
         item.holder.emplace(item.ticket, tickets, mutex);
         return true;
@@ -119,8 +121,8 @@ class SharedCache::BatchLoader {
     operation.require_here();
     std::scoped_lock lock(cache_.chains_.mutex_of(item.oid));
     if (!item.holder->withdraw()) return;  // a commit has
-    item.is_linked = cache_.chains_.insert_newest(*item.owned, item.oid, revision->begin);
-    if (item.is_linked) (void)item.owned.release();
+    item.linked = cache_.chains_.insert_newest(*item.owned, item.oid, revision->begin);
+    if (item.linked != VersionChains::Linked::no) (void)item.owned.release();
   }
 
   Reader& reader_;

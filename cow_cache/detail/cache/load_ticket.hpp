@@ -4,7 +4,7 @@
 // loader, and waited for by any number of threads and continuations that hold the shared pointer.
 //
 // Invariants:
-//  1. [withdrawn-by-commit] A commit of an object withdraws its ticket. The loader installs only if its ticket still stands, so a record that
+//  1. [withdrawn-by-commit] A commit of an object withdraws its ticket, another process's as well, once this one hears of it. The loader installs only if its ticket still stands, so a record that
 //     was read before the commit can never be installed as current.
 //  2. A finished ticket says nothing of a load that succeeded: a thread that waited looks at the table again. Of one that
 //     failed it has the failure, so that thousands of waiters do not fail one after the other. The failure is set before the
@@ -119,6 +119,8 @@ class LoadTickets {
   void withdraw(Oid oid) noexcept {
     if (auto found = position_of(oid); found != tickets_.end()) tickets_.erase(found);
   }
+
+  void withdraw_all() noexcept { tickets_.clear(); }
 
   /// Takes this ticket away. False if somebody else has done so.
   bool withdraw(const LoadTicket& ticket) noexcept {

@@ -86,7 +86,7 @@ inline StateHeader* SharedCache::Loader::load_current() {
   auto ticket = std::make_shared<LoadTicket>(oid_, cache_.ticket_bytes_);
   {
     std::unique_lock lock(mutex);
-    if (chains.is_resident(oid_)) return nullptr;
+    if (chains.has_current(oid_)) return nullptr;
     if (std::shared_ptr<LoadTicket> others = tickets.find(oid_)) {
       lock.unlock();
       return wait_for(*others);
@@ -104,7 +104,9 @@ inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicke
   VersionChains& chains = cache_.chains_;
   BackoffLock& mutex = chains.mutex_of(oid_);
   OwnedState owned;
-  bool visible = false, is_linked = false;
+  using Linked = VersionChains::Linked;
+  bool visible = false;
+  Linked linked = Linked::no;
   {
     TicketHolder holder(ticket, chains.tickets_of(oid_), mutex);
     Tid begin{};
@@ -115,12 +117,16 @@ inline StateHeader* SharedCache::Loader::load_by(const std::shared_ptr<LoadTicke
       if (!holder.withdraw()) return nullptr;  // a commit has withdrawn it
       // Logged before anybody else can reach it, so no look is needed: nobody can have freed it.
       if (visible) reader_.log_.add(handle_of(owned.get()));
-      is_linked = chains.insert_newest(*owned, oid_, begin);
+      linked = chains.insert_newest(*owned, oid_, begin);
     }
   }
-  if (is_linked) {
+  if (linked != Linked::no) {
     StateHeader* state = owned.release();
-    place.admit(oid_);
+    if (linked == Linked::as_new) {
+      place.admit(oid_);
+    } else {
+      cache_.pruner_.note_old_revision(oid_);
+    }
     cache_.make_room();
     operation.require_here();
     // Not "look again": under a tight budget the state may be gone by then, and so on for ever.
@@ -207,9 +213,12 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::
 }
 
 /// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
-/// it says nothing about what this transaction sees.
+/// it says nothing about what this transaction sees. Nor does it, where processes share the store, that there is none: a pack
+/// of another process may have been let go beyond this snapshot, and what it saw may be gone. The store says so, asked for that.
 inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(const std::optional<Revision>& revision,
                                                                             Operation& operation) {
+  if (!revision && cache_.has_peers_) [[unlikely]]
+    return nullptr;
   bool visible = !revision || sees(revision->begin);
   try {
     return state_of(revision, operation);

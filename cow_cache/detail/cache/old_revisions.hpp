@@ -14,7 +14,8 @@
 //  3. [queues-are-worked-off] Each commit looks at some entries of its thread's queue for each object that it has changed, in turn;
 //     one commit in kPatience does, while looks find nothing to drop. Each kHelpEvery-th commit looks at some of another queue that
 //     has some and whose threads have not committed lately. So old revisions that no snapshot sees any more go while others
-//     commit, whoever has left them, and right away where no other transaction is active.
+//     commit, whoever has left them, and right away where no other transaction is active. Where other processes commit, the thread that
+//     learns of that works off all queues (Pruner::work_off).
 //  4. A chain of k revisions that snapshots see is walked again only after k / 2 further commits of the object, or looks at
 //     its entry in a queue: `prune_after` counts them, in the header of the newest state. So a commit's share of the walk
 //     is some steps whatever k is, and a chain is at most half longer than what snapshots see of it.
@@ -261,6 +262,11 @@ class OldRevisionQueues {
       return &queue;
     }
     return nullptr;
+  }
+
+  template <class Visitor>
+  void for_each(Visitor&& visit) {
+    for (OldRevisionQueue& queue : queues_) visit(queue);
   }
 
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }

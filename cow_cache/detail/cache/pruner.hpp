@@ -66,6 +66,17 @@ class Pruner {
     queue.push(oid);
   }
 
+  /// Works off what waits, whoever has left it, for a thread that learns of other processes' commits: what those make old here, threads
+  /// that only read leave behind. Bounded; true: there is more to do.
+  [[gnu::noinline, gnu::cold]] bool work_off(DroppedStates& dropped) noexcept {
+    WriteSet nothing;
+    const std::size_t before = dropped.states.size();
+    queues_.for_each([&](OldRevisionQueue& queue) {
+      if (queue.any_waiting()) help(queue, nothing, dropped);
+    });
+    return dropped.states.size() > before;
+  }
+
   std::size_t bytes() const noexcept { return queues_.bytes(); }
 
  private:

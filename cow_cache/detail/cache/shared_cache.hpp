@@ -21,6 +21,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "cow_cache/detail/commit/write_set.hpp"
@@ -36,6 +37,7 @@
 #include "cow_cache/ref.hpp"
 #include "cow_cache/statistics.hpp"
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/capabilities.hpp"
 #include "evictor.hpp"
 #include "oid_hints.hpp"
 #include "pruner.hpp"
@@ -63,6 +65,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
   SharedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
       : store_(store),
+        has_peers_(StoreCapabilities(store).has_peers()),
         frontier_(frontier),
         budget_(options.cache_bytes),
         limbo_budget_(options.limbo_bytes),
@@ -115,7 +118,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// Makes the private states of a write set the newest shared ones. REQUIRES: prepared. Called by one committer at a time,
   /// after the store has the transaction and before the frontier reaches `tid`. All other commits wait, so what can be done
   /// later is left to `after_commit`, noted in the entries; and nothing here depends on how many transactions sleep.
-  void publish(WriteSet& writes, Tid tid) noexcept {
+  [[gnu::always_inline]] void publish(WriteSet& writes, Tid tid) noexcept {
     // Asked here and not before the store writes, which may take long. The write set's own transaction is active.
     const bool drops_bases = pruner_.is_alone();
     for (WriteSetEntry& entry : writes) {
@@ -150,6 +153,33 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
     writes.clear();  // first: values' destructors may destroy the transaction that it belongs to
     reclaimer_->retire(std::move(dropped.states));
     make_room();
+  }
+
+  /// Another process has committed `tid`, which has changed these objects. REQUIRES: as `publish`.
+  void supersede(std::span<const Oid> objects, Tid tid) noexcept {
+    for (const Oid oid : objects) chains_.supersede_newest(oid, tid);
+  }
+
+  /// Drops every object, and lets no load that is under way install anything: what it was told may be of before. REQUIRES: as `publish`; the
+  /// caller passes what is forgotten to `retire_forgotten` when it does not lead any more. Throws std::bad_alloc.
+  void forget_all(StateChain& forgotten) {
+    evictor_.forget_all();
+    chains_.evict_all(forgotten, VersionChains::UnderWay::withdrawn);
+  }
+  void retire_forgotten(StateChain& forgotten) {
+    forgotten.sort_by_address();
+    retire_evicted(forgotten);
+  }
+
+  /// After commits of other processes: gives back what no snapshot sees any more. Values are destroyed.
+  void work_off() noexcept {
+    bool has_more = true;
+    for (int round = 0; has_more && round < kMaxWorkRounds; ++round) {
+      DroppedStates dropped;
+      has_more = pruner_.work_off(dropped);
+      chains_.count_dead(dropped.bytes);
+      reclaimer_->retire(std::move(dropped.states));
+    }
   }
 
   /// The oldest snapshot in use (TransactionRegistry::oldest_snapshot).
@@ -311,9 +341,11 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   static constexpr std::size_t kMaxAhead = std::size_t{16} << 10;  // bytes that an eviction frees beyond what it must
   static constexpr std::size_t kEvictedAtOnce = 64;
   static constexpr int kMaxClosingRounds = 1000;
+  static constexpr int kMaxWorkRounds = 16;  // of some hundred objects a queue
 
   const StateMemory* const memory_ = &StateMemory::instance();
   Store& store_;
+  const bool has_peers_;  // other processes commit to the store
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_, limbo_budget_;
   VersionChains chains_;  // first made, last gone: what the reclaimer has bears its keys

@@ -6,14 +6,20 @@
 // Invariants:
 //  1. An entry of the oid table, the chain behind it and the life and death of their states change only under the lock of
 //     the oid's stripe. Readers take no lock: they log a state, then look at its key (reader.hpp).
-//  2. The head of a chain is current (`end` is infinity) or superseded by a commit that is being published right now; the
-//     older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
-//  3. A superseded state gets its `end` before the frontier reaches that tid: `publish` returns before it moves.
+//  2. The head of a chain is current (`end` is infinity), superseded by a commit that is being published right now, or superseded by
+//     another process: then the newest revision is not resident, until it is loaded, or committed here, and linked before that head.
+//     The older states have descending, disjoint intervals. A gap is a miss, never a wrong hit: the store fills it.
+//  3. A superseded state gets its `end` before the frontier reaches that tid: `publish` returns before it moves, and so does
+//     `supersede_newest` for a commit of another process. It gets it once: nothing later changes an `end`.
 //  4. A state comes to life and is linked, as the newest of its object or behind that, in one critical section of its stripe,
 //     and is unlinked and dies in one. So what is alive is in the table or in a chain behind it whenever the lock is free.
 //     (Private states, of transactions, are never alive.)
 //  5. A stripe's lock is held for one object at a time, and for kStatesAtOnce of its states: a leader that publishes an object
 //     of the same stripe waits no longer, however long the chains are.
+//  6. [remote-meets-load] What another process has committed withdraws the ticket of each object that it has changed, as a commit of this
+//     one does ([withdrawn-by-commit], load_ticket.hpp): so a record that was read before is never installed as current after
+//     that. One that is newer than the frontier may be: its `begin` is above all snapshots, and the commit that it is of then finds it
+//     there, and leaves it.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +66,7 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   struct Found {
     Visibility visibility = Visibility::too_new;  ///< of the last state that was looked at
     StateHeader* state = nullptr;                 ///< the visible one
-    bool is_resident = false;                     ///< there are some revisions, visible or not
+    bool is_resident = false;  ///< there are some revisions, visible or not, and the newest among them
   };
 
   /// Goes down the chain of an object while `log_and_validate(StateHeader&)` finds its states too new. Without a lock it may meet a
@@ -68,14 +74,15 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   template <class LogAndValidate>
   Found find(Oid oid, LogAndValidate&& log_and_validate) const {
     Found found;
-    StateHeader* state = table_.find(oid);
-    found.is_resident = state != nullptr;
+    StateHeader *state = table_.find(oid), *const head = state;
     while (state != nullptr && found.visibility == Visibility::too_new) {
       // Acquire: pairs with the stores that link. Read before the state may leave the log; its target is logged and looked at
       // in turn, whatever it is by then.
       StateHeader* older = state->older.load(std::memory_order_acquire);
       found.visibility = log_and_validate(*state);
       if (found.visibility == Visibility::visible) found.state = state;
+      // The newest is not here (invariant 2). In any other case that one was too new.
+      found.is_resident = state != head || found.visibility != Visibility::too_old;
       state = older;
     }
     return found;
@@ -95,19 +102,34 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
   StateHeader* newest(Oid oid) const { return table_.find(oid); }
   bool is_resident(Oid oid) const { return table_.find(oid) != nullptr; }
 
+  /// Whether its newest revision is, as far as commits are known. Without the stripe's lock a hint.
+  bool has_current(Oid oid) const {
+    const StateHeader* head = table_.find(oid);
+    return head != nullptr && !head->is_superseded();
+  }
+
   // ---- loads (load_ticket.hpp)
 
   /// REQUIRES, to be used: the stripe's lock.
   LoadTickets& tickets_of(Oid oid) noexcept { return tickets_[OidTable::stripe_of(oid)]; }
 
-  /// Links what was loaded as the newest state of its object. False, and nothing is changed: the table is full. REQUIRES: the
-  /// stripe's lock; the object is not resident; its ticket stands.
-  bool insert_newest(StateHeader& state, Oid oid, Tid begin) {
-    if (!table_.has_room_for(oid)) return false;
+  /// What linking a newest state has made of it.
+  enum class Linked {
+    no,              ///< nothing is changed
+    as_new,          ///< the object is resident now, and was not before
+    before_old_ones  ///< it was, but for its newest revision: another process has made that
+  };
+
+  /// Links what was loaded as the newest state of its object, unless the table is full. REQUIRES: the stripe's lock; the object
+  /// has no current state; its ticket stands.
+  Linked insert_newest(StateHeader& state, Oid oid, Tid begin) {
+    if (StateHeader* head = table_.find(oid)) [[unlikely]]
+      return insert_before(*head, state, oid, begin);
+    if (!table_.has_room_for(oid)) return Linked::no;
     count(ResidentBytes(state));
     bring_to_life(state, oid, begin, kInfinity);
     table_.set(oid, state);
-    return true;
+    return Linked::as_new;
   }
 
   /// Links a superseded revision behind its next newer one. False, and nothing is changed: there is no chain for it any more, or
@@ -159,15 +181,25 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     StateHeader* head = place.state();
     if (head != nullptr) {
       if (head->take_visited()) fresh.mark_visited();  // read before it was written
-      prune_after = head->prune_after();
+      const bool is_current = !head->is_superseded();
+      prune_after = is_current ? head->prune_after() : 0;
       if (prune_after > 0) --prune_after;
-      if (head->begin.load(std::memory_order_relaxed) == tid.value) {
+      const std::uint64_t begin = head->begin.load(std::memory_order_relaxed);
+      if (begin > tid.value) [[unlikely]] {
+        // A loader met in the store what another process has made of ours already: as if ours were evicted right now.
+        bring_to_life(fresh, oid, tid, kInfinity);  // for the account: it is dead before anybody sees it
+        unpublish(fresh);
+        published.unlinked = &fresh;
+        return published;
+      }
+      if (begin == tid.value) {
         // A loader met our record in the store before we came here. One of the two must go: nobody sees it yet.
         fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
         unpublish(*head);
         published.unlinked = head;
       } else {
-        head->end.store(tid.value, std::memory_order_release);  // invariant 3
+        if (is_current) [[likely]]
+          head->end.store(tid.value, std::memory_order_release);  // invariant 3
         if (drops_base) {
           fresh.older.store(head->older.load(std::memory_order_relaxed), std::memory_order_relaxed);
           unpublish(*head);
@@ -216,14 +248,14 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       StateHeader* head = table_.find(oid);
       if (head == nullptr) break;  // evicted since, with all its revisions
       if (!walk.in_use) {
-        unsigned prune_after = head->prune_after();
+        unsigned prune_after = head->is_superseded() ? 0 : head->prune_after();
         if (source == OldRevisionQueue::Source::queue && prune_after > 0) head->set_prune_after(--prune_after);
         if (prune_after > 0) return {.bytes = {}, .comes_again = true};
         walk.in_use.emplace(snapshots());
         walk.stay_at(*head);
       }
       walk_on(walk, retired);
-      if (walk.at == nullptr)
+      if (walk.at == nullptr && !head->is_superseded())
         head->set_prune_after(static_cast<unsigned>(std::min<std::size_t>(walk.kept / 2, kMaxPruneAfter)));
     } while (walk.at != nullptr);
     return {.dropped = walk.dropped, .bytes = walk.bytes, .comes_again = walk.kept > 0};
@@ -237,16 +269,30 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     std::scoped_lock lock(mutex_of(oid));
     if (tickets_of(oid).any()) tickets_of(oid).withdraw(oid);  // as in publish
     StateHeader* head = table_.find(oid);
-    if (head != nullptr && head->begin.load(std::memory_order_relaxed) == tid.value) {
-      head = nullptr;  // a loader met the record in the store before we came here, and has decoded it: it stays
+    if (head != nullptr && head->begin.load(std::memory_order_relaxed) >= tid.value) {
+      head = nullptr;  // a loader met the record in the store before we came here, or a later one: it stays
     } else if (head != nullptr) {
-      head->end.store(tid.value, std::memory_order_release);  // invariant 3
+      if (!head->is_superseded()) head->end.store(tid.value, std::memory_order_release);  // invariant 3
       table_.remove(oid);
       for (StateHeader* state = head; state != nullptr; state = state->older.load(std::memory_order_relaxed))
         unpublish(*state);
     }
     unpublish(record);
     record.older.store(head, std::memory_order_relaxed);  // nobody knows it
+  }
+
+  // ---- commits of other processes
+
+  /// Another process has changed an object: what the cache has as its newest revision becomes an old one, which goes on being read by
+  /// the snapshots that see it, and a load that is under way does not count. Before the frontier reaches `tid`.
+  void supersede_newest(Oid oid, Tid tid) noexcept {
+    if (!oid || oid > kMaxOid) return;  // never resident
+    std::scoped_lock lock(mutex_of(oid));
+    if (tickets_of(oid).any()) tickets_of(oid).withdraw(oid);  // invariant 6
+    StateHeader* head = table_.find(oid);
+    if (head == nullptr || head->is_superseded()) return;
+    if (head->begin.load(std::memory_order_relaxed) >= tid.value) return;  // a loader met it in the store already
+    head->end.store(tid.value, std::memory_order_release);                 // invariant 3
   }
 
   // ---- eviction
@@ -278,10 +324,14 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
     unpublish_chain(*head, retired);
   }
 
+  /// What becomes of loads under way.
+  enum class UnderWay { stand, withdrawn };
+
   /// Drops every object. Meets every state that was alive before the call (invariant 4).
-  void evict_all(StateChain& retired) {
+  void evict_all(StateChain& retired, UnderWay loads = UnderWay::stand) {
     for (std::size_t stripe = 0; stripe < OidTable::kStripes; ++stripe) {
       std::scoped_lock lock(table_.mutex_of_stripe(stripe));
+      if (loads == UnderWay::withdrawn) tickets_[stripe].withdraw_all();
       table_.take_all(stripe, [&](StateHeader& head) { unpublish_chain(head, retired); });
     }
   }
@@ -337,6 +387,18 @@ class COW_CACHE_ONE_PER_PROCESS VersionChains {
       }
     }
     walk.stay_at(*newer);
+  }
+
+  /// REQUIRES: as insert_newest; `head` is superseded.
+  [[gnu::noinline, gnu::cold]] Linked insert_before(StateHeader& head, StateHeader& state, Oid oid, Tid begin) {
+    // Relaxed: the lock guards the chain. A store that answers with what it had before its own commit: not to be linked.
+    if (begin.value < head.end.load(std::memory_order_relaxed)) return Linked::no;
+    count(ResidentBytes(state));
+    state.older.store(&head, std::memory_order_relaxed);
+    bring_to_life(state, oid, begin, kInfinity);
+    if (head.take_visited()) state.mark_visited();
+    table_.set(oid, state);
+    return Linked::before_old_ones;
   }
 
   /// Publishes a complete private state's key. REQUIRES: the stripe's lock; the caller then links it.

@@ -12,6 +12,8 @@
 //  3. A state that is dead without an `end` may have been superseded without its knowing, and an object that was found
 //     absent may exist by now. The leader finds that among the recent writes, if they reach back to the snapshot. If not,
 //     or if there are many such objects, the store is asked.
+//  4. Where other processes commit, too, none of this decides: the engine behind the store validates (proposed_group.hpp). Its own
+//     thread makes the proposal, and refuses what is known to conflict already.
 #pragma once
 
 #include <algorithm>
@@ -32,8 +34,11 @@
 #include "cow_cache/detail/reclaim/read_log.hpp"
 #include "cow_cache/detail/record/decode.hpp"
 #include "cow_cache/detail/record/reference_watch.hpp"
+#include "cow_cache/detail/state/state_chain.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
+#include "cow_cache/store/history.hpp"
+#include "cow_cache/store/shared.hpp"
 #include "write_set.hpp"
 
 namespace cow::detail {
@@ -42,6 +47,24 @@ namespace cow::detail {
 struct ReadSet {
   const ReadLog* log = nullptr;    ///< null: not serializable, nothing of it is validated
   const OidSet* absent = nullptr;  ///< objects that it has asked for and got no state of; null: none
+};
+
+/// What a request is, besides, where the engine behind the store validates.
+struct EngineRequest {
+  std::vector<ProposedWrite> writes;
+  std::vector<ProposedRead> reads;
+  // Or, of a request that commits nothing: what other processes have done. Borrowed.
+  std::span<const TransactionInfo> remote;
+  struct RemoteJump* jump = nullptr;
+
+  bool is_news() const noexcept { return jump != nullptr || !remote.empty(); }
+};
+
+/// Passes over what other processes have committed, for it cannot be learned any more.
+struct RemoteJump {
+  Tid to;                ///< the last commit, by the store, before the jump
+  bool done = false;     ///< false: that was known already
+  StateChain forgotten;  ///< what the caller has to retire
 };
 
 class CommitRequest {
@@ -104,6 +127,10 @@ class CommitRequest {
 
  private:
   friend class Committer;
+  friend class ProposedGroup;
+
+  /// One that commits nothing: the leader gives it back, for it was never checked (Committer::adopt_generation).
+  explicit CommitRequest(WriteSet& nothing) : writes_(nothing), snapshot_{}, objects_(0) {}
 
   enum Progress : int { waiting, leading, done };
 
@@ -120,6 +147,47 @@ class CommitRequest {
   }
 
   bool serializable() const noexcept { return reads_.log != nullptr; }
+
+  /// Invariant 4. What it has read of its own writes is left out: that is validated as a write. Throws ConflictError, std::bad_alloc.
+  [[gnu::cold, gnu::noinline]] void make_proposal(EngineRequest& engine) {
+    engine_ = &engine;
+    engine.writes.reserve(objects_.all().size());
+    for (const ObjectWrite& object : objects_.all()) {
+      const WriteSetEntry* entry = writes_.find(object.oid);
+      engine.writes.push_back({object, entry != nullptr ? entry->base : Tid{}});
+      if (entry == nullptr || entry->created || entry->cloned_state() == nullptr) continue;
+      if (Tid end = end_of(*entry->cloned_state()); end != kInfinity)
+        conflicts_.push_back({object.oid, entry->base, end});
+    }
+    if (serializable()) {
+      reads_.log->for_each([&](StateHandle handle) {
+        const StateHeader& state = *StateMemory::instance().state_of(handle);
+        const Oid oid = state.oid();
+        if (!oid || writes_.find(oid) != nullptr) return;  // no oid: a private state that was erased
+        engine.reads.push_back({oid, Tid{state.begin.load(std::memory_order_relaxed)}});
+        if (Tid end = end_of(state); end != kInfinity && conflicts_.empty()) add_conflict(oid, end);
+      });
+      if (reads_.absent != nullptr) {
+        reads_.absent->for_each([&](Oid oid) {
+          if (writes_.find(oid) == nullptr) engine.reads.push_back({oid, Tid{}});
+        });
+      }
+      remove_repeated(engine.reads);
+    }
+    throw_conflicts();
+  }
+
+  /// Evicted objects are logged once for each time that they were loaded; all of these are one revision. It may have been absent as
+  /// another type, and then was found.
+  static void remove_repeated(std::vector<ProposedRead>& reads) {
+    const auto by_oid = [](const ProposedRead& a, const ProposedRead& b) {
+      return a.oid != b.oid ? a.oid < b.oid : a.revision > b.revision;
+    };
+    std::sort(reads.begin(), reads.end(), by_oid);
+    const auto repeated = std::unique(reads.begin(), reads.end(),
+                                      [](const ProposedRead& a, const ProposedRead& b) { return a.oid == b.oid; });
+    reads.erase(repeated, reads.end());
+  }
 
   /// Looks for conflicts up to `frontier`, as far as the leader could not do so by heart: it knows what was written above
   /// `known_since`. REQUIRES: `frontier` was read with acquire. Throws ConflictError and what the store throws.
@@ -224,9 +292,11 @@ class CommitRequest {
   Few<ObjectWrite, 4> objects_;
   std::vector<StoredReference> unsure_references_;
 
-  Tid checked_, reads_checked_;  // invariant 1: F of the writes and the unsure reads, F of the other reads
-  OidSet read_oids_;             // of a serializable transaction
-  std::vector<Oid> unsure_;      // of these, those that invariant 3 leaves to the leader
+  Tid checked_{}, reads_checked_{};  // invariant 1: F of the writes and the unsure reads, F of the other reads
+  OidSet read_oids_;                 // of a serializable transaction
+  std::vector<Oid> unsure_;          // of these, those that invariant 3 leaves to the leader
+
+  std::uint64_t generation_ = 0;  // the last collection of garbage by which it was asked (collected_oids.hpp)
 
   bool pinned_ = false;  // its thread holds a pin: it is not given back
 
@@ -237,6 +307,8 @@ class CommitRequest {
   bool accepted_ = false;  // validated, and written with its group unless that fails
   std::exception_ptr error_;
   std::atomic<int> progress_{waiting};
+
+  EngineRequest* engine_ = nullptr;  // invariant 4
 
   // The queue's (committer.hpp).
   CommitRequest* next_ = nullptr;

@@ -14,7 +14,9 @@
 //     what was written since. If the recent writes do not reach back to that frontier by then, it gives the request back
 //     unchanged, and its thread checks again and queues anew.
 //  5. A request is given back once at most: the second time its thread holds a pin, so the recent writes reach back to
-//     its second frontier ([pin], recent_writes.hpp). One thread at a time does so; the others wait for their turn.
+//     its second frontier ([pin], recent_writes.hpp). One thread at a time does so; the others wait for their turn. And once for each
+//     collection of garbage that begins meanwhile: [asked-before], collected_oids.hpp.
+//     None is given back where the engine behind the store validates: there the leader proposes its group (proposed_group.hpp).
 //  6. The queue is null when nobody leads. Otherwise a thread leads, and it is the last request that waits, which points at the
 //     one before it, and so on; or `nobody_waits()`. Who finds it null leads; only the leader takes requests out, all at once.
 //
@@ -25,16 +27,20 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "collected_oids.hpp"
 #include "commit_request.hpp"
 #include "cow_cache/detail/pause.hpp"
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store.hpp"
 #include "group_failure.hpp"
+#include "proposed_group.hpp"
 #include "recent_writes.hpp"
 #include "write_set.hpp"
 
@@ -45,16 +51,42 @@ class Committer {
   explicit Committer(Store& store)
       : store_(store), last_tid_(store.last_tid()), recent_(last_tid_), frontier_(last_tid_.value) {}
 
+  /// From now on what commits is proposed to the engine behind the store. REQUIRES: nobody has begun to commit; the store is shared,
+  /// and has a history; `capabilities` outlives this. Throws std::bad_alloc.
+  void propose_to(const StoreCapabilities& capabilities) {
+    proposed_ =
+        std::make_unique<ProposedGroup>(ProposedGroup::Parts{capabilities, recent_, last_tid_, frontier_, commits_});
+    recent_.always_ask();
+  }
+
+  /// Applies what other processes have committed, in the order of tids; what is known already is passed over. Throws TidGapError, and what
+  /// has ended the database's work before. REQUIRES: `propose_to`.
+  template <class Cache>
+  void apply(std::span<const TransactionInfo> remote, RemoteJump* jump, Cache& cache) {
+    EngineRequest engine{.writes = {}, .reads = {}, .remote = remote, .jump = jump};
+    if (!engine.is_news()) return;
+    WriteSet nothing;
+    CommitRequest request(nothing);
+    request.engine_ = &engine;
+    lead_or_wait(request, cache);
+    if (request.error_) std::rethrow_exception(request.error_);
+  }
+
+  /// Null: what is committed is not proposed.
+  ProposedGroup* proposed() noexcept { return proposed_.get(); }
+
   /// The tid of the last published commit. Begins read it with acquire; that pairs with the release after publishing.
   const std::atomic<std::uint64_t>& frontier() const noexcept { return frontier_; }
 
   /// Commits: `cache.publish` runs on the leader's thread. The caller then ends the transaction and calls `cache.after_commit` with
-  /// the write set. Throws ConflictError or what the store throws; the write set is untouched then. Returns the
+  /// the write set. Throws ConflictError, CollectedReferenceError or what the store throws; the write set is untouched then. Returns the
   /// transaction's tid.
   template <class Cache>
   Tid commit(CommitRequest& request, Cache& cache) {
     try {
+      ask_collected(request);
       if (request.serializable() || request.snapshot_ < recent_.since_for_all()) [[unlikely]] {
+        if (proposed_ != nullptr) return propose(request, cache);  // RecentWrites::always_ask
         // Acquire: pairs with the release after publishing ([alive-is-newest], commit_request.hpp).
         request.check(store_, Tid{frontier_.load(std::memory_order_acquire)}, recent_.since_for_all());
       }
@@ -77,6 +109,20 @@ class Committer {
     frontier_.store(tid.value, std::memory_order_release);  // as in `run`
   }
 
+  /// What was collected as garbage, which no commit may bring back.
+  CollectedOids& collected() noexcept { return collected_; }
+
+  /// From when this returns on no request commits that was not asked by the collection that has begun last; what has committed before is
+  /// published. Throws std::bad_alloc.
+  template <class Cache>
+  void adopt_generation(Cache& cache) {
+    WriteSet nothing;
+    CommitRequest request(nothing);
+    request.generation_ = collected_.generation();
+    lead_or_wait(request, cache);
+    if (request.error_) std::rethrow_exception(request.error_);
+  }
+
   /// Bytes of the tables of recent writes.
   std::size_t bytes() const noexcept { return recent_.bytes(); }
   std::uint64_t commits() const noexcept { return commits_.load(std::memory_order_relaxed); }
@@ -86,9 +132,21 @@ class Committer {
   static constexpr int kSpins = 256;  // some microseconds: an unsynced group takes not much longer
   static constexpr std::chrono::microseconds kLongestLead{50};
 
+  /// Commits where the engine behind the store validates.
+  template <class Cache>
+  [[gnu::noinline, gnu::cold]] Tid propose(CommitRequest& request, Cache& cache) {
+    EngineRequest engine;
+    request.make_proposal(engine);
+    lead_or_wait(request, cache);
+    request.throw_conflicts();
+    if (request.error_) std::rethrow_exception(request.error_);
+    return request.tid_;
+  }
+
   /// Invariant 5.
   template <class Cache>
   [[gnu::noinline]] void commit_again(CommitRequest& request, Cache& cache) {
+    ask_collected(request);  // without a lock: it may wait for a collection
     std::scoped_lock turn(pin_mutex_);
     RecentWrites::Pin pin(recent_, frontier_);
     request.check(store_, pin.frontier(), kInfinity);
@@ -96,6 +154,12 @@ class Committer {
     request.progress_.store(CommitRequest::waiting, std::memory_order_relaxed);  // nobody else knows the request now
     request.pinned_ = true;
     lead_or_wait(request, cache);
+  }
+
+  void ask_collected(CommitRequest& request) {
+    request.generation_ = collected_.generation();
+    if (request.generation_ != 0) [[unlikely]]
+      collected_.require_kept(request.writes_, request.objects());
   }
 
   // ---- the queue
@@ -209,6 +273,10 @@ class Committer {
   /// nothing can fail any more.
   template <class Cache>
   void run(CommitRequest* group, Cache& cache) noexcept {
+    if constexpr (SupersedesObjects<Cache>) {
+      if (proposed_ != nullptr) [[unlikely]]
+        return proposed_->run(group, cache);
+    }
     Tid tid = last_tid_;
     try {
       std::size_t count = 0;
@@ -259,7 +327,9 @@ class Committer {
 
   /// Whether the request may be written; if not, it says why. It has been checked up to a frontier (invariant 4).
   bool validate(CommitRequest& request) {
-    if (request.checked_ < recent_.since()) {
+    if (request.generation_ > generation_) [[unlikely]]
+      generation_ = request.generation_;  // the first one that was asked since a collection began
+    if (request.checked_ < recent_.since() || request.generation_ < generation_) {
       request.overtaken_ = true;
       return false;
     }
@@ -292,12 +362,15 @@ class Committer {
   }
 
   Store& store_;
+  CollectedOids collected_;
 
   // The leader's alone; leadership changes hands by the queue's release and acquire, or a request's.
   Tid last_tid_;
   std::vector<TransactionWrite> writes_;   // the group's that is being written
   std::atomic<std::uint64_t> commits_{0};  // any thread reads it
+  std::uint64_t generation_ = 0;           // requests that were not asked since are given back
   RecentWrites recent_;
+  std::unique_ptr<ProposedGroup> proposed_;  // set before anybody commits
 
   alignas(64) std::atomic<std::uint64_t> frontier_;         // read by every begin: a line of its own
   alignas(64) std::atomic<CommitRequest*> queue_{nullptr};  // invariant 6

@@ -10,8 +10,9 @@
 //     above is committed, pending, or unknown. A reference that is stored to an oid that is pending or unknown leads nowhere
 //     unless the store has the object: its commit may not have returned yet, or somebody else was given the oid.
 //
-// What an earlier run was given and never committed is not found out: that would take a look at the store for every
-// reference. Nor is what was lost more than kMaxBlocks blocks ago, with a block for a thousand oids.
+// What an earlier run, or another process, was given and never committed is not found out: that would take a look at the store for every
+// reference. Of other processes it is known how far the oids go that they have committed (`note_committed_by_peers`); what lies
+// beyond that, and beyond our own, is looked for. Nor is what was lost more than kMaxBlocks blocks ago, with a block for a thousand oids.
 #pragma once
 
 #include <algorithm>
@@ -63,6 +64,13 @@ class OidPool {
     for (const ObjectWrite& object : objects) {
       if (object.oid >= unsure) return mark_pending_as_committed(objects);
     }
+  }
+
+  /// Other processes have committed objects with oids up to this one.
+  void note_committed_by_peers(Oid highest) noexcept {
+    // Relaxed, and no step of its own: an old value only makes for more questions.
+    if (highest.value > highest_of_peers_.load(std::memory_order_relaxed))
+      highest_of_peers_.store(highest.value, std::memory_order_relaxed);
   }
 
   /// Throws UncommittedReferenceError if one of the references leads to an object that was never committed; what the store
@@ -136,7 +144,7 @@ class OidPool {
   }
 
   bool may_lead_nowhere(Oid oid) {
-    if (oid.value > highest_) return true;
+    if (oid.value > highest_) return oid.value > highest_of_peers_.load(std::memory_order_relaxed);
     auto found = block_of(oid);
     if (found == pending_.end()) return false;
     if (found->first == current_ && oid >= block_.first) return true;  // not handed out yet
@@ -164,6 +172,7 @@ class OidPool {
   Blocks pending_;
   std::atomic<std::uint64_t> first_unsure_{1};
   std::atomic<bool> has_blocks_{false};  // it was given one
+  std::atomic<std::uint64_t> highest_of_peers_{0};
 };
 
 }  // namespace cow::detail

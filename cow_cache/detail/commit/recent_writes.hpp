@@ -125,7 +125,7 @@ class RecentWrites {
   }
 
   /// After a group, when the frontier is at its tid: forgets the older half when there are many.
-  void rotate(Tid last) {
+  [[gnu::always_inline]] void rotate(Tid last) {
     std::size_t buckets = recent_.bucket_count() + less_recent_.bucket_count();
     std::size_t bytes = buckets * kBucketBytes + ordered_.capacity() * sizeof(Write);
     // Relaxed: a statistic. Written where it changes only.
@@ -135,6 +135,12 @@ class RecentWrites {
     if (rotated_at_.value > pinned_.fetch_or(0, std::memory_order_acq_rel)) return;
     less_recent_ = std::exchange(recent_, {});
     set_since(std::exchange(rotated_at_, last));
+  }
+
+  /// Has every thread do before it queues up what it does where the recent writes do not reach back far enough. REQUIRES: nobody commits.
+  void always_ask() noexcept {
+    asks_always_ = true;
+    set_since(since_);
   }
 
   std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
@@ -151,7 +157,8 @@ class RecentWrites {
 
   void set_since(Tid since) noexcept {
     since_ = since;
-    since_for_all_.store(since.value, std::memory_order_relaxed);  // see since_for_all
+    since_for_all_.store(asks_always_ ? kInfinity.value : since.value,
+                         std::memory_order_relaxed);  // see since_for_all
   }
 
   Table recent_, less_recent_;
@@ -160,6 +167,7 @@ class RecentWrites {
   std::vector<Write> ordered_;             // a ring, in the order of the notes
   std::uint64_t noted_ = 0;                // notes so far, without those that were rolled back
   Tid ordered_since_;
+  bool asks_always_ = false;
 
   // Of other threads: a line of their own, which changes with a rotation only, or where a table grows.
   alignas(64) std::atomic<std::uint64_t> since_for_all_{0};

@@ -6,8 +6,9 @@
 //  1. [known] A type whose flag is set has been compared with the store's set, and the store has that set. Flags are never taken
 //     back. A type without a number in keys (key_bits.hpp) has no flag, and stands in a list.
 //  2. [one-at-a-time] Whoever changes the store's type directory holds `turn()` from when it was loaded until the commit has
-//     returned. There is one database on a store, so nobody else changes it, and such a write never conflicts: its entry in the write
-//     set counts as created. Nothing of the user's runs meanwhile.
+//     returned. Where there is one database on a store nobody else changes it, and such a write never conflicts: its entry in the write
+//     set counts as created. Nothing of the user's runs meanwhile. Other processes have turns of their own: with peers the directory
+//     is changed by a commit apart, which conflicts and is tried again (BasicTransaction::commit_types_apart).
 #pragma once
 
 #include <array>
@@ -118,6 +119,14 @@ class TypeRegistry {
     }
   }
 
+  /// Compares new types with the directory as of a snapshot. The directory with them added; nothing: it has them all. Throws as `append`.
+  [[gnu::cold]] std::optional<TypeDirectory> with_added(const NewTypes& news, Tid snapshot) {
+    TypeDirectory directory = load(news.directory, snapshot);
+    bool is_new = false;
+    for (const TypeDescription& description : news.descriptions) is_new = note_type(directory, description) || is_new;
+    return is_new ? std::optional(std::move(directory)) : std::nullopt;
+  }
+
   /// The store has the sets of these types (invariant 1). Tells it what these sets cannot notice. Throws std::bad_alloc.
   [[gnu::cold]] void mark_known(const std::vector<const TypeOperations*>& types,
                                 const std::vector<TypeDescription>& descriptions) {
@@ -135,9 +144,9 @@ class TypeRegistry {
   }
 
  private:
-  /// What the store knows by now.
-  [[gnu::cold]] TypeDirectory load(Oid object) {
-    std::optional<Revision> revision = store_.load(object, kInfinity);
+  /// What the store knows by then.
+  [[gnu::cold]] TypeDirectory load(Oid object, Tid at = kInfinity) {
+    std::optional<Revision> revision = store_.load(object, at);
     if (!revision || revision->erased) return {};  // somebody has erased it: begun anew
     return DefinedCodec<TypeDirectory>::decode(revision->record, object, revision->begin);
   }

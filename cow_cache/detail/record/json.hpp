@@ -272,22 +272,4 @@ class JsonWriter {
   std::size_t level_ = 0;
 };
 
-/// Calls `note(Oid)` for each reference in a value, null ones apart, in the order in which they stand there.
-template <class Note>
-void for_each_reference_in(const msgpack::object& value, Note&& note) {
-  if (value.type == msgpack::type::ARRAY) {
-    for (std::uint32_t i = 0; i < value.via.array.size; ++i) for_each_reference_in(value.via.array.ptr[i], note);
-  } else if (value.type == msgpack::type::MAP) {
-    for (std::uint32_t i = 0; i < value.via.map.size; ++i) {
-      for_each_reference_in(value.via.map.ptr[i].key, note);
-      for_each_reference_in(value.via.map.ptr[i].val, note);
-    }
-  } else if (value.type == msgpack::type::EXT && value.via.ext.type() == kReferenceExtension &&
-             value.via.ext.size == 8) {
-    Oid oid{};
-    for (int i = 0; i < 8; ++i) oid.value = oid.value << 8 | static_cast<unsigned char>(value.via.ext.data()[i]);
-    note(oid);
-  }
-}
-
 }  // namespace cow::detail

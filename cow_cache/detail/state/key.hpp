@@ -23,14 +23,18 @@ template <class Unit>
 std::uint64_t TypeNumbers<Unit>::number_of(std::string_view spelled) {
   static std::mutex mutex;
   static std::uint64_t last = 0;
-  static auto* const known = new std::unordered_map<std::string, std::uint64_t>;  // outlives every static
+  // A type of our own: RocksDB has maps of strings and numbers, and in a build with ThreadSanitizer would call ours (tests/tsan.supp).
+  struct Bits {
+    std::uint64_t value;
+  };
+  static auto* const known = new std::unordered_map<std::string, Bits>;  // outlives every static
   std::scoped_lock lock(mutex);
   const bool shared = names_one_type(spelled);
   if (shared) {
-    if (auto found = known->find(std::string(spelled)); found != known->end()) return found->second;
+    if (auto found = known->find(std::string(spelled)); found != known->end()) return found->second.value;
   }
   const std::uint64_t bits = last == kUnnumberedType ? last : last + (std::uint64_t{1} << kOidBits);
-  if (shared) known->emplace(spelled, bits);
+  if (shared) known->emplace(spelled, Bits{bits});
   return last = bits;
 }
 

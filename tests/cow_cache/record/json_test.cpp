@@ -109,5 +109,19 @@ TEST(Records, AreReadWithoutTheirTypes) {
   EXPECT_THROW((void)view_record(record, Oid{3}, Tid{9}), CorruptRecordError);
 }
 
+TEST(Records, HaveTheirReferencesFoundInEveryForm) {
+  const std::string oid("\0\0\0\0\0\0\1\2", 8);
+  for (std::string_view head : {"\xd7"sv, "\xc7\x08"sv, "\xc8\x00\x08"sv, "\xc9\x00\x00\x00\x08"sv}) {
+    const std::string reference = std::string(head) + 'O' + oid;
+    EXPECT_EQ(references_of(reference), std::vector{Oid{258}});
+    EXPECT_EQ(references_of("\x92" + reference + "\x81" + reference + reference), std::vector(3, Oid{258}));
+    EXPECT_TRUE(references_of(std::string(head) + 'P' + oid).empty()) << "an extension of somebody else's";
+    EXPECT_THROW((void)references_of(std::string_view(reference).substr(0, reference.size() - 1)), std::runtime_error);
+    EXPECT_THROW((void)references_of(reference + "\xc0"), std::runtime_error);
+  }
+  EXPECT_TRUE(references_of("\xd6" + std::string("O\0\0\0\1", 5)).empty()) << "of four bytes";
+  EXPECT_TRUE(references_of("\xaaO" + oid + "O").empty()) << "bytes of a string";
+}
+
 }  // namespace
 }  // namespace cow

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -36,12 +38,15 @@ inline constexpr std::uint64_t kFaultObjects = 12;
 inline constexpr std::uint64_t kFaultTransactions = 60;  // in all, over kFaultSessions
 inline constexpr std::uint64_t kFaultSessions = 3;
 inline constexpr std::uint64_t kFaultGroup = 2;
+inline constexpr std::uint64_t kFaultKept = 12;  // transactions that a pack leaves
 
 /// What the first child tells the second one, by appending it to a file that no fault concerns.
 struct Acknowledgement {
   std::uint64_t created = 0;
   std::uint64_t last_tid = 0;
   std::uint64_t last_oid = 0;
+  std::uint64_t packed = 0;    // the oldest tid after the last pack that has returned
+  std::uint64_t packs_to = 0;  // of the last one that has begun
 };
 
 /// Something happened that must never happen.
@@ -106,13 +111,20 @@ inline void check_object(Store& store, std::uint64_t oid, std::uint64_t at) {
   require(revision->record == fault_record(oid, begin), name + " has another content");
 }
 
+/// How many transactions `verify` finds: those above the oldest tid, and the one at which the chain begins.
+inline std::uint64_t fault_transactions(RocksDbStore& store) {
+  const std::uint64_t oldest = store.oldest_tid().value;
+  return store.last_tid().value - oldest + (oldest > 0 ? 1 : 0);
+}
+
 /// The child whose file system fails.
 class Worker {
  public:
-  /// `strict`: a failed write that closes the store for writing is wrong.
-  Worker(std::filesystem::path path, const std::filesystem::path& acknowledgements, bool strict)
+  /// `strict`: a failed write that closes the store for writing is wrong. `packs`: it packs now and then, too.
+  Worker(std::filesystem::path path, const std::filesystem::path& acknowledgements, bool strict, bool packs)
       : path_(std::move(path)),
         strict_(strict),
+        packs_(packs),
         acknowledgements_(::open(acknowledgements.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)) {}
 
   void run() {
@@ -127,7 +139,7 @@ class Worker {
       }
     }
     const std::unique_ptr<RocksDbStore> store = open();
-    again([&] { require(store->verify() == store->last_tid().value, "the history is not whole"); });
+    again([&] { require(store->verify() == fault_transactions(*store), "the history is not whole"); });
   }
 
  private:
@@ -178,10 +190,41 @@ class Worker {
         if (++reopened_ == attempts()) throw;
         return;
       }
+      if (packs_ && done_.last_tid % 5 == 0 && !pack(store)) {
+        check_closed(store, done_.last_tid);
+        if (++reopened_ == attempts()) throw StoreError("closed for writing again and again");
+        return;
+      }
       for (int i = 0; i < 3; ++i) {
-        again([&] { check_object(store, 1 + random() % kFaultObjects, random() % (done_.last_tid + 1)); });
+        again([&] { check_object(store, 1 + random() % kFaultObjects, from_oldest(store, random())); });
       }
     }
+  }
+
+  // What a pack that fails has dropped nobody sees; and the next one goes on with it. False: the store is closed for writing.
+  bool pack(RocksDbStore& store) {
+    if (done_.last_tid <= kFaultKept) return true;
+    done_.packs_to = done_.last_tid - kFaultKept;
+    acknowledge();
+    try {
+      again([&] {
+        if (!store.writable()) return;
+        const PackResult result = store.pack({.before = Tid{done_.packs_to}, .is_garbage = {}, .progress = {}});
+        require(result.complete && result.oldest.value == done_.packs_to, "a pack has ended before its end");
+      });
+    } catch (const StoreFullError&) {
+      require(store.writable(), "the store is not only full, it is closed");
+      throw;
+    }
+    if (!store.writable()) return false;
+    done_.packed = done_.packs_to;
+    acknowledge();
+    return true;
+  }
+
+  std::uint64_t from_oldest(RocksDbStore& store, std::uint64_t random) const {
+    const std::uint64_t oldest = store.oldest_tid().value;
+    return oldest + random % (done_.last_tid + 1 - oldest);
   }
 
   // Reads go on, writes do not.
@@ -201,7 +244,7 @@ class Worker {
   }
 
   const std::filesystem::path path_;
-  const bool strict_;
+  const bool strict_, packs_;
   const int acknowledgements_;
   Acknowledgement done_;
   int reopened_ = 0;
@@ -225,8 +268,9 @@ int exit_code_of(Action action) {
   return code;
 }
 
-inline int work(const char* path, const char* acknowledgements, bool strict) {
-  return exit_code_of([&] { Worker(path, acknowledgements, strict).run(); });
+inline int work(const char* path, const char* acknowledgements, std::string_view how) {
+  const auto says = [&](std::string_view word) { return how.find(word) != how.npos; };
+  return exit_code_of([&] { Worker(path, acknowledgements, says("strict"), says("packs")).run(); });
 }
 
 /// The child that looks at what is left.
@@ -243,8 +287,11 @@ inline int check(const char* path, const char* acknowledgements) {
     const std::uint64_t last = store.last_tid().value;
     require(last >= done.last_tid, "tid " + std::to_string(done.last_tid) + " was acknowledged, and is lost");
     require(last <= done.last_tid + kFaultGroup, "more than was ever written");
-    require(store.verify() == last, "the history is not whole");
-    for (std::uint64_t tid = 0; tid <= last; ++tid) {
+    const std::uint64_t oldest = store.oldest_tid().value;
+    require(oldest >= done.packed, "a pack was acknowledged, and is lost");
+    require(oldest <= done.packs_to, "packed further than was ever asked for");
+    require(store.verify() == fault_transactions(store), "the history is not whole");
+    for (std::uint64_t tid = oldest; tid <= last; ++tid) {
       for (std::uint64_t oid = 1; oid <= kFaultObjects; ++oid) check_object(store, oid, tid);
     }
     require(store.allocate_oids(1).first.value > done.last_oid, "an oid is given out again");

@@ -11,7 +11,7 @@
 
 #include "cow_cache/isolation.hpp"
 
-namespace cow::testing {
+namespace cow::bench::history {
 
 /// `unknown`: the commit ended in an error that leaves it open. It counts as committed if anybody has seen it.
 enum class Outcome : std::uint8_t { committed, aborted, unknown };
@@ -90,4 +90,4 @@ struct HistoryReport {
   }
 };
 
-}  // namespace cow::testing
+}  // namespace cow::bench::history

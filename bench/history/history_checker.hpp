@@ -22,7 +22,7 @@
 #include "history.hpp"
 #include "history_graph.hpp"
 
-namespace cow::testing {
+namespace cow::bench::history {
 
 class HistoryChecker {
  public:
@@ -275,4 +275,4 @@ class HistoryChecker {
   std::vector<Read> reads_;
 };
 
-}  // namespace cow::testing
+}  // namespace cow::bench::history

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace cow::testing {
+namespace cow::bench::history {
 
 /// Adya's dependencies, and real time: the one ended before the other began.
 enum Dependency : std::uint8_t { kWriteWrite = 1, kWriteRead = 2, kReadWrite = 4, kRealTime = 8 };
@@ -190,4 +190,4 @@ class HistoryGraph {
   std::vector<std::size_t> starts_;
 };
 
-}  // namespace cow::testing
+}  // namespace cow::bench::history

@@ -1,0 +1,263 @@
+// The poller: a thread that learns what other processes commit to the store, so that the frontier follows; and all else that a database
+// does about them.
+//
+// Thread safety: every function may be called from any thread, construction and destruction apart.
+//
+// Invariants:
+//  1. What was learned is applied by the leader of commits (proposed_group.hpp, [tids-in-order]). Any thread may learn; what two have
+//     learned is applied once.
+//  2. [staleness-bounded] When `max_staleness` has passed since the store last answered, nothing begins. A thread that waits for an answer
+//     does not count as one that has it: the clock is looked at by those who begin.
+//  3. [held] The store is told the oldest snapshot in use, and never one above the frontier of one round before: a transaction that has
+//     read the frontier, and has not announced itself yet, is as old as that at most, unless it was stopped for a whole round.
+//     Then its loads are refused by the store, which knows what it has packed.
+//  4. Where a pack has gone beyond the frontier, what was committed is not known any more. The cache is emptied then, and the frontier jumps to
+//     the last commit: that loses time, and no transaction sees anything wrong.
+//  5. Errors stay within the thread: they are kept to be looked at, and it tries again. Values are destroyed by it, too.
+#pragma once
+
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "committer.hpp"
+#include "cow_cache/errors.hpp"
+#include "cow_cache/options.hpp"
+#include "cow_cache/peer_status.hpp"
+#include "cow_cache/store.hpp"
+#include "cow_cache/store/capabilities.hpp"
+
+namespace cow::detail {
+
+template <class Cache>
+class Poller {
+ public:
+  /// All of these outlive it. Throws std::system_error, what the store throws. REQUIRES: what is committed is proposed.
+  Poller(Store& store, const StoreCapabilities& capabilities, Committer& committer, Cache& cache,
+         const PeerOptions& options)
+      : store_(store),
+        capabilities_(capabilities),
+        shared_(*capabilities.shared),
+        committer_(committer),
+        cache_(cache),
+        options_(options) {
+    hold(frontier());  // nothing has begun
+    note_answer();
+    thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  }
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+  /// Waits for a poll that is under way.
+  ~Poller() = default;
+
+  /// Before a transaction begins. Throws StaleFrontierError, TidGapError.
+  void require_fresh() const {
+    committer_.proposed()->require_whole();
+    if (now() - answered_.load(std::memory_order_relaxed) > in_ns(options_.max_staleness)) [[unlikely]]
+      refuse();
+  }
+
+  /// Learns what is committed, until the frontier has reached `tid`; for `longest` at most. False: it has not. Throws what the store
+  /// throws, TidGapError.
+  bool sync(Tid tid, std::chrono::milliseconds longest) {
+    const auto began = std::chrono::steady_clock::now();
+    for (;;) {
+      if (frontier() >= tid) return true;
+      learn();
+      if (frontier() >= tid) return true;
+      const auto waited =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+      if (waited >= longest) return false;
+      (void)shared_.wait_beyond(frontier(), std::min(longest - waited, options_.poll_every));
+    }
+  }
+
+  /// A pack of this process goes as far as `oldest`, which is not above any snapshot in use. Throws what the store throws.
+  void hold(Tid oldest) {
+    const std::lock_guard lock(hold_mutex_);
+    hold_locked(oldest);
+  }
+
+  /// A transaction that reads the past has announced its snapshot. Throws SnapshotTooOldError, and what the store throws.
+  void hold_also(Tid snapshot) {
+    const std::lock_guard lock(hold_mutex_);
+    if (snapshot.value < held_.load(std::memory_order_relaxed)) hold_locked(snapshot);
+  }
+
+  PeerStatus status() const {
+    PeerStatus status;
+    status.has_peers = true;
+    status.frontier = frontier();
+    status.since_last_poll = std::chrono::milliseconds((now() - answered_.load(std::memory_order_relaxed)) / 1'000'000);
+    status.remote_commits = committer_.proposed()->applied();
+    const std::lock_guard lock(mutex_);
+    status.polls = polls_;
+    status.failures = failures_;
+    status.jumps = jumps_;
+    status.error = error_;
+    status.held = Tid{held_.load(std::memory_order_relaxed)};
+    return status;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{1000};
+
+  // The coarse clock costs some nanoseconds, and is right to some milliseconds. One that stands while the machine sleeps will do: the
+  // store's lease is what counts then.
+  static std::int64_t now() noexcept {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  }
+  static std::int64_t in_ns(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds kMost = std::chrono::hours(24 * 365 * 100);
+    return std::chrono::nanoseconds(std::min(time, kMost)).count();
+  }
+
+  Tid frontier() const noexcept { return Tid{committer_.frontier().load(std::memory_order_acquire)}; }
+
+  void note_answer() noexcept { answered_.store(now(), std::memory_order_relaxed); }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void refuse() const {
+    std::exception_ptr error;
+    {
+      const std::lock_guard lock(mutex_);
+      error = error_;
+    }
+    throw StaleFrontierError(frontier(),
+                             "the store could not be asked what was committed since, for longer than " +
+                                 std::to_string(options_.max_staleness.count()) + " ms",
+                             error);
+  }
+
+  void run(const std::stop_token& stop) {
+    auto pause = kFirstPause;
+    while (!stop.stop_requested()) {
+      try {
+        poll();
+        const std::lock_guard lock(mutex_);
+        ++polls_;
+        error_ = nullptr;
+        pause = kFirstPause;
+        continue;
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        ++failures_;
+        error_ = std::current_exception();
+      }
+      rest(stop, pause);
+      pause = std::min(2 * pause, kLongestPause);
+    }
+  }
+
+  void poll() {
+    const Tid seen = frontier();
+    const Tid last = shared_.wait_beyond(seen, options_.poll_every);
+    if (last < seen) {
+      committer_.proposed()->end_work(TidGapError(seen, last));
+      throw TidGapError(seen, last);
+    }
+    note_answer();
+    if (last > seen) learn();
+    renew_hold();
+    cache_.work_off();
+  }
+
+  /// Learns all that is committed by now.
+  void learn() {
+    ProposedGroup& proposed = *committer_.proposed();
+    for (;;) {
+      const Tid known = frontier();
+      std::vector<TransactionInfo> page;
+      try {
+        page = proposed.remote(Tid{known.value + 1}, kInfinity);
+      } catch (const TidGapError& gap) {
+        if (!proposed.is_packed_beyond(known)) {
+          proposed.end_work(gap);
+          throw;
+        }
+        jump();
+        continue;
+      }
+      if (page.empty() && proposed.is_packed_beyond(known)) {
+        jump();
+        continue;
+      }
+      note_answer();
+      if (page.empty()) return;
+      committer_.apply(page, nullptr, cache_);
+    }
+  }
+
+  /// Invariant 4.
+  void jump() {
+    RemoteJump jump{store_.last_tid(), false, {}};
+    committer_.apply({}, &jump, cache_);
+    cache_.retire_forgotten(jump.forgotten);
+    if (!jump.done) return;
+    const std::lock_guard lock(mutex_);
+    ++jumps_;
+  }
+
+  /// Invariant 3.
+  void renew_hold() {
+    const std::int64_t time = now();
+    if (time - renewed_ < in_ns(options_.hold_every)) return;
+    const std::lock_guard lock(hold_mutex_);
+    const Tid frontier_of_before = std::exchange(frontier_at_hold_, frontier());
+    const Tid in_use = cache_.oldest_snapshot();
+    Tid oldest = frontier_of_before == Tid{} ? in_use : std::min(in_use, frontier_of_before);
+    // What this process itself has packed since is not asked for again.
+    oldest = std::max(oldest, std::min(in_use, capabilities_.oldest_tid()));
+    renewed_ = time;
+    try {
+      hold_locked(oldest);
+    } catch (const SnapshotTooOldError& error) {  // the lease had ended: what is left is held
+      hold_locked(error.oldest);
+      throw;
+    }
+  }
+
+  /// REQUIRES: hold_mutex_.
+  void hold_locked(Tid oldest) {
+    shared_.hold(oldest);
+    held_.store(oldest.value, std::memory_order_relaxed);
+  }
+
+  void rest(const std::stop_token& stop, std::chrono::milliseconds time) {
+    std::unique_lock lock(mutex_);
+    (void)wake_.wait_for(lock, stop, time, [] { return false; });
+  }
+
+  Store& store_;
+  const StoreCapabilities& capabilities_;
+  SharedStore& shared_;
+  Committer& committer_;
+  Cache& cache_;
+  const PeerOptions options_;
+
+  std::atomic<std::int64_t> answered_{0};  // when the store last answered; relaxed: of a clock
+  std::atomic<std::uint64_t> held_{0};
+  std::mutex hold_mutex_;
+  Tid frontier_at_hold_{};        // guarded by hold_mutex_
+  std::int64_t renewed_ = now();  // the thread's
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::uint64_t polls_ = 0, failures_ = 0, jumps_ = 0;  // guarded by mutex_, as the next
+  std::exception_ptr error_;
+  std::jthread thread_;  // last: it ends first
+};
+
+}  // namespace cow::detail

@@ -1,0 +1,160 @@
+// Packs of a database: what snapshots in use keep, and what becomes of those that come too late.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cow_cache/cow_cache.hpp"
+#include "persistence/memory_store.hpp"
+#include "persistence/rocksdb_store.hpp"
+#include "tests/support/cache_testing.hpp"
+#include "tests/support/forwarding_store.hpp"
+#include "tests/support/store_kinds.hpp"
+
+namespace cow::testing {
+namespace {
+
+class DatabasePack : public StoreOfKind {
+ protected:
+  Tid set(const Ref<Label>& label, const std::string& text) {
+    Transaction txn = db_.begin();
+    txn.write(label).text = text;
+    return txn.commit();
+  }
+  Ref<Label> created(const std::string& text) {
+    Transaction txn = db_.begin();
+    const Ref<Label> label = txn.create(Label{text});
+    txn.commit();
+    return label;
+  }
+
+  Database db_{store()};
+};
+
+TEST_P(DatabasePack, DropsWhatNoSnapshotSees) {
+  const Ref<Label> label = created("0");
+  std::vector<Tid> tids;
+  for (int i = 0; i < 10; ++i) tids.push_back(set(label, std::to_string(i)));
+  const PackResult result = db_.pack(tids[6]);
+  EXPECT_TRUE(result.complete);
+  EXPECT_EQ(result.oldest, tids[6]);
+  EXPECT_GE(result.dropped.revisions_dropped, 6u);
+  db_.evict_all();
+  for (std::size_t i = 0; i < tids.size(); ++i) {
+    if (i < 6) {
+      EXPECT_THROW(db_.begin_at(tids[i]), SnapshotTooOldError) << i;
+    } else {
+      EXPECT_EQ(db_.begin_at(tids[i]).read(label).text, std::to_string(i));
+    }
+  }
+  EXPECT_EQ(db_.begin().read(label).text, "9");
+  EXPECT_EQ(db_.pack(tids[2]).oldest, tids[6]) << "never back";
+  EXPECT_EQ(db_.pack(kInfinity).oldest, tids[9]);
+}
+
+TEST_P(DatabasePack, SnapshotsInUseHoldItBack) {
+  const Ref<Label> label = created("old");
+  const Tid old = db_.last_tid();
+  std::optional<Transaction> sleeper = db_.begin(), reader;
+  EXPECT_EQ(set(label, "new"), Tid{old.value + 1});
+  reader = db_.begin_at(old);
+  EXPECT_EQ(db_.pack(kInfinity).oldest, old);
+  db_.evict_all();
+  EXPECT_EQ(sleeper->read(label).text, "old");
+  EXPECT_EQ(reader->read(label).text, "old");
+  sleeper.reset();
+  EXPECT_EQ(db_.pack(kInfinity).oldest, old);
+  reader.reset();
+  EXPECT_EQ(db_.pack(kInfinity).oldest, db_.last_tid());
+  EXPECT_THROW(db_.begin_at(old), SnapshotTooOldError);
+}
+
+TEST_P(DatabasePack, CanBeStoppedAndGoneOnWith) {
+  const Ref<Label> label = created("0");
+  for (int i = 0; i < 5; ++i) set(label, std::to_string(i));
+  EXPECT_FALSE(db_.pack(kInfinity, {.progress = [](const PackProgress&) { return false; }}).complete);
+  EXPECT_EQ(db_.begin().read(label).text, "4");
+  EXPECT_TRUE(db_.pack(kInfinity).complete);
+  db_.evict_all();
+  EXPECT_EQ(db_.begin().read(label).text, "4");
+}
+
+// What a pack has announced and not come to is taken back.
+TEST_P(DatabasePack, ThatFailsLeavesThePastReadable) {
+  const Ref<Label> label = created("0");
+  const Tid old = db_.last_tid();
+  set(label, "1");
+  struct Stop {};
+  bool has_begun = false;
+  const bool collects = !capabilities().has_peers();  // else that is refused before it begins
+  EXPECT_THROW(db_.pack(kInfinity, {.collect_garbage = collects,
+                                    .progress = [&](const PackProgress&) -> bool {
+                                      has_begun = true;
+                                      throw Stop();
+                                    }}),
+               Stop);
+  EXPECT_TRUE(has_begun);
+  if (capabilities().packable->oldest_tid() <= old) {
+    EXPECT_EQ(db_.begin_at(old).read(label).text, "0");
+  }
+}
+
+// A snapshot that was begun stays readable to its end, whatever packs meanwhile; one that is refused is below a pack.
+TEST_P(DatabasePack, RacesWithTransactionsOfThePast) {
+  const Ref<Label> label = created("1");
+  const std::uint64_t first = db_.last_tid().value;
+  std::atomic<bool> stop{false};
+  std::atomic<int> read{0};
+  std::vector<std::jthread> threads;
+  for (unsigned seed = 0; seed < 2; ++seed) {
+    threads.emplace_back([&, seed] {
+      std::mt19937_64 random(seed);
+      while (!stop || read == 0) {
+        const std::uint64_t last = db_.last_tid().value;
+        const Tid at{last - std::min(last - first, random() % 20)};
+        try {
+          Transaction txn = db_.begin_at(at);
+          std::this_thread::yield();
+          const std::string expected = at.value == first ? "1" : std::to_string(at.value);
+          ASSERT_EQ(txn.read(label).text, expected);
+          ++read;
+        } catch (const SnapshotTooOldError& error) {
+          ASSERT_EQ(error.oid, Oid{}) << "it was refused after it had begun";
+          ASSERT_LT(at, error.oldest);
+        }
+        if (random() % 8 == 0) db_.evict_all();
+      }
+    });
+  }
+  threads.emplace_back([&] {
+    while (!stop) db_.pack(Tid{db_.last_tid().value - 2});
+  });
+  for (int i = 0; i < 300; ++i) set(label, std::to_string(db_.last_tid().value + 1));
+  stop = true;
+  threads.clear();
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, DatabasePack, ::testing::ValuesIn(stores_with(&StoreKind::is_packable)),
+                         name_of_store);
+
+TEST(DatabasePackMissing, IsSaidAtTheCall) {
+  MemoryStore inner;
+  ForwardingStore store(inner);
+  Database db(store);
+  try {
+    db.pack(kInfinity);
+    FAIL();
+  } catch (const MissingCapabilityError& error) {
+    EXPECT_EQ(error.capability, "PackableStore");
+    EXPECT_EQ(error.operation, "Database::pack");
+  }
+}
+
+}  // namespace
+}  // namespace cow::testing

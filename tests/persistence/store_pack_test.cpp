@@ -1,0 +1,421 @@
+// What RocksDbStore's packs leave on the device, beyond what every store that can be packed promises (pack_conformance_test.cpp).
+#include <gtest/gtest.h>
+#include <rocksdb/db.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "persistence/detail/encoding.hpp"
+#include "persistence/detail/pack_mark.hpp"
+#include "persistence/detail/rocksdb_handle.hpp"
+#include "persistence/detail/store_directory.hpp"
+#include "persistence/rocksdb_options.hpp"
+#include "persistence/rocksdb_store.hpp"
+#include "tests/support/store_testing.hpp"
+
+namespace cow::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string random_bytes(std::uint64_t seed, std::size_t size) {
+  std::mt19937_64 random(seed);
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
+}
+
+/// The files below `directory` that have `marker` in them.
+std::vector<std::string> files_with(const fs::path& directory, const std::string& marker) {
+  std::vector<std::string> found;
+  for (const fs::path& file : fs::recursive_directory_iterator(directory)) {
+    std::ifstream in(file, std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    if (bytes.find(marker) != bytes.npos) found.push_back(file.filename());
+  }
+  return found;
+}
+
+PackResult pack(RocksDbStore& store, std::uint64_t before) {
+  return store.pack({.before = Tid{before}, .is_garbage = {}, .progress = {}});
+}
+
+/// What a store should have: every revision that was committed.
+class Model {
+ public:
+  void commit(Store& store, const std::vector<std::pair<std::uint64_t, std::string>>& records) {
+    const std::uint64_t tid = store.last_tid().value + 1;
+    std::vector<ObjectWrite> writes;
+    for (const auto& [oid, record] : records) {
+      writes.push_back(record.empty() ? erase(oid) : put(oid, record));
+      revisions_[oid][tid] = record;
+    }
+    testing::commit(store, tid, writes);
+  }
+
+  void expect(Store& store, std::uint64_t from) const {
+    const std::uint64_t last = store.last_tid().value;
+    for (const auto& [oid, history] : revisions_) {
+      for (std::uint64_t at = from; at <= last; at += 1 + (last - from) / 7) {
+        const auto next = history.upper_bound(at);
+        const std::string expected = next == history.begin() ? "" : std::prev(next)->second;
+        const std::optional<Revision> found = store.load(Oid{oid}, Tid{at});
+        ASSERT_EQ(found ? found->record : "", expected) << oid << " at " << at;
+        if (found) {
+          ASSERT_EQ(found->end, next == history.end() ? kInfinity : Tid{next->first}) << oid << " at " << at;
+        }
+      }
+    }
+  }
+
+  /// How many revisions a pack leaves.
+  std::uint64_t left_by_pack(std::uint64_t oldest) const {
+    std::uint64_t count = 0;
+    for (const auto& [oid, history] : revisions_) {
+      const auto next = history.upper_bound(oldest);
+      count += static_cast<std::uint64_t>(std::distance(next, history.end()));
+      if (next != history.begin() && !std::prev(next)->second.empty()) ++count;
+    }
+    return count;
+  }
+  std::uint64_t revisions() const {
+    std::uint64_t count = 0;
+    for (const auto& [oid, history] : revisions_) count += history.size();
+    return count;
+  }
+
+ private:
+  std::map<std::uint64_t, std::map<std::uint64_t, std::string>> revisions_;
+};
+
+RocksDbOptions small_buffers() {
+  RocksDbOptions options;
+  options.durable = false;
+  options.write_buffer_bytes = 64 << 10;
+  options.max_log_bytes = 128 << 10;
+  return options;
+}
+
+/// A store without its witness and its checks, as one that has fallen into strange hands.
+detail::RocksDbHandle open_raw(const fs::path& directory) {
+  rocksdb::Options rocks = make_rocksdb_options({});
+  const rocksdb::ColumnFamilyOptions plain = make_rocksdb_plain_family_options(rocks);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors{{rocksdb::kDefaultColumnFamilyName, plain},
+                                                                 {detail::kTransactionsFamily, plain},
+                                                                 {detail::kRevisionsFamily, rocks}};
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(rocks, directory.string(), descriptors, &handles, &db);
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+  return {db, std::move(handles)};
+}
+
+TEST(StorePack, BytesOfWhatWasErasedOrReplacedAreGone) {
+  for (const bool flushed :
+       {false, true}) {  // reopened in between: then it is in a database file, otherwise in the log
+    const ScratchDirectory scratch;
+    const std::string erased = random_bytes(1, 256), replaced = random_bytes(2, 256), kept = random_bytes(3, 256),
+                      said = random_bytes(4, 256);
+    auto store = std::make_unique<RocksDbStore>(scratch.store(), creating());
+    const ObjectWrite first = put(1, erased);
+    const TransactionNote note{said, "", {}};
+    const TransactionWrite transaction{Tid{1}, {&first, 1}, &note};
+    store->commit({&transaction, 1});
+    commit(*store, 2, {put(2, replaced), put(3, kept)});
+    if (flushed) {
+      store.reset();
+      store = std::make_unique<RocksDbStore>(scratch.store());
+    }
+    commit(*store, 3, {erase(1), put(2, "r")});
+    EXPECT_TRUE(store->load(Oid{2}, Tid{2}));  // an iterator that has seen it stays in the pool
+    for (const std::string& marker : {erased, replaced, kept, said})
+      EXPECT_FALSE(files_with(scratch.store(), marker).empty());
+    ASSERT_TRUE(pack(*store, 3).complete);
+    for (const std::string& marker : {erased, replaced, said})
+      EXPECT_EQ(files_with(scratch.store(), marker), std::vector<std::string>{}) << "flushed: " << flushed;
+    EXPECT_FALSE(files_with(scratch.store(), kept).empty());
+    EXPECT_EQ(store->verify(), 1u);
+    store.reset();
+    for (const std::string& marker : {erased, replaced, said})
+      EXPECT_EQ(files_with(scratch.store(), marker), std::vector<std::string>{}) << "closed; flushed: " << flushed;
+  }
+}
+
+TEST(StorePack, OfManyRevisionsLeavesThoseThatAreSeen) {
+  const ScratchDirectory scratch;
+  Model model;
+  std::mt19937_64 random(5);
+  std::uint64_t oldest = 0;
+  for (int round = 0; round < 3; ++round) {
+    RocksDbStore store(scratch.store(), creating(small_buffers()));
+    EXPECT_EQ(store.oldest_tid(), Tid{oldest});
+    for (int i = 0; i < 400; ++i) {
+      std::vector<std::pair<std::uint64_t, std::string>> records;
+      for (std::uint64_t oid = 1; oid <= 60; ++oid) {
+        // The first few have long histories, longer than a batch of deletions; and some of them end.
+        const bool writes = oid <= 5 || random() % 20 == 0;
+        const bool erases = oid <= 5 ? oid <= 2 && i == 350 + static_cast<int>(oid) : random() % 4 == 0;
+        if (writes && !(oid == 1 && i > 351))
+          records.emplace_back(oid, erases ? "" : random_bytes(random(), random() % 200 + 1));
+      }
+      model.commit(store, records);
+    }
+    oldest = store.last_tid().value - 20;
+    const PackResult result = pack(store, oldest);
+    EXPECT_TRUE(result.complete);
+    EXPECT_EQ(result.oldest, Tid{oldest});
+    model.expect(store, oldest);
+    EXPECT_EQ(store.verify(), 21u) << "twenty, and the one at which the chain begins";
+    EXPECT_THROW(store.load(Oid{3}, Tid{oldest - 1}), SnapshotTooOldError);
+  }
+  RocksDbStore store(scratch.store());
+  EXPECT_EQ(store.oldest_tid(), Tid{oldest});
+  EXPECT_EQ(store.verify(), 21u);
+  model.expect(store, oldest);
+  std::uint64_t seen = 0;
+  EXPECT_TRUE(
+      store
+          .pack({.before = Tid{oldest},
+                 .is_garbage = [](Oid) { return false; },
+                 .progress = [&](const PackProgress& progress) { return seen = progress.revisions_seen, true; }})
+          .complete);
+  EXPECT_EQ(seen, model.left_by_pack(oldest));
+  EXPECT_LT(seen, model.revisions() / 10);
+}
+
+// So much that a filter drops what is superseded, in files of which some end in the midst of an object's revisions.
+TEST(StorePack, OfALargerStoreDropsWhileFilesAreRewritten) {
+  const ScratchDirectory scratch;
+  Model model;
+  std::mt19937_64 random(9);
+  const std::string replaced = random_bytes(10, 256);
+  {
+    RocksDbStore store(scratch.store(), creating(small_buffers()));
+    for (int i = 0; i < 300; ++i) {
+      std::vector<std::pair<std::uint64_t, std::string>> records;
+      for (std::uint64_t oid = 1; oid <= 150; ++oid) {
+        if (oid > 100 && random() % 3 == 0) continue;
+        records.emplace_back(oid, oid % 10 == 0 && random() % 2 == 0 ? "" : random_bytes(random(), 250));
+        if (oid == 7 && i == 100) records.back().second = replaced;
+      }
+      model.commit(store, records);
+    }
+    EXPECT_FALSE(files_with(scratch.store(), replaced).empty());
+    // Stopped after a part of the files, or at the end of the sweep: some that are superseded are there, others not.
+    bool swept = false;
+    store.pack({.before = Tid{300}, .is_garbage = {}, .progress = [&](const PackProgress& progress) {
+                  return !std::exchange(swept, progress.done > 0.7);
+                }});
+    EXPECT_EQ(store.oldest_tid(), Tid{300});
+    EXPECT_EQ(store.verify(), 1u);
+    model.expect(store, 300);
+    // Objects that go altogether, between others of which the mark counts the newest only.
+    model.commit(store, {{20, ""}, {51, ""}, {149, ""}});
+    EXPECT_TRUE(pack(store, 301).complete);
+    EXPECT_EQ(files_with(scratch.store(), replaced), std::vector<std::string>{});
+    EXPECT_EQ(store.verify(), 1u);
+    model.expect(store, 301);
+  }
+  const ScratchDirectory other;
+  fs::copy(scratch.store(), other.store());
+  const bool was_filtered = [&] {
+    const detail::RocksDbHandle handle = open_raw(other.store());
+    return detail::read_pack_mark(other.store(), handle).value().loose >= Tid{300};
+  }();
+  RocksDbStore store(scratch.store());
+  EXPECT_EQ(store.verify(), 1u);
+  std::uint64_t seen = 0;
+  EXPECT_TRUE(
+      store
+          .pack({.before = Tid{301},
+                 .is_garbage = [](Oid) { return false; },
+                 .progress = [&](const PackProgress& progress) { return seen = progress.revisions_seen, true; }})
+          .complete);
+  EXPECT_EQ(seen, model.left_by_pack(301)) << "what a filter has left over at the ends of files is gone, too";
+  EXPECT_TRUE(was_filtered);
+}
+
+TEST(StorePack, ThatWasStoppedIsVerifiedReopenedAndGoneOnWith) {
+  const ScratchDirectory scratch;
+  Model model;
+  {
+    RocksDbStore store(scratch.store(), creating(small_buffers()));
+    for (int i = 0; i < 30; ++i) {
+      std::vector<std::pair<std::uint64_t, std::string>> records;
+      for (std::uint64_t oid = 1; oid <= 100; ++oid)
+        records.emplace_back(oid, oid % 3 == 0 && i % 5 == 0 ? "" : record_of(oid, static_cast<std::uint64_t>(i)));
+      model.commit(store, records);
+    }
+  }
+  for (int stop = 1; stop <= 4; ++stop) {
+    RocksDbStore store(scratch.store());
+    int calls = 0;
+    const PackResult result = store.pack(
+        {.before = Tid{20 + static_cast<std::uint64_t>(stop)}, .is_garbage = {}, .progress = [&](const PackProgress&) {
+           return ++calls < (stop == 1 ? 3 : 1);
+         }});
+    EXPECT_FALSE(result.complete);
+    EXPECT_GT(result.dropped.revisions_dropped, 0u);
+    EXPECT_EQ(store.verify(), 30u - 20 - static_cast<std::uint64_t>(stop) + 1);
+    model.expect(store, 20 + static_cast<std::uint64_t>(stop));
+  }
+  RocksDbStore store(scratch.store());
+  EXPECT_EQ(store.oldest_tid(), Tid{24});
+  EXPECT_TRUE(pack(store, 24).complete);
+  EXPECT_EQ(store.verify(), 7u);
+  model.expect(store, 24);
+}
+
+TEST(StorePack, GarbageThatIsWrittenMeanwhileStays) {
+  const ScratchDirectory scratch;
+  RocksDbStore store(scratch.store(), creating());
+  commit(store, 1, {put(1, "root"), put(2, "garbage"), put(3, "garbage, too")});
+  bool written = false;
+  const PackResult result = store.pack({.before = Tid{1},
+                                        .is_garbage =
+                                            [&](Oid oid) {
+                                              if (oid == Oid{2} && !std::exchange(written, true))
+                                                commit(store, 2, {put(2, "written in the meantime")});
+                                              return oid != Oid{1};
+                                            },
+                                        .progress = {}});
+  EXPECT_TRUE(result.complete);
+  EXPECT_EQ(result.dropped.revisions_dropped, 1u);
+  EXPECT_EQ(store.load(Oid{2}, Tid{1})->record, "garbage");
+  EXPECT_EQ(store.load(Oid{2}, Tid{2})->record, "written in the meantime");
+  EXPECT_FALSE(store.load(Oid{3}, Tid{2}));
+  EXPECT_EQ(store.verify(), 2u);
+}
+
+TEST(StorePack, SaysThatTheStoreIsOfAnotherFormat) {
+  const ScratchDirectory scratch;
+  const auto format = [&] {
+    const detail::RocksDbHandle handle = open_raw(scratch.store());
+    std::string bytes;
+    EXPECT_TRUE(handle->Get({}, handle.metadata(), detail::to_slice(detail::kFormatKey), &bytes).ok());
+    return detail::StoreFormat::decode(scratch.store(), bytes).version;
+  };
+  { commit(*std::make_unique<RocksDbStore>(scratch.store(), creating()), 1, {put(1, "a")}); }
+  EXPECT_EQ(format(), detail::StoreFormat::kVersion);
+  RocksDbOptions accepts_loss;
+  accepts_loss.accept_loss = true;  // the manifest is another one
+  { pack(*std::make_unique<RocksDbStore>(scratch.store(), accepts_loss), 1); }
+  EXPECT_EQ(format(), detail::StoreFormat::kPackedVersion);
+}
+
+// The chain does not name what lies below the pack, and still nothing can be taken from there, added or changed.
+TEST(StorePack, VouchesForWhatItHasLeft) {
+  for (const bool complete : {true, false}) {
+    for (const std::string_view damage : {"lost", "added", "changed", "no mark", "none"}) {
+      const ScratchDirectory scratch;
+      {
+        RocksDbStore store(scratch.store(), creating());
+        for (std::uint64_t tid = 1; tid <= 5; ++tid)
+          commit(store, tid, {put(1, "a"), put(2, record_of(2, tid)), put(10 + tid, "c")});
+        store.pack({.before = Tid{4}, .is_garbage = {}, .progress = [&](const PackProgress&) { return complete; }});
+        commit(store, 6, {put(1, "b")});
+      }
+      {
+        const detail::RocksDbHandle handle = open_raw(scratch.store());
+        const detail::RevisionKey key(Oid{11}, Tid{1}), other(Oid{99}, Tid{2});
+        const auto value = [](const detail::RevisionKey& of, std::string record) {
+          std::string tail(detail::kRecordChecksumSize, '\0');
+          detail::store_int(tail.data(),
+                            detail::record_checksum(detail::RevisionKey::oid_of(of.bytes().data()),
+                                                    detail::RevisionKey::tid_of(of.bytes().data()), record));
+          return record + tail;
+        };
+        rocksdb::WriteBatch batch;
+        if (damage == "lost") batch.Delete(handle.revisions(), detail::to_slice(key.bytes()));
+        if (damage == "added") batch.Put(handle.revisions(), detail::to_slice(other.bytes()), value(other, "x"));
+        if (damage == "changed") batch.Put(handle.revisions(), detail::to_slice(key.bytes()), value(key, "d"));
+        if (damage == "no mark") batch.Delete(handle.metadata(), detail::to_slice(detail::kPackKey));
+        ASSERT_TRUE(handle->Write({}, &batch).ok());
+      }
+      RocksDbOptions options;
+      options.accept_loss = true;
+      if (damage == "none") {
+        EXPECT_EQ(RocksDbStore(scratch.store(), options).verify(), 3u);
+        continue;
+      }
+      EXPECT_THROW(RocksDbStore(scratch.store(), options), StoreCorruptError) << damage << ", complete: " << complete;
+    }
+  }
+}
+
+// A loss that the open does not see, because it does not look at everything: a pack does, and signs nothing off.
+TEST(StorePack, FindsWhatIsLostBeforeItSignsOff) {
+  const ScratchDirectory scratch;
+  const fs::path copy = scratch.path() / "killed";
+  {
+    RocksDbStore store(scratch.store(), creating());
+    for (std::uint64_t tid = 1; tid <= 5; ++tid) commit(store, tid, {put(1, record_of(1, tid)), put(1 + tid, "b")});
+    fs::copy(scratch.store(), copy);  // nobody writes
+  }
+  {
+    const detail::RocksDbHandle handle = open_raw(copy);
+    const detail::RevisionKey key(Oid{3}, Tid{2});
+    ASSERT_TRUE(handle->Delete({}, handle.revisions(), detail::to_slice(key.bytes())).ok());
+  }
+  RocksDbOptions options;
+  options.verify_at_open = 1;
+  for (const std::uint64_t before : {4, 5}) {  // and again
+    RocksDbStore store(copy, options);
+    EXPECT_THROW(pack(store, before), StoreCorruptError);
+    EXPECT_THROW(store.verify(), StoreCorruptError);
+    EXPECT_EQ(store.load(Oid{1}, Tid{5})->record, record_of(1, 5));
+  }
+}
+
+TEST(StorePack, RacesWithVerifyHistoryAndCommits) {
+  const ScratchDirectory scratch;
+  RocksDbStore store(scratch.store(), creating(small_buffers()));
+  commit(store, 1, {put(1, "1")});
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> threads;
+  threads.emplace_back([&] {
+    while (!stop) store.verify();
+  });
+  threads.emplace_back([&] {
+    while (!stop) {
+      const Tid last = store.last_tid();
+      Tid next = last;
+      for (const TransactionInfo& info : store.transactions(Tid{1}, last, Order::newest_first, 50)) {
+        ASSERT_EQ(info.tid, next);
+        next = Tid{next.value - 1};
+      }
+      const Tid oldest = store.oldest_tid();
+      next = {};
+      for (const TransactionInfo& info : store.transactions(Tid{oldest.value + 1}, last, Order::oldest_first, 50)) {
+        ASSERT_TRUE(next == Tid{} || info.tid == next) << info.tid;
+        next = Tid{info.tid.value + 1};
+      }
+      for (const RevisionInfo& info : store.revisions(Oid{1}, kInfinity, 20)) ASSERT_GT(info.begin, Tid{});
+    }
+  });
+  threads.emplace_back([&] {
+    while (!stop) {
+      const std::uint64_t last = store.last_tid().value;
+      if (last > 10) pack(store, last - 10);
+    }
+  });
+  for (std::uint64_t tid = 2; tid <= 1500; ++tid)
+    commit(store, tid, {put(1, std::to_string(tid)), put(2 + tid % 30, record_of(2, tid))});
+  stop = true;
+  threads.clear();
+  store.verify();
+}
+
+}  // namespace
+}  // namespace cow::testing
