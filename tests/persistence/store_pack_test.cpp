@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -36,15 +37,23 @@ std::string random_bytes(std::uint64_t seed, std::size_t size) {
   return bytes;
 }
 
-/// The files below `directory` that have `marker` in them.
+/// The files below `directory` that have `marker` in them. The store may be open: where it has made or deleted files meanwhile,
+/// they are read again, since what moves from one file to another must not be missed in both.
 std::vector<std::string> files_with(const fs::path& directory, const std::string& marker) {
-  std::vector<std::string> found;
-  for (const fs::path& file : fs::recursive_directory_iterator(directory)) {
-    std::ifstream in(file, std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(in)), {});
-    if (bytes.find(marker) != bytes.npos) found.push_back(file.filename());
+  const auto listed = [&] {
+    return std::set<fs::path>(fs::recursive_directory_iterator(directory), fs::recursive_directory_iterator());
+  };
+  for (std::set<fs::path> files = listed();;) {
+    std::vector<std::string> found;
+    for (const fs::path& file : files) {
+      std::ifstream in(file, std::ios::binary);
+      const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+      if (bytes.find(marker) != bytes.npos) found.push_back(file.filename());
+    }
+    std::set<fs::path> now = listed();
+    if (now == files) return found;
+    files = std::move(now);
   }
-  return found;
 }
 
 PackResult pack(RocksDbStore& store, std::uint64_t before) {
