@@ -211,7 +211,7 @@ class BasicDatabase {
 
   /// The transactions from one tid to another, both included, with what they say of themselves and the objects that they have written.
   /// Those that a pack has dropped are passed over. Throws MissingCapabilityError.
-  HistoryRange<TransactionInfo> transactions(Tid from, Tid to, Order order = Order::oldest_first) {
+  HistoryRange<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order = HistoryOrder::oldest_first) {
     HistoryStore& history = capabilities_.require_history("Database::transactions");
     return detail::transactions_of(history, from, std::min(to, last_tid()), order);
   }

@@ -75,7 +75,7 @@ class HistoryVerification {
     for (Tid next{before.value + 1}; next <= last_;) {
       std::vector<TransactionInfo> page;
       try {
-        page = history_.transactions(next, last_, Order::oldest_first, kPage);
+        page = history_.transactions(next, last_, HistoryOrder::oldest_first, kPage);
       } catch (const StoreCorruptError& error) {
         report_.add({VerifyFault::Kind::store, {}, next, {}, error.what()});
       }

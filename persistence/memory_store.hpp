@@ -82,7 +82,7 @@ class MemoryStore final : public Store,
 
   // ---- HistoryStore: throws std::bad_alloc only
 
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     return log_.transactions(from, std::min(to, last_tid()), order, most);
   }
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {

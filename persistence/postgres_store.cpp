@@ -114,7 +114,7 @@ void PostgresStore::commit(std::span<const TransactionWrite> group) {
   if (!group.empty()) raise(implementation_->seen_, group.back().tid.value);
 }
 
-std::vector<TransactionInfo> PostgresStore::transactions(Tid from, Tid to, Order order, std::size_t most) {
+std::vector<TransactionInfo> PostgresStore::transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) {
   Tid oldest{};
   std::vector<TransactionInfo> page =
       read_transactions(implementation_->pool, implementation_->statements, from, to, order, most, oldest);

@@ -86,7 +86,7 @@ class PostgresStore final : public Store,
 
   // ---- HistoryStore. A transaction that is missing among those that the pack has left is a StoreCorruptError.
 
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override;
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override;
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override;
   Tid tid_at(CommitTime time) override;
 

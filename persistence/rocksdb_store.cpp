@@ -544,7 +544,7 @@ std::optional<Revision> RocksDbStore::load(Oid oid, Tid at) { return impl_->load
 Tid RocksDbStore::last_tid() { return impl_->last_tid(); }
 OidBlock RocksDbStore::allocate_oids(std::uint64_t count) { return impl_->allocate_oids(count); }
 void RocksDbStore::commit(std::span<const TransactionWrite> group) { impl_->commit(group); }
-std::vector<TransactionInfo> RocksDbStore::transactions(Tid from, Tid to, Order order, std::size_t most) {
+std::vector<TransactionInfo> RocksDbStore::transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) {
   return impl_->history().transactions(from, to, order, most, last_tid());
 }
 std::vector<RevisionInfo> RocksDbStore::revisions(Oid oid, Tid newest, std::size_t most) {

@@ -138,7 +138,7 @@ class RocksDbStore final : public Store,
 
   // ---- HistoryStore. A damaged or missing entry is a StoreCorruptError that names the tid.
 
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override;
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override;
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override;
   Tid tid_at(CommitTime time) override;
 

@@ -75,7 +75,7 @@ class PeerByteCacheStore final : public Store,
   /// For who counts tids himself: not where others commit.
   void commit(std::span<const TransactionWrite> group) override { store_.commit(group); }
 
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     return history_.transactions(from, to, order, most);
   }
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {

@@ -98,7 +98,7 @@ class WatchedPeer final : public Store,
   Tid last_tid() override { return counted().last_tid(); }
   OidBlock allocate_oids(std::uint64_t count) override { return counted().allocate_oids(count); }
   void commit(std::span<const TransactionWrite> group) override { counted().commit(group); }
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     return counted().transactions(from, to, order, most);
   }
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {

@@ -224,7 +224,7 @@ class PeerRunner {
     std::vector<EngineCommit> engine;
     constexpr std::size_t kPage = 2'000;
     for (Tid from{1};; from = Tid{engine.back().tid.value + 1}) {
-      const std::vector<TransactionInfo> page = store.transactions(from, kInfinity, Order::oldest_first, kPage);
+      const std::vector<TransactionInfo> page = store.transactions(from, kInfinity, HistoryOrder::oldest_first, kPage);
       for (const TransactionInfo& one : page)
         engine.push_back({one.tid, std::strtoull(one.note.description.c_str(), nullptr, 10), one.objects});
       if (page.size() < kPage) break;

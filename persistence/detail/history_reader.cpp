@@ -20,13 +20,13 @@ CommitTime time_of(const TransactionRecord& record) {
 
 }  // namespace
 
-std::vector<TransactionInfo> HistoryReader::transactions(Tid from, Tid to, Order order, std::size_t most,
+std::vector<TransactionInfo> HistoryReader::transactions(Tid from, Tid to, HistoryOrder order, std::size_t most,
                                                          Tid last) const {
   std::vector<TransactionInfo> page;
   from = std::max(from, Tid{1});
   to = std::min(to, last);
   if (from > to || most == 0) return page;
-  const bool ascends = order == Order::oldest_first;
+  const bool ascends = order == HistoryOrder::oldest_first;
   const std::unique_ptr<rocksdb::Iterator> it = iterate_transactions();
   const TransactionKey start(ascends ? from : to);
   if (ascends) {

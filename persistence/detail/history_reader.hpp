@@ -33,7 +33,7 @@ class HistoryReader {
       : path_(path), handle_(handle), oldest_(oldest) {}
 
   // See HistoryStore. `last`: the tid of a commit that has returned.
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most, Tid last) const;
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most, Tid last) const;
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most, Tid last) const;
   Tid tid_at(CommitTime time, Tid last) const;
 

@@ -62,13 +62,13 @@ class MemoryLog {
   }
 
   /// See HistoryStore::transactions. REQUIRES: `to` is committed.
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) const {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) const {
     std::vector<TransactionInfo> page;
     const std::shared_lock lock(mutex_);
     std::size_t first = position_of(from);
     std::size_t end = to < from ? first : position_of(Tid{to.value + 1});
-    for (; first < end && page.size() < most; order == Order::oldest_first ? ++first : --end)
-      page.push_back(info_of(order == Order::oldest_first ? first : end - 1));
+    for (; first < end && page.size() < most; order == HistoryOrder::oldest_first ? ++first : --end)
+      page.push_back(info_of(order == HistoryOrder::oldest_first ? first : end - 1));
     return page;
   }
 

@@ -208,7 +208,7 @@ TEST_F(Past, NotesAreInTheHistory) {
   EXPECT_EQ(revisions[2].begin, made);
   EXPECT_EQ(revisions[2].note, (TransactionNote{"ada", "made a label", {{"request", "17"}}}));
   std::vector<std::string> users;
-  for (const TransactionInfo& info : db_.transactions(made, kInfinity, Order::newest_first))
+  for (const TransactionInfo& info : db_.transactions(made, kInfinity, HistoryOrder::newest_first))
     users.push_back(info.note.user);
   EXPECT_EQ(users, (std::vector<std::string>{"bob", "", "ada"}));
 }
@@ -235,7 +235,7 @@ TEST_F(Past, RangesAreReadInPages) {
     if (info.tid.value % 100 == 0) set(label, "later");  // is not in the range
   }
   EXPECT_EQ(next.value, last.value + 1);
-  const auto range = db_.transactions(Tid{10}, Tid{900}, Order::newest_first);
+  const auto range = db_.transactions(Tid{10}, Tid{900}, HistoryOrder::newest_first);
   for (int round = 0; round < 2; ++round) EXPECT_EQ(std::ranges::distance(range.begin(), range.end()), 891);
   EXPECT_EQ(std::ranges::distance(db_.history(label).begin(), std::default_sentinel), 0 + 1001 + 10);
   int seen = 0;

@@ -83,7 +83,7 @@ TEST_F(Undo, BringsBackWhatWasBefore) {
   EXPECT_EQ(record(label), before) << "byte for byte";
   EXPECT_EQ(store_.load(label.oid(), kInfinity)->begin, undone);
   EXPECT_EQ(db_.begin_at(change).read(label).text, "two");
-  const auto infos = store_.transactions(undone, undone, Order::oldest_first, 1);
+  const auto infos = store_.transactions(undone, undone, HistoryOrder::oldest_first, 1);
   ASSERT_EQ(infos.size(), 1u);
   EXPECT_EQ(infos[0].note.description, "undo of tid " + std::to_string(change.value));
 }
@@ -238,7 +238,7 @@ TEST_F(Undo, SaysWhatItIsTold) {
   const Ref<Label> label = make("one");
   const Tid change = set(label, "two");
   const Tid undone = db_.undo(change, TransactionNote{"ada", "a mistake", {{"why", "typo"}}});
-  const auto infos = store_.transactions(undone, undone, Order::oldest_first, 1);
+  const auto infos = store_.transactions(undone, undone, HistoryOrder::oldest_first, 1);
   ASSERT_EQ(infos.size(), 1u);
   EXPECT_EQ(infos[0].note, (TransactionNote{"ada", "a mistake", {{"why", "typo"}}}));
 }

@@ -20,7 +20,6 @@ namespace {
 
 using namespace cow;
 using namespace cow::bench::publisher;
-using bench::publisher::Order;  // not the order of a history
 using Catalog = cow::bench::wordnet::Catalog<Database::Pointers>;
 using Source = BlockingSource<Database>;
 

@@ -30,7 +30,7 @@ class HistoryConformance : public StoreOfKind {
   }
 
   /// All in pages of `most`, the longest that may be asked for at a time.
-  std::vector<TransactionInfo> all(Tid from, Tid to, Order order, std::size_t most) {
+  std::vector<TransactionInfo> all(Tid from, Tid to, HistoryOrder order, std::size_t most) {
     std::vector<TransactionInfo> found;
     for (;;) {
       const std::vector<TransactionInfo> page = history().transactions(from, to, order, most);
@@ -38,7 +38,7 @@ class HistoryConformance : public StoreOfKind {
       if (page.empty()) return found;
       found.insert(found.end(), page.begin(), page.end());
       const std::uint64_t last = page.back().tid.value;
-      if (order == Order::oldest_first) {
+      if (order == HistoryOrder::oldest_first) {
         if (last == kInfinity.value) return found;
         from = Tid{last + 1};
       } else {
@@ -48,7 +48,7 @@ class HistoryConformance : public StoreOfKind {
     }
   }
 
-  std::vector<std::uint64_t> tids(Tid from, Tid to, Order order, std::size_t most = 3) {
+  std::vector<std::uint64_t> tids(Tid from, Tid to, HistoryOrder order, std::size_t most = 3) {
     std::vector<std::uint64_t> found;
     for (const TransactionInfo& info : all(from, to, order, most)) found.push_back(info.tid.value);
     return found;
@@ -69,29 +69,29 @@ class HistoryConformance : public StoreOfKind {
 using Tids = std::vector<std::uint64_t>;
 
 TEST_P(HistoryConformance, AnEmptyStoreHasNone) {
-  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, Order::oldest_first, 10).empty());
-  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, Order::newest_first, 10).empty());
+  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, HistoryOrder::oldest_first, 10).empty());
+  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, HistoryOrder::newest_first, 10).empty());
   EXPECT_TRUE(history().revisions(Oid{1}, kInfinity, 10).empty());
   EXPECT_EQ(history().tid_at(std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now())), Tid{0});
 }
 
 TEST_P(HistoryConformance, RangesOfTransactionsEitherWay) {
   for (std::uint64_t tid : {10, 20, 21, 22, 40, 41, 50}) commit(store(), tid, {put(1, record_of(1, tid))});
-  EXPECT_EQ(tids(Tid{0}, kInfinity, Order::oldest_first), (Tids{10, 20, 21, 22, 40, 41, 50}));
-  EXPECT_EQ(tids(Tid{0}, kInfinity, Order::newest_first), (Tids{50, 41, 40, 22, 21, 20, 10}));
-  EXPECT_EQ(tids(Tid{20}, Tid{40}, Order::oldest_first), (Tids{20, 21, 22, 40}));
-  EXPECT_EQ(tids(Tid{20}, Tid{40}, Order::newest_first), (Tids{40, 22, 21, 20}));
-  EXPECT_EQ(tids(Tid{11}, Tid{39}, Order::oldest_first), (Tids{20, 21, 22}));
-  EXPECT_EQ(tids(Tid{11}, Tid{39}, Order::newest_first), (Tids{22, 21, 20}));
-  EXPECT_EQ(tids(Tid{23}, Tid{39}, Order::oldest_first), Tids{});
-  EXPECT_EQ(tids(Tid{23}, Tid{39}, Order::newest_first), Tids{});
-  EXPECT_EQ(tids(Tid{0}, Tid{9}, Order::newest_first), Tids{});
-  EXPECT_EQ(tids(Tid{0}, Tid{9}, Order::oldest_first), Tids{});
-  EXPECT_EQ(tids(Tid{51}, kInfinity, Order::oldest_first), Tids{});
-  EXPECT_EQ(tids(Tid{51}, kInfinity, Order::newest_first), Tids{});
-  EXPECT_EQ(tids(Tid{40}, Tid{20}, Order::oldest_first), Tids{});
-  EXPECT_EQ(tids(Tid{40}, Tid{20}, Order::newest_first), Tids{});
-  EXPECT_EQ(tids(Tid{22}, Tid{22}, Order::newest_first), Tids{22});
+  EXPECT_EQ(tids(Tid{0}, kInfinity, HistoryOrder::oldest_first), (Tids{10, 20, 21, 22, 40, 41, 50}));
+  EXPECT_EQ(tids(Tid{0}, kInfinity, HistoryOrder::newest_first), (Tids{50, 41, 40, 22, 21, 20, 10}));
+  EXPECT_EQ(tids(Tid{20}, Tid{40}, HistoryOrder::oldest_first), (Tids{20, 21, 22, 40}));
+  EXPECT_EQ(tids(Tid{20}, Tid{40}, HistoryOrder::newest_first), (Tids{40, 22, 21, 20}));
+  EXPECT_EQ(tids(Tid{11}, Tid{39}, HistoryOrder::oldest_first), (Tids{20, 21, 22}));
+  EXPECT_EQ(tids(Tid{11}, Tid{39}, HistoryOrder::newest_first), (Tids{22, 21, 20}));
+  EXPECT_EQ(tids(Tid{23}, Tid{39}, HistoryOrder::oldest_first), Tids{});
+  EXPECT_EQ(tids(Tid{23}, Tid{39}, HistoryOrder::newest_first), Tids{});
+  EXPECT_EQ(tids(Tid{0}, Tid{9}, HistoryOrder::newest_first), Tids{});
+  EXPECT_EQ(tids(Tid{0}, Tid{9}, HistoryOrder::oldest_first), Tids{});
+  EXPECT_EQ(tids(Tid{51}, kInfinity, HistoryOrder::oldest_first), Tids{});
+  EXPECT_EQ(tids(Tid{51}, kInfinity, HistoryOrder::newest_first), Tids{});
+  EXPECT_EQ(tids(Tid{40}, Tid{20}, HistoryOrder::oldest_first), Tids{});
+  EXPECT_EQ(tids(Tid{40}, Tid{20}, HistoryOrder::newest_first), Tids{});
+  EXPECT_EQ(tids(Tid{22}, Tid{22}, HistoryOrder::newest_first), Tids{22});
 }
 
 TEST_P(HistoryConformance, NotesAndObjectsComeBackAsTheyWere) {
@@ -106,7 +106,7 @@ TEST_P(HistoryConformance, NotesAndObjectsComeBackAsTheyWere) {
   commit_noted(3, {}, no_text);
   commit_noted(4, {put(1, "a2")}, large);
   commit_noted(5, {put(1, "a3")}, TransactionNote{});
-  const std::vector<TransactionInfo> found = all(Tid{1}, kInfinity, Order::oldest_first, 2);
+  const std::vector<TransactionInfo> found = all(Tid{1}, kInfinity, HistoryOrder::oldest_first, 2);
   ASSERT_EQ(found.size(), 5u);
   EXPECT_EQ(found[0].note, note);
   EXPECT_EQ(found[0].objects, (std::vector<Oid>{Oid{3}, Oid{1}, Oid{2}}));
@@ -123,9 +123,9 @@ TEST_P(HistoryConformance, ANoteThatIsTooLargeIsRefusedAndNothingKept) {
   note.user.resize(kMaxNoteBytes - note.bytes() + 1, 'x');
   EXPECT_THROW(commit_noted(1, {put(1, "a")}, note), std::invalid_argument);
   EXPECT_EQ(store().last_tid(), Tid{0});
-  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, Order::oldest_first, 10).empty());
+  EXPECT_TRUE(history().transactions(Tid{0}, kInfinity, HistoryOrder::oldest_first, 10).empty());
   commit_noted(1, {put(1, "a")}, TransactionNote{"now", "", {}});
-  EXPECT_EQ(all(Tid{0}, kInfinity, Order::oldest_first, 1).size(), 1u);
+  EXPECT_EQ(all(Tid{0}, kInfinity, HistoryOrder::oldest_first, 1).size(), 1u);
 }
 
 TEST_P(HistoryConformance, WhatACommitRefusedIsNoHistory) {
@@ -134,10 +134,10 @@ TEST_P(HistoryConformance, WhatACommitRefusedIsNoHistory) {
   const std::vector<ObjectWrite> twice{put(2, "b"), put(2, "c")};
   const std::vector<TransactionWrite> group{{Tid{11}, good}, {Tid{12}, twice}};
   EXPECT_THROW(store().commit(group), std::invalid_argument);
-  EXPECT_EQ(tids(Tid{0}, kInfinity, Order::oldest_first), Tids{10});
+  EXPECT_EQ(tids(Tid{0}, kInfinity, HistoryOrder::oldest_first), Tids{10});
   EXPECT_EQ(history().revisions(Oid{1}, kInfinity, 10).size(), 1u);
   commit(store(), 11, {put(1, "b")});
-  EXPECT_EQ(tids(Tid{0}, kInfinity, Order::oldest_first), (Tids{10, 11}));
+  EXPECT_EQ(tids(Tid{0}, kInfinity, HistoryOrder::oldest_first), (Tids{10, 11}));
 }
 
 TEST_P(HistoryConformance, RevisionsOfAnObject) {
@@ -165,7 +165,7 @@ TEST_P(HistoryConformance, RevisionsOfAnObject) {
   EXPECT_EQ(all_revisions(Oid{1}, Tid{40}, 2), std::vector(found.begin() + 1, found.end()));
   EXPECT_TRUE(history().revisions(Oid{1}, Tid{9}, 10).empty());
   EXPECT_TRUE(history().revisions(Oid{3}, kInfinity, 10).empty());
-  const std::vector<TransactionInfo> made = history().transactions(Tid{10}, Tid{10}, Order::oldest_first, 1);
+  const std::vector<TransactionInfo> made = history().transactions(Tid{10}, Tid{10}, HistoryOrder::oldest_first, 1);
   ASSERT_EQ(made.size(), 1u);
   EXPECT_EQ(found[3].time, made[0].time);
 }
@@ -174,7 +174,7 @@ TEST_P(HistoryConformance, TimesLeadToTids) {
   const CommitTime before = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
   for (std::uint64_t tid = 10; tid <= 400; tid += 13) commit(store(), tid, {put(1, record_of(1, tid))});
   const CommitTime after = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-  const std::vector<TransactionInfo> found = all(Tid{0}, kInfinity, Order::oldest_first, 7);
+  const std::vector<TransactionInfo> found = all(Tid{0}, kInfinity, HistoryOrder::oldest_first, 7);
   ASSERT_EQ(found.size(), 31u);
   EXPECT_TRUE(std::ranges::is_sorted(found, {}, &TransactionInfo::time));
   EXPECT_LE(found.back().time, std::max(after, found.front().time));
@@ -218,9 +218,9 @@ TEST_P(HistoryConformance, AgreesWithAModel) {
   for (int question = 0; question < 60; ++question) {
     const std::uint64_t from = random() % (tid + 3);
     const std::uint64_t to = from + random() % (tid / 2);
-    const Order order = random() % 2 == 0 ? Order::oldest_first : Order::newest_first;
+    const HistoryOrder order = random() % 2 == 0 ? HistoryOrder::oldest_first : HistoryOrder::newest_first;
     std::vector<TransactionInfo> found = all(Tid{from}, Tid{to}, order, 1 + random() % 40);
-    if (order == Order::newest_first) std::ranges::reverse(found);
+    if (order == HistoryOrder::newest_first) std::ranges::reverse(found);
     auto expected = model.lower_bound(from);
     for (const TransactionInfo& info : found) {
       ASSERT_NE(expected, model.end());
@@ -251,7 +251,7 @@ TEST_P(HistoryConformance, PagesWhileCommitsGoOn) {
       const Tid last = store().last_tid();
       const bool ascends = random() % 2 == 0;
       const std::vector<TransactionInfo> found =
-          all(Tid{1}, last, ascends ? Order::oldest_first : Order::newest_first, 1 + random() % 100);
+          all(Tid{1}, last, ascends ? HistoryOrder::oldest_first : HistoryOrder::newest_first, 1 + random() % 100);
       ASSERT_EQ(found.size(), last.value);
       for (std::size_t i = 0; i < found.size(); ++i) {
         const std::uint64_t tid = ascends ? i + 1 : last.value - i;

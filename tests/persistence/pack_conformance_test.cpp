@@ -153,7 +153,7 @@ TEST_P(PackConformance, HistoryHasWhatIsAboveThePack) {
   if (history == nullptr) GTEST_SKIP() << "it has no history";
   for (std::uint64_t tid = 1; tid <= 9; ++tid) commit(store(), tid, {put(1, "r"), put(10 + tid, "s")});
   pack(5);
-  const std::vector<TransactionInfo> found = history->transactions(Tid{6}, kInfinity, Order::oldest_first, 100);
+  const std::vector<TransactionInfo> found = history->transactions(Tid{6}, kInfinity, HistoryOrder::oldest_first, 100);
   ASSERT_EQ(found.size(), 4u);
   for (std::size_t i = 0; i < found.size(); ++i) {
     EXPECT_EQ(found[i].tid, Tid{6 + i});

@@ -220,7 +220,7 @@ TEST_F(PostgresFailure, NothingIsLostOrDoneTwiceByFaultsAnywhere) {
   for (std::uint64_t oid = 1; oid <= kCounters; ++oid) sum += std::stoi(direct_->load(Oid{oid}, kInfinity)->record);
   EXPECT_EQ(sum, done);
   EXPECT_EQ(direct_->last_tid().value, 1u + static_cast<unsigned>(done)) << "tids are contiguous";
-  EXPECT_EQ(direct_->transactions(Tid{1}, kInfinity, Order::oldest_first, 10'000).size(),
+  EXPECT_EQ(direct_->transactions(Tid{1}, kInfinity, HistoryOrder::oldest_first, 10'000).size(),
             1u + static_cast<unsigned>(done));
   EXPECT_GT(asked, 0);
   EXPECT_GT(retries, 0);
@@ -354,20 +354,20 @@ TEST_F(PostgresFailure, AServerThatHasLostCommitsIsRefused) {
 
 TEST_F(PostgresFailure, AGapInTheHistoryIsAnErrorAtOnce) {
   for (std::uint64_t tid = 1; tid <= 9; ++tid) commit(*direct_, tid, {put(1, record_of(1, tid))});
-  const auto read = [&](std::uint64_t from, Order order, std::size_t most) {
+  const auto read = [&](std::uint64_t from, HistoryOrder order, std::size_t most) {
     return direct_->transactions(Tid{from}, kInfinity, order, most).size();
   };
   (*session_)("DELETE FROM txn WHERE tid = 5");
-  EXPECT_EQ(read(1, Order::oldest_first, 4), 4u);
-  EXPECT_THROW(read(1, Order::oldest_first, 5), StoreCorruptError);
-  EXPECT_THROW(read(5, Order::oldest_first, 5), StoreCorruptError) << "the first one of a page is missing";
-  EXPECT_EQ(read(6, Order::oldest_first, 5), 4u);
-  EXPECT_EQ(read(1, Order::newest_first, 4), 4u);
-  EXPECT_THROW(read(1, Order::newest_first, 5), StoreCorruptError);
+  EXPECT_EQ(read(1, HistoryOrder::oldest_first, 4), 4u);
+  EXPECT_THROW(read(1, HistoryOrder::oldest_first, 5), StoreCorruptError);
+  EXPECT_THROW(read(5, HistoryOrder::oldest_first, 5), StoreCorruptError) << "the first one of a page is missing";
+  EXPECT_EQ(read(6, HistoryOrder::oldest_first, 5), 4u);
+  EXPECT_EQ(read(1, HistoryOrder::newest_first, 4), 4u);
+  EXPECT_THROW(read(1, HistoryOrder::newest_first, 5), StoreCorruptError);
   (*session_)("DELETE FROM txn WHERE tid = 9");
-  EXPECT_THROW(read(6, Order::oldest_first, 5), StoreCorruptError) << "the last one is missing";
-  EXPECT_THROW(read(9, Order::oldest_first, 5), StoreCorruptError);
-  EXPECT_THROW(read(6, Order::newest_first, 2), StoreCorruptError);
+  EXPECT_THROW(read(6, HistoryOrder::oldest_first, 5), StoreCorruptError) << "the last one is missing";
+  EXPECT_THROW(read(9, HistoryOrder::oldest_first, 5), StoreCorruptError);
+  EXPECT_THROW(read(6, HistoryOrder::newest_first, 2), StoreCorruptError);
 }
 
 TEST_F(PostgresFailure, ClocksThatJump) {
@@ -392,7 +392,7 @@ TEST_F(PostgresFailure, ClocksThatJump) {
   (*session_)("UPDATE tidgen SET at = at + 86400000000");
   ASSERT_EQ(propose(*direct_, Tid{6}, {{put(1, "later"), Tid{6}}}).kind, Kind::committed);
   ASSERT_EQ(propose(*direct_, Tid{7}, {{put(1, "later"), Tid{7}}}).kind, Kind::committed);
-  const std::vector<TransactionInfo> found = direct_->transactions(Tid{6}, kInfinity, Order::oldest_first, 10);
+  const std::vector<TransactionInfo> found = direct_->transactions(Tid{6}, kInfinity, HistoryOrder::oldest_first, 10);
   ASSERT_EQ(found.size(), 3u);
   EXPECT_LE(found[0].time, found[1].time);
   EXPECT_LE(found[1].time, found[2].time);

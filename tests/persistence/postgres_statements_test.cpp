@@ -122,7 +122,7 @@ TEST_P(PostgresLockStep, OthersOfTheGroupGoOn) {
 TEST_P(PostgresLockStep, WhatDoesNotTouchIsCommitted) {
   a_changes("1");
   expect_committed(b_proposes({{put(2, "mine"), Tid{1}}}, {{Oid{3}, Tid{}}}), 3);
-  EXPECT_EQ(store_->transactions(Tid{1}, kInfinity, Order::oldest_first, 10).size(), 3u);
+  EXPECT_EQ(store_->transactions(Tid{1}, kInfinity, HistoryOrder::oldest_first, 10).size(), 3u);
 }
 
 TEST_P(PostgresLockStep, WhatTheOtherTakesBackIsNone) {

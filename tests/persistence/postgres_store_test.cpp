@@ -129,7 +129,8 @@ TEST_F(PostgresStoreTest, OneRoundTripEach) {
   EXPECT_EQ(count([&] { EXPECT_EQ(store.load(Oid{1}, Tid{2})->record, "y"); }), 1u);
   EXPECT_EQ(count([&] { EXPECT_EQ(store.load_many(oids, Tid{1}).back()->record, "x"); }), 1u);
   EXPECT_EQ(count([&] { EXPECT_EQ(store.last_tid(), Tid{2}); }), 1u);
-  EXPECT_EQ(count([&] { EXPECT_EQ(store.transactions(Tid{1}, kInfinity, Order::oldest_first, 10).size(), 2u); }), 1u);
+  EXPECT_EQ(count([&] { EXPECT_EQ(store.transactions(Tid{1}, kInfinity, HistoryOrder::oldest_first, 10).size(), 2u); }),
+            1u);
   // With absent reads the tid row is locked in a statement of its own.
   EXPECT_EQ(count([&] {
               EXPECT_EQ(propose(store, Tid{2}, {{put(1, "z"), Tid{2}}}, {{Oid{999}, Tid{}}}).tid, Tid{3});
@@ -225,7 +226,7 @@ TEST_F(PostgresStoreTest, PeersHoldPacksBackUntilTheyEnd) {
   dead.hold(Tid{9});
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   EXPECT_EQ(store.pack(all).oldest, Tid{10}) << "nobody renews a lease for ever";
-  EXPECT_EQ(store.transactions(Tid{1}, kInfinity, Order::oldest_first, 100).size(), 1u);
+  EXPECT_EQ(store.transactions(Tid{1}, kInfinity, HistoryOrder::oldest_first, 100).size(), 1u);
 }
 
 TEST_F(PostgresStoreTest, EveryWaiterHearsOfWhatOthersCommit) {

@@ -127,7 +127,7 @@ TEST_P(SharedConformance, WithinAGroupEarlierOnesWin) {
   // Peers learn of it by the history.
   ASSERT_NE(capabilities().history, nullptr);
   const std::vector<TransactionInfo> found =
-      capabilities().history->transactions(Tid{first + 1}, kInfinity, Order::oldest_first, 10);
+      capabilities().history->transactions(Tid{first + 1}, kInfinity, HistoryOrder::oldest_first, 10);
   ASSERT_EQ(found.size(), 2u);
   EXPECT_EQ(found[0].note, note);
   EXPECT_EQ(found[1].objects, std::vector<Oid>{Oid{3}});

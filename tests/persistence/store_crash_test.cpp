@@ -120,8 +120,8 @@ void crash_again_and_again(bool durable, int rounds) {
     }
     // The history, from either end: each once, with its note and its objects.
     const std::uint64_t few = std::min<std::uint64_t>(last, 200);
-    const auto ascending = store.transactions(Tid{last - few + 1}, kInfinity, Order::oldest_first, few + 1);
-    auto descending = store.transactions(Tid{last - few + 1}, kInfinity, Order::newest_first, few + 1);
+    const auto ascending = store.transactions(Tid{last - few + 1}, kInfinity, HistoryOrder::oldest_first, few + 1);
+    auto descending = store.transactions(Tid{last - few + 1}, kInfinity, HistoryOrder::newest_first, few + 1);
     std::ranges::reverse(descending);
     ASSERT_EQ(ascending, descending);
     ASSERT_EQ(ascending.size(), few);

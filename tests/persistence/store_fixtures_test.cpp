@@ -107,7 +107,7 @@ class StoreFixture : public ::testing::TestWithParam<std::string> {
     std::uint64_t transactions = store.oldest_tid() == Tid{} ? 0 : 1;  // as `verify` counts them
     CommitTime time{};
     for (Tid next{store.oldest_tid().value + 1}; next <= manifest_.last_tid;) {
-      const std::vector<TransactionInfo> page = store.transactions(next, kInfinity, Order::oldest_first, 7);
+      const std::vector<TransactionInfo> page = store.transactions(next, kInfinity, HistoryOrder::oldest_first, 7);
       ASSERT_FALSE(page.empty()) << next;
       for (const TransactionInfo& info : page) {
         ASSERT_GE(info.tid, next);
@@ -174,7 +174,7 @@ TEST_P(StoreFixture, GivesEveryRevision) {
   const TransactionWrite transaction{Tid{manifest_.last_tid.value + 2}, {&object, 1}, &note};
   store.commit({&transaction, 1});
   EXPECT_EQ(store.verify(), transactions + 2);
-  EXPECT_EQ(store.transactions(transaction.tid, kInfinity, Order::newest_first, 5).at(0).note, note);
+  EXPECT_EQ(store.transactions(transaction.tid, kInfinity, HistoryOrder::newest_first, 5).at(0).note, note);
 }
 
 TEST_P(StoreFixture, IsADatabaseThatGoesOn) {

@@ -400,13 +400,14 @@ TEST(StorePack, RacesWithVerifyHistoryAndCommits) {
     while (!stop) {
       const Tid last = store.last_tid();
       Tid next = last;
-      for (const TransactionInfo& info : store.transactions(Tid{1}, last, Order::newest_first, 50)) {
+      for (const TransactionInfo& info : store.transactions(Tid{1}, last, HistoryOrder::newest_first, 50)) {
         ASSERT_EQ(info.tid, next);
         next = Tid{next.value - 1};
       }
       const Tid oldest = store.oldest_tid();
       next = {};
-      for (const TransactionInfo& info : store.transactions(Tid{oldest.value + 1}, last, Order::oldest_first, 50)) {
+      for (const TransactionInfo& info :
+           store.transactions(Tid{oldest.value + 1}, last, HistoryOrder::oldest_first, 50)) {
         ASSERT_TRUE(next == Tid{} || info.tid == next) << info.tid;
         next = Tid{info.tid.value + 1};
       }

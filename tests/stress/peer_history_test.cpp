@@ -82,7 +82,7 @@ class SabotagedStore final : public Store,
   Tid last_tid() override { return inner_.last_tid(); }
   OidBlock allocate_oids(std::uint64_t count) override { return inner_.allocate_oids(count); }
   void commit(std::span<const TransactionWrite> group) override { inner_.commit(group); }
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     return inner_.transactions(from, to, order, most);
   }
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {

@@ -72,7 +72,7 @@ class UnreliableHistoryStore : public UnreliableStore, public HistoryStore {
   explicit UnreliableHistoryStore(Store& inner)
       : UnreliableStore(inner), history_(StoreCapabilities(inner).require_history("UnreliableHistoryStore")) {}
 
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     return history_.transactions(from, to, order, most);
   }
   std::vector<RevisionInfo> revisions(Oid oid, Tid newest, std::size_t most) override {

@@ -78,7 +78,7 @@ class TestPeer : public MemoryPeer {
     if (has_lost_commits) return Tid{seen.value - 1};
     return MemoryPeer::wait_beyond(seen, longest);
   }
-  std::vector<TransactionInfo> transactions(Tid from, Tid to, Order order, std::size_t most) override {
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     if (is_cut_off || history_fails) throw StoreError("the store cannot be reached");
     if (history_is_damaged) throw StoreCorruptError("a transaction is missing");
     std::vector<TransactionInfo> found = MemoryPeer::transactions(from, to, order, most);

@@ -85,7 +85,7 @@ class PostgresView final : public StoreView {
     while (newest >= oldest) {
       std::vector<TransactionInfo> page;
       try {
-        page = store_.transactions(oldest, newest, Order::newest_first, kPage);
+        page = store_.transactions(oldest, newest, HistoryOrder::newest_first, kPage);
       } catch (const StoreCorruptError& error) {
         return report(fmt::format("transactions up to tid {}", newest.value), error);
       }

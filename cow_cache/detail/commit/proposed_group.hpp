@@ -89,7 +89,7 @@ class ProposedGroup {
   std::vector<TransactionInfo> remote(Tid from, Tid to) const {
     std::vector<TransactionInfo> page;
     try {
-      page = parts_.capabilities.history->transactions(from, to, Order::oldest_first, kPage);
+      page = parts_.capabilities.history->transactions(from, to, HistoryOrder::oldest_first, kPage);
     } catch (const StoreCorruptError& error) {
       throw TidGapError(Tid{from.value - 1}, error.what());
     }

@@ -68,7 +68,7 @@ class Reachable {
     HistoryStore& history = capabilities_.require_history("Database::pack");
     while (after < to) {
       const std::vector<TransactionInfo> page =
-          history.transactions(Tid{after.value + 1}, to, Order::oldest_first, kPage);
+          history.transactions(Tid{after.value + 1}, to, HistoryOrder::oldest_first, kPage);
       if (page.empty()) break;
       for (const TransactionInfo& transaction : page) {
         for (const Oid oid : transaction.objects) mark(oid);

@@ -24,10 +24,10 @@ inline Tid next_tid(Tid tid) noexcept { return tid == kInfinity ? tid : Tid{tid.
 inline Tid previous_tid(Tid tid) noexcept { return Tid{tid.value - 1}; }
 
 /// Transactions from one tid to another, either way.
-inline HistoryRange<TransactionInfo> transactions_of(HistoryStore& store, Tid from, Tid to, Order order) {
+inline HistoryRange<TransactionInfo> transactions_of(HistoryStore& store, Tid from, Tid to, HistoryOrder order) {
   return HistoryRange<TransactionInfo>([&store, from, to, order](const TransactionInfo* last) {
     if (last == nullptr) return store.transactions(from, to, order, kHistoryPage);
-    const bool ascends = order == Order::oldest_first;
+    const bool ascends = order == HistoryOrder::oldest_first;
     if (ascends ? last->tid >= to : last->tid <= from) return std::vector<TransactionInfo>();
     return ascends ? store.transactions(next_tid(last->tid), to, order, kHistoryPage)
                    : store.transactions(from, previous_tid(last->tid), order, kHistoryPage);
@@ -50,7 +50,7 @@ inline HistoryRange<Change> changes_of(const StoreCapabilities& capabilities, Hi
     std::vector<Change> changes;
     for (Tid seen = last == nullptr ? since : last->tid; changes.empty() && seen < to;) {
       const std::vector<TransactionInfo> page =
-          store.transactions(next_tid(seen), to, Order::oldest_first, kHistoryPage);
+          store.transactions(next_tid(seen), to, HistoryOrder::oldest_first, kHistoryPage);
       // Asked afterwards: if it is not above `seen` by now, the page had all that is above `seen` (store/history.hpp, invariant 4).
       if (const Tid oldest = capabilities.oldest_tid(); seen < oldest) throw SnapshotTooOldError(Oid{}, seen, oldest);
       if (page.empty()) break;

@@ -31,7 +31,7 @@ inline std::vector<Earlier> records_before(Store& store, const StoreCapabilities
   if (tid == Tid{} || tid > snapshot) throw UnknownTransactionError(tid);
   const Tid before{tid.value - 1};
   if (const Tid oldest = capabilities.oldest_tid(); before < oldest) throw SnapshotTooOldError(Oid{}, before, oldest);
-  const std::vector<TransactionInfo> found = history.transactions(tid, tid, Order::oldest_first, 1);
+  const std::vector<TransactionInfo> found = history.transactions(tid, tid, HistoryOrder::oldest_first, 1);
   if (found.empty()) throw UnknownTransactionError(tid);
   std::vector<Earlier> earlier;
   std::vector<UndoRefusedError::Obstacle> obstacles;

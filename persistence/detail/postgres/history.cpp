@@ -29,7 +29,7 @@ TransactionNote note_of(const Result& result, int row, int column, Tid tid) {
 /// A page of the statement, its rows by ascending tid.
 class Page {
  public:
-  Page(const Result& result, Order order) : result_(result), ascends_(order == Order::oldest_first) {
+  Page(const Result& result, HistoryOrder order) : result_(result), ascends_(order == HistoryOrder::oldest_first) {
     size_ = result.is_null(0, 2) ? 0 : result.rows();
   }
   int size() const noexcept { return size_; }
@@ -62,14 +62,14 @@ class Page {
 
 }  // namespace
 
-std::vector<TransactionInfo> read_transactions(Pool& pool, const Statements& statements, Tid from, Tid to, Order order,
-                                               std::size_t most, Tid& oldest) {
+std::vector<TransactionInfo> read_transactions(Pool& pool, const Statements& statements, Tid from, Tid to,
+                                               HistoryOrder order, std::size_t most, Tid& oldest) {
   constexpr std::size_t kMost = 1 << 20;
   most = std::min(most, kMost);
   from = std::max(from, Tid{1});  // below are burnt tokens
   if (most == 0 || to < from || from > tid_of(kMaxInteger)) return {};
   const Result result =
-      pool.ask(order == Order::oldest_first ? statements.transactions_up : statements.transactions_down,
+      pool.ask(order == HistoryOrder::oldest_first ? statements.transactions_up : statements.transactions_down,
                Parameters().integer(stored(from)).integer(stored(to)).integer(static_cast<std::int64_t>(most)));
   if (result.rows() == 0) throw StoreCorruptError("PostgresStore: the row of the tid counter is missing");
   oldest = result.tid(0, 1);

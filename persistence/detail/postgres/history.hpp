@@ -17,8 +17,8 @@
 namespace cow::detail::postgres {
 
 /// `oldest`: set to the oldest tid as of the page.
-std::vector<TransactionInfo> read_transactions(Pool& pool, const Statements& statements, Tid from, Tid to, Order order,
-                                               std::size_t most, Tid& oldest);
+std::vector<TransactionInfo> read_transactions(Pool& pool, const Statements& statements, Tid from, Tid to,
+                                               HistoryOrder order, std::size_t most, Tid& oldest);
 std::vector<RevisionInfo> read_revisions(Pool& pool, const Statements& statements, Oid oid, Tid newest,
                                          std::size_t most);
 Tid read_tid_at(Pool& pool, const Statements& statements, CommitTime time);
