@@ -62,6 +62,17 @@ TEST_F(Peers, SeeWhatOthersCommitBeforeLong) {
   EXPECT_EQ(a_.statistics().remote_commits, a_.peer_status().remote_commits);
 }
 
+TEST_F(Peers, AskSeldomWhereTheyAloneCommit) {
+  const Ref<Label> label = created(a_, "0");
+  const auto began = std::chrono::steady_clock::now();
+  const std::uint64_t before = a_.peer_status().polls;
+  for (int i = 1; i <= 2'000; ++i) set(a_, label, std::to_string(i));
+  const std::uint64_t polls = a_.peer_status().polls - before;
+  const auto taken = std::chrono::ceil<milliseconds>(std::chrono::steady_clock::now() - began);
+  // After each that a commit has ended it rests for a millisecond at least.
+  EXPECT_LE(polls, static_cast<std::uint64_t>(taken.count()) + 10);
+}
+
 TEST_F(Peers, ReadTheirOwnWritesElsewhere) {
   Tid tid{};
   const Ref<Label> label = created(a_, "0", &tid);

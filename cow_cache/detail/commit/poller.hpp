@@ -13,7 +13,9 @@
 //     Then its loads are refused by the store, which knows what it has packed.
 //  4. Where a pack has gone beyond the frontier, what was committed is not known any more. The cache is emptied then, and the frontier jumps to
 //     the last commit: that loses time, and no transaction sees anything wrong.
-//  5. Errors stay within the thread: they are kept to be looked at, and it tries again. Values are destroyed by it, too.
+//  5. Whoever commits learns all below its own tid. So a thread that was woken by commits of this process alone has nothing to learn,
+//     and rests for some milliseconds before it lets itself be woken again.
+//  6. Errors stay within the thread: they are kept to be looked at, and it tries again. Values are destroyed by it, too.
 #pragma once
 
 #include <time.h>
@@ -112,6 +114,7 @@ class Poller {
 
  private:
   static constexpr std::chrono::milliseconds kFirstPause{10}, kLongestPause{1000};
+  static constexpr std::chrono::milliseconds kFirstOwnPause{1}, kLongestOwnPause{5};
 
   // The coarse clock costs some nanoseconds, and is right to some milliseconds. One that stands while the machine sleeps will do: the
   // store's lease is what counts then.
@@ -143,13 +146,18 @@ class Poller {
 
   void run(const std::stop_token& stop) {
     auto pause = kFirstPause;
+    auto own_pause = kFirstOwnPause;
     while (!stop.stop_requested()) {
       try {
-        poll();
-        const std::lock_guard lock(mutex_);
-        ++polls_;
-        error_ = nullptr;
+        const bool own = poll();
+        {
+          const std::lock_guard lock(mutex_);
+          ++polls_;
+          error_ = nullptr;
+        }
         pause = kFirstPause;
+        if (own) rest(stop, std::min(own_pause, options_.poll_every));
+        own_pause = own ? std::min(2 * own_pause, kLongestOwnPause) : kFirstOwnPause;
         continue;
       } catch (...) {
         const std::lock_guard lock(mutex_);
@@ -161,7 +169,8 @@ class Poller {
     }
   }
 
-  void poll() {
+  /// True: it has waited for others, and was woken by this process (invariant 5).
+  bool poll() {
     const Tid seen = frontier();
     const Tid last = shared_.wait_beyond(seen, options_.poll_every);
     if (last < seen) {
@@ -169,9 +178,12 @@ class Poller {
       throw TidGapError(seen, last);
     }
     note_answer();
-    if (last > seen) learn();
+    const std::uint64_t applied = committer_.proposed()->applied();
+    if (last > frontier()) learn();
+    const bool own = last > seen && committer_.proposed()->applied() == applied;
     renew_hold();
     cache_.work_off();
+    return own;
   }
 
   /// Learns all that is committed by now.
