@@ -43,7 +43,7 @@ constexpr std::size_t kSliceBytes = std::size_t{64} << 10;
 class Pace {
  public:
   // For so many times as long as it has worked. Each sync may hold up a commit, so there must be few of them in a second.
-  static constexpr int kAfterSlice = 1, kAfterSync = 3;
+  static constexpr int kAfterSlice = 1, kAfterSync = 8;
 
   void rest(int times) {
     std::this_thread::sleep_for(times * (Clock::now() - since_));
