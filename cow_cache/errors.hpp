@@ -507,13 +507,16 @@ class StoreConnectionError : public StoreError {
   using StoreError::StoreError;
 };
 
-/// The server behind the store has fewer commits than this process has seen: it was put back to an earlier state, or another one
-/// took its place that had not got them all. What this process has cached is of no use any more: nothing is answered.
+/// The server behind the store has fewer commits than this process has seen, or others (then `last` is not below `seen`): it was put back to an
+/// earlier state, or another one took its place that had not got them all. What this process has cached is of no use any more: nothing is answered.
 class StoreBehindError : public StoreError {
  public:
   StoreBehindError(Tid known, Tid found)
-      : StoreError("the server has commits up to tid " + std::to_string(found.value) +
-                   ", but this process has seen tid " + std::to_string(known.value) + ": commits were lost"),
+      : StoreError(found < known
+                       ? "the server has commits up to tid " + std::to_string(found.value) +
+                             ", but this process has seen tid " + std::to_string(known.value) + ": commits were lost"
+                       : "the server has another commit of tid " + std::to_string(known.value) +
+                             " than this process has seen: commits were lost"),
         seen(known),
         last(found) {}
   Tid seen;

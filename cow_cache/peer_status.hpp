@@ -19,9 +19,9 @@ struct PeerStatus {
   Tid frontier;            ///< what a transaction that begins now sees
   Tid held;                ///< the oldest snapshot that the store was told to keep; Tid{0}: none yet
   std::chrono::milliseconds
-      since_last_poll{};       ///< since the store was last asked, and has answered: so old the frontier is at most
-  std::uint64_t polls = 0;     ///< that were answered
-  std::uint64_t failures = 0;  ///< that were not
+      since_last_poll{};  ///< since the store was asked, and all was learned that it then had: so old the frontier is at most
+  std::uint64_t polls = 0;           ///< that were answered
+  std::uint64_t failures = 0;        ///< that were not
   std::uint64_t remote_commits = 0;  ///< of other processes
   std::uint64_t jumps =
       0;  ///< how often the cache was emptied, for the store had forgotten what was committed meanwhile

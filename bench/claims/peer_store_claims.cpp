@@ -193,18 +193,21 @@ Measured measure_warm() {
 
 // ---- peer-staleness
 
-/// Seconds from when a commit on one database has returned until a transaction on the other sees it, commit after commit.
+/// Seconds from when a commit on one database has returned until a transaction on the other sees it, commit after commit. The other one
+/// has just committed something itself.
 std::vector<double> measure_lags(const PostgresOptions& options, int commits) {
   PostgresStore here_store(options), there_store(options);
   Database here(here_store);
   const Oid counter = create_counters(here, 1).front().oid();
   Database there(there_store);
+  const Oid own = create_counters(there, 1).front().oid();
   std::mt19937_64 random(4);
   std::vector<double> lags;
   // At random times within an interval, or the commits would come in step with the polls.
   std::uniform_int_distribution<int> pause_us(0, static_cast<int>(options.poll_interval.count()) * 1'000);
   for (int i = 1; i <= commits; ++i) {
     std::this_thread::sleep_for(std::chrono::microseconds(pause_us(random)));
+    there.transact([&](Transaction& txn) { txn.write(Ref<SharedCounter>(own)).value = i; });
     here.transact([&](Transaction& txn) { txn.write(Ref<SharedCounter>(counter)).value = i; });
     const double committed = seconds_now();
     for (;;) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cow_cache/peer_status.hpp"
 #include "cow_cache/statistics.hpp"
 
 namespace cow::bench::publisher {
@@ -44,7 +45,8 @@ class Metrics {
 
   std::uint64_t connections() const noexcept { return connections_.load(std::memory_order_relaxed); }
 
-  std::string text(const Statistics& database, std::size_t in_flight, std::size_t waiting) const {
+  std::string text(const Statistics& database, const PeerStatus& peers, std::size_t in_flight,
+                   std::size_t waiting) const {
     std::string text;
     text += "# TYPE publisher_responses_total counter\n";
     for (std::size_t i = 1; i < answers_.size(); ++i) {
@@ -60,6 +62,12 @@ class Metrics {
     counter(text, "cow_evictions_total", database.evictions);
     counter(text, "cow_commits_total", database.commits);
     counter(text, "cow_conflicts_total", database.conflicts);
+    if (!peers.has_peers) return text;
+    gauge(text, "cow_frontier_tid", peers.frontier.value);
+    gauge(text, "cow_frontier_age_milliseconds", static_cast<std::uint64_t>(peers.since_last_poll.count()));
+    counter(text, "cow_remote_commits_total", peers.remote_commits);
+    counter(text, "cow_failed_polls_total", peers.failures);
+    counter(text, "cow_jumps_total", peers.jumps);
     return text;
   }
 

@@ -271,7 +271,8 @@ class Server {
     Answer answer;
     answer.content_type = "text/plain; version=0.0.4";
     cow::detail::Admission& admission = models_.async().admission();
-    answer.body = metrics_.text(database_.statistics(), admission.running(), admission.waiting());
+    answer.body =
+        metrics_.text(database_.statistics(), database_.peer_status(), admission.running(), admission.waiting());
     return answer;
   }
 

@@ -55,7 +55,7 @@ enum class HistoryOrder : std::uint8_t { oldest_first, newest_first };
 /// What a store is besides that can be asked for its history.
 class HistoryStore {
  public:
-  /// Transactions with `from <= tid <= to`, at most `most` (>= 1). Throws StoreError, StoreCorruptError.
+  /// Transactions with `from <= tid <= to`, at most `most` (>= 1); fewer only if there are no more. Throws StoreError, StoreCorruptError.
   virtual std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) = 0;
 
   /// Revisions of an object with `begin <= newest`, the newest first, at most `most` (>= 1). Throws StoreError,

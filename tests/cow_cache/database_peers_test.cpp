@@ -73,6 +73,35 @@ TEST_F(Peers, AskSeldomWhereTheyAloneCommit) {
   EXPECT_LE(polls, static_cast<std::uint64_t>(taken.count()) + 10);
 }
 
+TEST_F(Peers, LearnUpToWhatWasAskedForWhileOthersNeverStop) {
+  const Ref<Label> label = created(a_, "0");
+  there_.before_history = [&] { set(a_, label, "more"); };  // so a page of the history is never empty
+  there_.commits_meanwhile = true;
+  for (int i = 0; i < 20; ++i) {
+    const Tid tid = set(a_, label, std::to_string(i));
+    ASSERT_TRUE(b_.sync(tid, hours(1)));
+    EXPECT_GE(b_.begin_at_least(tid).snapshot(), tid);
+  }
+  const std::uint64_t polls = b_.peer_status().polls;
+  while (b_.peer_status().polls < polls + 5) std::this_thread::yield();  // each comes to its end
+  there_.commits_meanwhile = false;
+}
+
+TEST_F(Peers, BeginsWhereOthersHavePackedMeanwhile) {
+  Tid tid{};
+  const Ref<Label> label = created(a_, "0", &tid);
+  ASSERT_TRUE(b_.sync(tid, hours(1)));
+  there_.holds_nothing = true;
+  store_.release(&there_);
+  TestPeer late_peer(store_);
+  late_peer.before_hold = [&] {  // the new database has read the last tid, and holds nothing yet
+    set(a_, label, "1");
+    a_.pack(kInfinity);
+  };
+  Database late(late_peer);
+  EXPECT_EQ(late.begin().read(label).text, "1");
+}
+
 TEST_F(Peers, ReadTheirOwnWritesElsewhere) {
   Tid tid{};
   const Ref<Label> label = created(a_, "0", &tid);
@@ -381,6 +410,30 @@ TEST_F(Peers, ReadsGoOnAtTheLastFrontierUntilItIsTooOld) {
   ASSERT_TRUE(impatient.sync(two, hours(1)));
   EXPECT_EQ(impatient.begin().read(label).text, "two");
   while (impatient.peer_status().error != nullptr) std::this_thread::yield();
+}
+
+TEST_F(Peers, WhoCannotLearnWhatIsCommittedIsNotFresh) {
+  Tid tid{};
+  const Ref<Label> label = created(a_, "one", &tid);
+  TestPeer impatient_peer(store_);
+  CacheOptions options;
+  options.peers = {.poll_every = milliseconds(5), .max_staleness = milliseconds(200)};
+  Database impatient(impatient_peer, options);
+  EXPECT_EQ(impatient.begin().read(label).text, "one");
+  impatient_peer.history_fails = true;  // that there is something the store does say
+  const Tid two = set(a_, label, "two");
+  for (bool refused = false; !refused;) {
+    try {
+      EXPECT_EQ(impatient.begin().read(label).text, "one");
+      std::this_thread::sleep_for(milliseconds(5));
+    } catch (const StaleFrontierError&) {
+      refused = true;
+    }
+  }
+  EXPECT_GE(impatient.peer_status().since_last_poll, milliseconds(200));
+  impatient_peer.history_fails = false;
+  while (impatient.last_tid() < two || impatient.peer_status().error != nullptr) std::this_thread::yield();
+  EXPECT_EQ(impatient.begin().read(label).text, "two");
 }
 
 TEST_F(Peers, AGapEndsAllWork) {

@@ -80,6 +80,7 @@ class TestPeer : public MemoryPeer {
   }
   std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
     if (is_cut_off || history_fails) throw StoreError("the store cannot be reached");
+    if (commits_meanwhile) before_history();
     if (history_is_damaged) throw StoreCorruptError("a transaction is missing");
     std::vector<TransactionInfo> found = MemoryPeer::transactions(from, to, order, most);
     if (const Tid missing{hidden_tid.load()}; missing != Tid{})
@@ -95,6 +96,7 @@ class TestPeer : public MemoryPeer {
   }
   void hold(Tid oldest) override {
     if (holds_nothing) return;
+    if (const auto act = std::exchange(before_hold, nullptr)) act();
     MemoryPeer::hold(oldest);
   }
 
@@ -105,6 +107,9 @@ class TestPeer : public MemoryPeer {
   std::atomic<int> loads = 0, proposals = 0;
   /// Called once, by the leader: the engine has decided, and the database does not know it yet.
   std::function<void(const std::vector<Outcome>&)> after_propose;
+  std::function<void()> before_history;  ///< called each time, while `commits_meanwhile`
+  std::function<void()> before_hold;     ///< called once
+  std::atomic<bool> commits_meanwhile = false;
   std::atomic<bool> is_deaf = false, is_cut_off = false, has_lost_commits = false, history_fails = false,
                     history_is_damaged = false, holds_nothing = false;
   std::atomic<std::uint64_t> hidden_tid = 0;

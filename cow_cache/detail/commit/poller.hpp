@@ -6,8 +6,9 @@
 // Invariants:
 //  1. What was learned is applied by the leader of commits (proposed_group.hpp, [tids-in-order]). Any thread may learn; what two have
 //     learned is applied once.
-//  2. [staleness-bounded] When `max_staleness` has passed since the store last answered, nothing begins. A thread that waits for an answer
-//     does not count as one that has it: the clock is looked at by those who begin.
+//  2. [staleness-bounded] `fresh_` is a time by which the frontier was all that was committed: when the store was asked for what comes
+//     after it, noted once all of that was applied. When `max_staleness` has passed since, nothing begins. A thread that waits for an
+//     answer, or catches up, does not count as one that has it: the clock is looked at by those who begin.
 //  3. [held] The store is told the oldest snapshot in use, and never one above the frontier of one round before: a transaction that has
 //     read the frontier, and has not announced itself yet, is as old as that at most, unless it was stopped for a whole round.
 //     Then its loads are refused by the store, which knows what it has packed.
@@ -54,8 +55,14 @@ class Poller {
         committer_(committer),
         cache_(cache),
         options_(options) {
-    hold(frontier());  // nothing has begun
-    note_answer();
+    const std::int64_t asked = now();
+    try {
+      hold(frontier());                           // nothing has begun
+    } catch (const SnapshotTooOldError& error) {  // others have committed since it was read, and packed
+      hold(error.oldest);
+      jump();
+    }
+    note_fresh(asked);
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
   Poller(const Poller&) = delete;
@@ -66,7 +73,7 @@ class Poller {
   /// Before a transaction begins. Throws StaleFrontierError, TidGapError.
   void require_fresh() const {
     committer_.proposed()->require_whole();
-    if (now() - answered_.load(std::memory_order_relaxed) > in_ns(options_.max_staleness)) [[unlikely]]
+    if (now() - fresh_.load(std::memory_order_relaxed) > in_ns(options_.max_staleness)) [[unlikely]]
       refuse();
   }
 
@@ -75,13 +82,16 @@ class Poller {
   bool sync(Tid tid, std::chrono::milliseconds longest) {
     const auto began = std::chrono::steady_clock::now();
     for (;;) {
+      const auto left = [&] {
+        const auto waited = std::chrono::steady_clock::now() - began;
+        return longest - std::chrono::duration_cast<std::chrono::milliseconds>(waited);
+      };
+      constexpr std::chrono::milliseconds kNone{0};
+      learn(tid, [&] { return left() > kNone; });
       if (frontier() >= tid) return true;
-      learn();
-      if (frontier() >= tid) return true;
-      const auto waited =
-          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
-      if (waited >= longest) return false;
-      (void)shared_.wait_beyond(frontier(), std::min(longest - waited, options_.poll_every));
+      const auto rest = left();
+      if (rest <= kNone) return false;
+      (void)shared_.wait_beyond(frontier(), std::min(rest, options_.poll_every));
     }
   }
 
@@ -101,7 +111,7 @@ class Poller {
     PeerStatus status;
     status.has_peers = true;
     status.frontier = frontier();
-    status.since_last_poll = std::chrono::milliseconds((now() - answered_.load(std::memory_order_relaxed)) / 1'000'000);
+    status.since_last_poll = std::chrono::milliseconds((now() - fresh_.load(std::memory_order_relaxed)) / 1'000'000);
     status.remote_commits = committer_.proposed()->applied();
     const std::lock_guard lock(mutex_);
     status.polls = polls_;
@@ -130,7 +140,8 @@ class Poller {
 
   Tid frontier() const noexcept { return Tid{committer_.frontier().load(std::memory_order_acquire)}; }
 
-  void note_answer() noexcept { answered_.store(now(), std::memory_order_relaxed); }
+  /// Several threads may; what a slow one says late costs the next poll's time.
+  void note_fresh(std::int64_t asked) noexcept { fresh_.store(asked, std::memory_order_relaxed); }
 
   [[noreturn, gnu::cold, gnu::noinline]] void refuse() const {
     std::exception_ptr error;
@@ -139,7 +150,7 @@ class Poller {
       error = error_;
     }
     throw StaleFrontierError(frontier(),
-                             "the store could not be asked what was committed since, for longer than " +
+                             "what was committed since was not learned for longer than " +
                                  std::to_string(options_.max_staleness.count()) + " ms",
                              error);
   }
@@ -149,7 +160,7 @@ class Poller {
     auto own_pause = kFirstOwnPause;
     while (!stop.stop_requested()) {
       try {
-        const bool own = poll();
+        const bool own = poll(stop);
         {
           const std::lock_guard lock(mutex_);
           ++polls_;
@@ -170,27 +181,45 @@ class Poller {
   }
 
   /// True: it has waited for others, and was woken by this process (invariant 5).
-  bool poll() {
+  bool poll(const std::stop_token& stop) {
     const Tid seen = frontier();
-    const Tid last = shared_.wait_beyond(seen, options_.poll_every);
+    const std::int64_t asked = now();
+    const Tid last = wait_beyond(seen);
     if (last < seen) {
       committer_.proposed()->end_work(TidGapError(seen, last));
       throw TidGapError(seen, last);
     }
-    note_answer();
     const std::uint64_t applied = committer_.proposed()->applied();
-    if (last > frontier()) learn();
-    const bool own = last > seen && committer_.proposed()->applied() == applied;
-    renew_hold();
-    cache_.work_off();
-    return own;
+    Tid known;
+    do {
+      known = frontier();
+      learn(last, [] { return false; });
+      renew_hold();  // also while there is much to learn
+      cache_.work_off();
+      if (stop.stop_requested()) return false;
+    } while (frontier() < last && frontier() > known);
+    if (frontier() < last)
+      throw StoreError("tid " + std::to_string(last.value) + " is committed, and the store's history ends before it");
+    note_fresh(asked);
+    return last > seen && committer_.proposed()->applied() == applied;
   }
 
-  /// Learns all that is committed by now.
-  void learn() {
+  Tid wait_beyond(Tid seen) {
+    try {
+      return shared_.wait_beyond(seen, options_.poll_every);
+    } catch (const StoreBehindError& error) {  // it has another history than the cache
+      committer_.proposed()->end_work(TidGapError(error.seen, error.last));
+      throw;
+    }
+  }
+
+  /// Learns what is committed up to a tid, or more: page after page while `goes_on()`, until the frontier has reached it or there is no more.
+  template <class GoesOn>
+  void learn(Tid until, GoesOn goes_on) {
     ProposedGroup& proposed = *committer_.proposed();
-    for (;;) {
+    while (frontier() < until) {
       const Tid known = frontier();
+      const std::int64_t asked = now();
       std::vector<TransactionInfo> page;
       try {
         page = proposed.remote(Tid{known.value + 1}, kInfinity);
@@ -199,16 +228,17 @@ class Poller {
           proposed.end_work(gap);
           throw;
         }
-        jump();
-        continue;
+        page.clear();
       }
-      if (page.empty() && proposed.is_packed_beyond(known)) {
+      if (!page.empty()) {
+        committer_.apply(page, nullptr, cache_);
+        if (page.size() < ProposedGroup::kPage) note_fresh(asked);
+      } else if (proposed.is_packed_beyond(known)) {
         jump();
-        continue;
+      } else {
+        return;
       }
-      note_answer();
-      if (page.empty()) return;
-      committer_.apply(page, nullptr, cache_);
+      if (!goes_on()) return;
     }
   }
 
@@ -259,7 +289,7 @@ class Poller {
   Cache& cache_;
   const PeerOptions options_;
 
-  std::atomic<std::int64_t> answered_{0};  // when the store last answered; relaxed: of a clock
+  std::atomic<std::int64_t> fresh_{0};  // invariant 2; relaxed: it is of a clock
   std::atomic<std::uint64_t> held_{0};
   std::mutex hold_mutex_;
   Tid frontier_at_hold_{};        // guarded by hold_mutex_

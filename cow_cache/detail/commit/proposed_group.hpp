@@ -100,6 +100,9 @@ class ProposedGroup {
     return page;
   }
 
+  /// With fewer of them a page is the last one.
+  static constexpr std::size_t kPage = 256;
+
   /// Proposes a group, and publishes what the engine has committed of it, with what others have committed before.
   template <class Cache>
   [[gnu::noinline]] void run(CommitRequest* group, Cache& cache) noexcept {
@@ -157,7 +160,6 @@ class ProposedGroup {
   Oid highest_oid() const noexcept { return Oid{highest_oid_.load(std::memory_order_relaxed)}; }
 
  private:
-  static constexpr std::size_t kPage = 256;             // transactions
   static constexpr std::size_t kMaxReadsToLookUp = 64;  // some microseconds of the leader's time
 
   /// False: it says why not. What it conflicts with is known to be committed. Throws std::bad_alloc.
