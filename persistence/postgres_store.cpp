@@ -10,6 +10,7 @@
 #include "detail/postgres/committer.hpp"
 #include "detail/postgres/history.hpp"
 #include "detail/postgres/leases.hpp"
+#include "detail/postgres/lineage.hpp"
 #include "detail/postgres/packer.hpp"
 #include "detail/postgres/pool.hpp"
 #include "detail/postgres/scan.hpp"
@@ -35,6 +36,7 @@ class PostgresStore::Implementation {
  public:
   explicit Implementation(PostgresOptions given) : options(std::move(given)) {
     open_schema(pool);
+    pool.look_at_new_ones([this](Connection& connection) { lineage.require_same(connection); });
     raise(oldest_, pool.ask(statements.oldest).tid(0, 0).value);
   }
 
@@ -53,7 +55,7 @@ class PostgresStore::Implementation {
 
   Tid last_tid() {
     const Tid seen{seen_.load(std::memory_order_acquire)};  // before it is asked for: others see later ones meanwhile
-    const Tid last = pool.ask(statements.last).tid(0, 0);
+    const Tid last = pool.repeat([&](Connection& connection) { return lineage.last(connection); });
     if (last < seen) throw StoreBehindError(seen, last);
     raise(seen_, last.value);
     return last;
@@ -63,8 +65,9 @@ class PostgresStore::Implementation {
   Counters counters;
   Pool pool{options, counters};
   const Statements statements{options};
-  Committer committer{pool, statements};
-  Waiting waiting{pool, statements};
+  Lineage lineage{statements};
+  Committer committer{pool, statements, lineage};
+  Waiting waiting{pool, lineage};
   Leases leases{pool, statements};
   std::mutex pack_mutex;
   std::atomic<std::uint64_t> seen_{0}, oldest_{0};

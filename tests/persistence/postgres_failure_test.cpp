@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "cow_cache/cow_cache.hpp"
 #include "tests/support/postgres_proxy.hpp"
 #include "tests/support/postgres_session.hpp"
 #include "tests/support/store_kinds.hpp"
@@ -350,6 +351,41 @@ TEST_F(PostgresFailure, AServerThatHasLostCommitsIsRefused) {
   ASSERT_EQ(outcome.kind, Kind::failed);
   EXPECT_THROW(std::rethrow_exception(outcome.error), StoreBehindError);
   EXPECT_EQ(direct_->wait_beyond(Tid{5}, std::chrono::hours(1)), Tid{3});
+}
+
+// A replica that had not got the last commits takes over, and others commit as many again before this process looks.
+TEST_F(PostgresFailure, AServerWithAnotherHistoryIsRefused) {
+  const CommitToken token = fresh_token();
+  ASSERT_EQ(propose(*direct_, Tid{0}, {{put(1, "first"), {}}}).kind, Kind::committed);
+  ASSERT_EQ(propose(*direct_, Tid{1}, {{put(1, "lost"), Tid{1}}}, token).tid, Tid{2});
+  PostgresStore reader(options_);
+  EXPECT_EQ(reader.last_tid(), Tid{2});  // has seen it, and not made it
+  Database database(reader);
+  (*session_)("UPDATE txn SET token = decode(md5('of another'), 'hex') WHERE tid = 2");
+  PostgresStore other(options_);
+  for (std::uint64_t tid = 2; tid < 4; ++tid)
+    ASSERT_EQ(propose(other, Tid{tid}, {{put(1, "instead"), Tid{tid}}}).kind, Kind::committed);
+  for (PostgresStore* store : {direct_.get(), &reader}) {
+    try {
+      store->last_tid();
+      FAIL() << "not noticed";
+    } catch (const StoreBehindError& error) {
+      EXPECT_EQ(error.seen, Tid{2});
+      EXPECT_EQ(error.last, Tid{4});
+    }
+  }
+  // A connection to a server that has taken over is a new one: nothing is committed by it.
+  (*session_)(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL");
+  const Proposal proposal{Tid{4}, {}, {}, nullptr, fresh_token()};
+  EXPECT_THROW(direct_->propose({&proposal, 1}), StoreBehindError);
+  for (;;) {
+    try {
+      (void)database.begin();
+    } catch (const TidGapError&) {  // nor does a database go on with what it has cached
+      break;
+    }
+  }
 }
 
 TEST_F(PostgresFailure, AGapInTheHistoryIsAnErrorAtOnce) {

@@ -107,6 +107,15 @@ TEST_F(PostgresStoreTest, ByAnAddressAndByAService) {
   EXPECT_THROW(PostgresStore{options_}, StoreConnectionError);
 }
 
+TEST_F(PostgresStoreTest, SilenceIsAnAnswer) {
+  PostgresStore store(options_);
+  commit(store, 1, {put(1, "x")});
+  (void)store.wait_beyond(Tid{0}, std::chrono::milliseconds(0));  // listens from now on
+  const std::uint64_t before = store.statistics().round_trips;
+  EXPECT_EQ(store.wait_beyond(Tid{1}, std::chrono::milliseconds(30)), Tid{1});
+  EXPECT_EQ(store.statistics().round_trips - before, 1u) << "it asks once, and then listens";
+}
+
 TEST_F(PostgresStoreTest, OneRoundTripEach) {
   PostgresStore store(options_);
   const auto count = [&](auto work) {

@@ -1,6 +1,8 @@
 #include "committer.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <exception>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -16,26 +18,36 @@ namespace {
 /// How often a group is tried as a whole before it is split.
 constexpr int kAttemptsTogether = 4;
 
-std::vector<Outcome> all_failed(std::size_t size, const std::exception_ptr& error) {
-  std::vector<Outcome> outcomes(size);
-  for (Outcome& outcome : outcomes) outcome.error = error;
-  return outcomes;
-}
-
 void give_tids(const Layout& layout, std::vector<Outcome>& outcomes, Tid base) {
   for (std::size_t i = 0; i < layout.accepted.size(); ++i) outcomes[layout.accepted[i]].tid = Tid{base.value + 1 + i};
 }
 
+std::string text_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    return known.what();
+  } catch (...) {
+    return "an unknown error";
+  }
+}
+
 }  // namespace
+
+Committer::Sent::Sent(Tid tid) : asked(tid) {
+  // Made here, for make_exception_ptr would hold what this throws without memory.
+  OutcomeUnknownError error(tid, "memory ran out while it was committed");
+  unknown = std::make_exception_ptr(std::move(error));
+}
 
 std::vector<Outcome> Committer::propose(std::span<const Proposal> group) {
   require_valid(group);
   if (group.empty()) return {};
-  return attempt_until_done(group);
+  return attempt_until_done(group, Backoff::Clock::now() + pool_.options().retry_for);
 }
 
-std::vector<Outcome> Committer::attempt_until_done(std::span<const Proposal> group) {
-  Backoff backoff(pool_.options().retry_for);
+std::vector<Outcome> Committer::attempt_until_done(std::span<const Proposal> group, Backoff::Clock::time_point end) {
+  Backoff backoff(end);
   bool carefully = false;
   for (;;) {
     try {
@@ -46,7 +58,7 @@ std::vector<Outcome> Committer::attempt_until_done(std::span<const Proposal> gro
       return attempt_carefully(group);
     } catch (const ServerError& error) {
       if (!error.is_passing()) throw;
-      if (group.size() > 1 && backoff.attempts() >= kAttemptsTogether) return split(group);
+      if (group.size() > 1 && backoff.attempts() >= kAttemptsTogether) return split(group, end);
       if (!backoff.wait()) throw;
       pool_.counters().retries.fetch_add(1, std::memory_order_relaxed);
     } catch (const ConnectionLost&) {  // before anything was sent that commits
@@ -55,16 +67,17 @@ std::vector<Outcome> Committer::attempt_until_done(std::span<const Proposal> gro
   }
 }
 
-std::vector<Outcome> Committer::split(std::span<const Proposal> group) {
-  std::vector<Outcome> outcomes = attempt_until_done(group.first(group.size() / 2));
-  const std::span<const Proposal> rest = group.subspan(group.size() / 2);
-  std::vector<Outcome> others;
+std::vector<Outcome> Committer::split(std::span<const Proposal> group, Backoff::Clock::time_point end) {
+  std::vector<Outcome> outcomes(group.size());  // before any is committed
+  const std::size_t half = group.size() / 2;
+  std::ranges::move(attempt_until_done(group.first(half), end), outcomes.begin());
+  const auto rest = outcomes.begin() + static_cast<std::ptrdiff_t>(half);
   try {
-    others = attempt_until_done(rest);
+    std::ranges::move(attempt_until_done(group.subspan(half), end), rest);
   } catch (...) {  // the first half is committed
-    others = all_failed(rest.size(), std::current_exception());
+    const std::exception_ptr error = std::current_exception();
+    std::for_each(rest, outcomes.end(), [&](Outcome& outcome) { outcome.error = error; });
   }
-  std::ranges::move(others, std::back_inserter(outcomes));
   return outcomes;
 }
 
@@ -88,7 +101,7 @@ std::optional<std::vector<Outcome>> Committer::attempt_at_once(std::span<const P
       .byte_strings(layout.notes);
   if (pool_.options().notify) parameters.text(channel_of(pool_.options().schema));
   std::optional<Tid> base;
-  std::string lost;
+  Sent sent(Tid{});
   {
     const Pool::Lease connection = pool_.take();
     try {
@@ -96,18 +109,25 @@ std::optional<std::vector<Outcome>> Committer::attempt_at_once(std::span<const P
           connection->run({{statements_.begin, kNone}, {statements_.propose, parameters}, {statements_.commit, kNone}});
       if (answers[1].rows() != 1) return std::nullopt;
       base = answers[1].tid(0, 0);
-    } catch (const ConnectionLost& error) {
-      lost = error.what();
     } catch (const ServerError& error) {
       if (error.sqlstate == kDivisionByZero || error.sqlstate == kUniqueViolation) return std::nullopt;
       throw;
+    } catch (...) {
+      sent.why = std::current_exception();
     }
   }
-  if (!base) base = settle(layout, outcomes, lost);
+  if (!base) base = settle(layout, outcomes, sent);
   if (!base) return outcomes;
-  // Those that were refused for the sake of others of the group name the tids of these, which are known now.
-  outcomes = judge(group, {.newest = {}, .tokens = {}, .frontier = *base, .oldest = {}});
+  try {
+    // Those that were refused for the sake of others of the group name the tids of these, which are known now.
+    outcomes = judge(group, {.newest = {}, .tokens = {}, .frontier = *base, .oldest = {}});
+  } catch (...) {  // no memory to say so
+    for (Outcome& outcome : outcomes) {
+      if (outcome.kind == Outcome::Kind::conflict) outcome = {Outcome::Kind::failed, {}, {}, std::current_exception()};
+    }
+  }
   give_tids(layout, outcomes, *base);
+  remember(layout, outcomes);
   pool_.counters().groups.fetch_add(1, std::memory_order_relaxed);
   return outcomes;
 }
@@ -139,13 +159,14 @@ std::vector<Outcome> Committer::attempt_carefully(std::span<const Proposal> grou
       .integers(before)
       .byte_strings(layout.tokens)
       .byte_strings(layout.notes);
-  try {
-    append_and_commit(**connection, parameters);
-  } catch (const ConnectionLost& error) {
+  Sent sent(Tid{});
+  append_and_commit(**connection, parameters, sent);
+  if (sent.why != nullptr) {
     connection.reset();  // its place may be the only one
-    if (!settle(layout, outcomes, error.what())) return outcomes;
+    if (!settle(layout, outcomes, sent)) return outcomes;
   }
   give_tids(layout, outcomes, known.frontier);
+  remember(layout, outcomes);
   pool_.counters().groups.fetch_add(1, std::memory_order_relaxed);
   pool_.counters().careful.fetch_add(1, std::memory_order_relaxed);
   return outcomes;
@@ -179,32 +200,53 @@ Judgement Committer::look(Connection& connection, std::span<const Proposal> grou
   return known;
 }
 
-std::vector<Result> Committer::append_and_commit(Connection& connection, Parameters& parameters) const {
-  if (pool_.options().notify) parameters.text(channel_of(pool_.options().schema));
-  return connection.run({{statements_.append, parameters}, {statements_.commit, kNone}});
+/// The last one of a group that is committed, of those that have a token: the first one has.
+void Committer::remember(const Layout& layout, const std::vector<Outcome>& outcomes) const noexcept {
+  std::size_t last = layout.tokens.size() - 1;
+  while (!layout.tokens[last]) --last;
+  try {
+    lineage_.note(outcomes[layout.accepted[last]].tid, *layout.tokens[last]);
+  } catch (...) {  // no memory: the next question tells
+  }
 }
 
-/// The answer to a commit is lost: its token tells. Returns the tid of its transaction. Throws StoreConnectionError if it was not committed,
-/// OutcomeUnknownError, which names `asked`, if that could not be found out.
-Tid Committer::settle(std::string_view token, Tid snapshot, Tid asked, const std::string& why) const {
-  std::optional<Tid> found;
+/// Throws what the server has said: then nothing is committed.
+void Committer::append_and_commit(Connection& connection, Parameters& parameters, Sent& sent) const {
+  if (pool_.options().notify) parameters.text(channel_of(pool_.options().schema));
   try {
-    found = settle_token(pool_, statements_, token, snapshot);
-  } catch (const StoreError& unsettled) {
-    throw OutcomeUnknownError(asked, why + "; then, when asked what became of it: " + unsettled.what());
+    connection.run({{statements_.append, parameters}, {statements_.commit, kNone}});
+  } catch (const ServerError&) {
+    throw;
+  } catch (...) {
+    sent.why = std::current_exception();
   }
-  if (!found) throw StoreConnectionError("PostgresStore: not committed: " + why);
-  return *found;
+}
+
+/// There is no answer to a commit: its token tells. Returns the tid of its transaction. Throws StoreConnectionError if it was not committed,
+/// OutcomeUnknownError if that could not be found out.
+Tid Committer::settle(std::string_view token, Tid snapshot, const Sent& sent) const {
+  std::string why;
+  try {
+    why = text_of(sent.why);
+    if (const std::optional<Tid> found = settle_token(pool_, statements_, token, snapshot)) return *found;
+  } catch (const StoreError& unsettled) {
+    throw OutcomeUnknownError(sent.asked, why + "; then, when asked what became of it: " + unsettled.what());
+  } catch (...) {
+    std::rethrow_exception(sent.unknown);
+  }
+  throw StoreConnectionError("PostgresStore: not committed: " + why);
 }
 
 /// The same of a group. Returns the tid before the group's first, or nothing: all have failed.
 std::optional<Tid> Committer::settle(const Layout& layout, std::vector<Outcome>& outcomes,
-                                     const std::string& why) const {
+                                     const Sent& sent) const noexcept {
   std::exception_ptr error;
   try {
-    return Tid{settle(layout.named_by, layout.least, Tid{}, why).value - 1};
+    return Tid{settle(layout.named_by, layout.least, sent).value - 1};
   } catch (const StoreError&) {
     error = std::current_exception();
+  } catch (...) {
+    error = sent.unknown;
   }
   for (Outcome& outcome : outcomes) {
     const bool is_earlier = outcome.kind == Outcome::Kind::committed && outcome.tid != Tid{};
@@ -244,7 +286,8 @@ void Committer::commit(std::span<const TransactionWrite> group) {
     newest_tids.push_back(tid);
   }
   Tid last{};
-  const std::string lost = pool_.repeat([&](Connection& connection) -> std::string {
+  Sent sent(group.front().tid);
+  pool_.repeat([&](Connection& connection) {
     const std::vector<Result> answers =
         connection.run({{statements_.begin, kNone}, {statements_.idle_for_a_while, kNone}, {statements_.lock, kNone}});
     last = answers[2].tid(0, 0);
@@ -264,15 +307,9 @@ void Committer::commit(std::span<const TransactionWrite> group) {
         .integers(before)
         .byte_strings(tokens)
         .byte_strings(notes);
-    try {
-      append_and_commit(connection, parameters);
-    } catch (const ConnectionLost& error) {
-      return error.what();
-    }
-    return "";
+    append_and_commit(connection, parameters, sent);
   });
-  if (lost.empty()) return;
-  (void)settle(bytes_of(token), last, group.front().tid, lost);
+  if (sent.why != nullptr) (void)settle(bytes_of(token), last, sent);
 }
 
 }  // namespace cow::detail::postgres

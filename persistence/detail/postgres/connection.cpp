@@ -37,11 +37,15 @@ int milliseconds_until(std::chrono::steady_clock::time_point deadline) {
 
 Connection::Connection(const PostgresOptions& options, Counters& counters)
     : answer_timeout_(options.answer_timeout), prepares_(options.pooler == PostgresPooler::none), counters_(counters) {
-  // Defaults stand before the user's string, and what it may not say otherwise behind.
-  const char* const names[] = {
-      "connect_timeout", "keepalives_idle",           "keepalives_interval", "keepalives_count",
-      "dbname",          "fallback_application_name", "client_encoding",     nullptr};
-  const char* const values[] = {"10", "30", "10", "3", options.connection.c_str(), "cow_cache", "UTF8", nullptr};
+  // Defaults stand before the user's string, and what it may not say otherwise behind. The server, too, is to find out soon that a
+  // machine is gone: it may hold the tid row for it. Poolers refuse such options.
+  const char* const server_options =
+      prepares_ ? "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3" : "";
+  const char* const names[] = {"connect_timeout",           "keepalives_idle", "keepalives_interval",
+                               "keepalives_count",          "options",         "dbname",
+                               "fallback_application_name", "client_encoding", nullptr};
+  const char* const values[] = {"10",        "30",   "10",   "3", server_options, options.connection.c_str(),
+                                "cow_cache", "UTF8", nullptr};
   connection_.reset(PQconnectdbParams(names, values, 1));
   if (connection_ == nullptr) throw std::bad_alloc();
   if (PQstatus(connection_.get()) != CONNECTION_OK) lose("connecting");
@@ -142,6 +146,16 @@ PGresult* Connection::next_result(Time deadline) {
 
 std::vector<Result> Connection::run(std::span<const Command> commands) {
   if (connection_ == nullptr) lose("using");
+  // What was sent and not read to its end leaves a connection that nobody can use.
+  struct Unfinished {
+    Connection& connection;
+    bool is_finished = false;
+    ~Unfinished() {
+      if (is_finished) return;
+      connection.connection_.reset();
+      connection.prepared_.clear();
+    }
+  } unfinished{*this};
   std::vector<bool> prepares;
   for (const Command& command : commands) {
     const bool fresh = prepares_ && command.statement.prepare && !prepared_.contains(&command.statement);
@@ -192,7 +206,12 @@ std::vector<Result> Connection::run(std::span<const Command> commands) {
     }
     lose("waiting for an answer");
   }
+  unfinished.is_finished = true;
   if (!failed) return results;
+  if (state.empty()) {  // the library's own error: the server may have said something else
+    connection_.reset();
+    throw ConnectionLost("PostgresStore: " + error);
+  }
   if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) {
     run(kRollback);  // one level deep: it does not fail but by losing the connection
   }

@@ -110,8 +110,9 @@ std::vector<RevisionInfo> read_revisions(Pool& pool, const Statements& statement
 
 /// Bisects: times never decrease with tids.
 Tid read_tid_at(Pool& pool, const Statements& statements, CommitTime time) {
-  std::uint64_t low = 0;                                           // the tid sought is this one, or above
-  std::uint64_t high = pool.ask(statements.last).tid(0, 0).value;  // the tid sought is this one, or below
+  std::uint64_t low = 0;  // the tid sought is this one, or above
+  std::uint64_t high =
+      pool.ask(statements.last, Parameters().integer(0)).tid(0, 0).value;  // the tid sought is this one, or below
   while (low < high) {
     const std::uint64_t middle = low + (high - low + 1) / 2;
     const Result found = pool.ask(statements.time_from, Parameters().integer(static_cast<std::int64_t>(middle)));

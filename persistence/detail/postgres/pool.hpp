@@ -11,6 +11,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -29,7 +30,7 @@ class Backoff {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit Backoff(std::chrono::milliseconds longest) : end_(Clock::now() + longest) {}
+  explicit Backoff(Clock::time_point end) : end_(end) {}
 
   /// False: the time is over, and it has not waited.
   bool wait() {
@@ -50,6 +51,10 @@ class Backoff {
 class Pool {
  public:
   Pool(const PostgresOptions& options, Counters& counters) : options_(options), counters_(counters) {}
+
+  /// `look(connection)` is called with each that is made from now on, before it is handed out; what it throws is thrown in its place.
+  /// REQUIRES: nobody else uses the pool yet.
+  void look_at_new_ones(std::function<void(Connection&)> look) { look_ = std::move(look); }
 
   class Lease {
    public:
@@ -85,7 +90,9 @@ class Pool {
       }
       lock.unlock();
       try {
-        return Lease(*this, std::make_unique<Connection>(options_, counters_));
+        auto fresh = std::make_unique<Connection>(options_, counters_);
+        if (look_) look_(*fresh);
+        return Lease(*this, std::move(fresh));
       } catch (const ConnectionLost&) {
         lock.lock();
         --used_;
@@ -104,7 +111,7 @@ class Pool {
   /// of others, for `retry_for` at most. REQUIRES: `work` changes nothing, or what may be done twice.
   template <class Work>
   auto repeat(Work work) {
-    Backoff backoff(options_.retry_for);
+    Backoff backoff(Backoff::Clock::now() + options_.retry_for);
     for (;;) {
       try {
         const Lease lease = take();
@@ -145,6 +152,7 @@ class Pool {
 
   const PostgresOptions& options_;
   Counters& counters_;
+  std::function<void(Connection&)> look_;
   std::mutex mutex_;
   std::condition_variable returned_;
   std::vector<std::unique_ptr<Connection>> idle_;  // the last one used is used next

@@ -129,7 +129,10 @@ class Statements {
  public:
   // ---- reading
 
-  const Statement last{with_names("SELECT tid FROM @tidgen WHERE id = 1")};
+  // $1 a tid that was seen. The last tid, its token, and the token of the one that was seen.
+  const Statement last{with_names(R"(
+    SELECT g.tid, x.token, w.token FROM @tidgen AS g
+    LEFT JOIN @txn AS x ON x.tid = g.tid LEFT JOIN @txn AS w ON w.tid = $1 WHERE g.id = 1)")};
   const Statement oldest{with_names("SELECT value FROM @settings WHERE name = 'oldest_tid'")};
   const Statement load{with_names(R"(
     SELECT s.value, r.tid, r.state, n.tid FROM @settings AS s
