@@ -1,4 +1,5 @@
-// `cow pack`, `cow undo` and `cow backup`: what drops old revisions, what brings one back, and what keeps a copy. No other program may have the store open.
+// `cow pack`, `cow undo` and `cow backup`: what drops old revisions, what brings one back, and what keeps a copy. No other program may have the
+// store open, unless it is in a database server.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -167,8 +168,8 @@ void add_pack(CLI::App& app, Session& session) {
   CLI::App& command = session.add_command(
       app, "pack",
       "Drop what nobody can see who looks at the store as it was at a transaction, or later; by default, all but the "
-      "present. What is dropped is gone for ever, and its bytes with it. No other program may have the store open: one "
-      "that has packs by itself.");
+      "present. What is dropped is gone for ever, and its bytes with it. No other program may have the store open (one "
+      "that has packs by itself), unless it is in a database server.");
   auto arguments = std::make_shared<PackArguments>();
   command.add_option("--before", arguments->before, "what is visible from here on stays")->type_name("TID|TIME");
   command.add_flag("--collect-garbage", arguments->collect_garbage,
@@ -181,7 +182,7 @@ void add_undo(CLI::App& app, Session& session) {
   CLI::App& command = session.add_command(app, "undo",
                                           "Commit a transaction that brings back what was before another one. It is "
                                           "refused where others have changed the same objects since. No other program "
-                                          "may have the store open.");
+                                          "may have the store open, unless it is in a database server.");
   auto tid = std::make_shared<std::string>(), message = std::make_shared<std::string>();
   command.add_option("TID", *tid, "the transaction")->required()->type_name("");
   command.add_option("--message", *message, "what the new transaction says of itself")->type_name("TEXT");
