@@ -23,6 +23,12 @@ namespace {
 
 using Kind = Outcome::Kind;
 
+struct Counter {
+  static constexpr std::string_view cow_type_name = "tests.RestartCounter";
+  int value = 0;
+  MSGPACK_DEFINE(value);
+};
+
 class PostgresFailure : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -312,6 +318,48 @@ TEST_F(PostgresFailure, AServerIsRestartedUnderLoad) {
   EXPECT_EQ(direct_->load(Oid{1}, kInfinity)->record, std::to_string(done));
 }
 
+// What is acknowledged is there, and what is there was acknowledged or is unknown; nobody has to open a database anew.
+TEST_F(PostgresFailure, DatabasesGoOnAfterAServerIsRestarted) {
+  PostgresStore here_store(options_), there_store(options_);
+  Database here(here_store), there(there_store);
+  const Oid oid = here.transact([](Transaction& txn) { return txn.create(Counter{}).oid(); });
+  std::atomic<bool> stop{false};
+  std::atomic<int> done{0}, unknown{0};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, &database = i % 2 == 0 ? here : there] {
+      while (!stop) {
+        try {
+          database.transact([&](Transaction& txn) { ++txn.write(Ref<Counter>(oid)).value; });
+          ++done;
+        } catch (const OutcomeUnknownError&) {
+          ++unknown;
+        } catch (const CommittedUnseenError&) {
+          ++done;
+        } catch (const StoreConnectionError&) {    // not committed
+        } catch (const ConflictError&) {           // too many others
+        } catch (const DanglingReferenceError&) {  // of a snapshot from before it was made
+        }
+      }
+    });
+  }
+  for (const int signal : {SIGINT, SIGQUIT}) {
+    for (const int wanted = done + 20; done < wanted;) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    PostgresServer::shared().stop(signal);
+    PostgresServer::shared().start();
+    for (const int wanted = done + 20; done < wanted;) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  stop = true;
+  threads.clear();
+  for (Database* database : {&here, &there}) {
+    ASSERT_TRUE(database->sync(std::max(here.last_tid(), there.last_tid()), std::chrono::minutes(1)));
+    const int value = database->begin().read(Ref<Counter>(oid)).value;
+    EXPECT_GE(value, done);
+    EXPECT_LE(value, done + unknown);
+    EXPECT_EQ(database->peer_status().jumps, 0u);
+  }
+}
+
 TEST_F(PostgresFailure, OneConnectionIsEnoughWhereThereAreNoMore) {
   PostgresStore store(options_);
   commit(store, 1, {put(1, "here")});
@@ -375,8 +423,11 @@ TEST_F(PostgresFailure, AServerWithAnotherHistoryIsRefused) {
     }
   }
   // A connection to a server that has taken over is a new one: nothing is committed by it.
-  (*session_)(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL");
+  const std::string old =
+      session_->value("SELECT string_agg(pid::text, ',') FROM pg_stat_activity WHERE application_name = 'cow_cache'");
+  const std::string among_old = " FROM pg_stat_activity WHERE pid IN (" + old + ")";
+  (*session_)("SELECT pg_terminate_backend(pid)" + among_old);
+  while (session_->value("SELECT count(*)" + among_old) != "0") std::this_thread::yield();
   const Proposal proposal{Tid{4}, {}, {}, nullptr, fresh_token()};
   EXPECT_THROW(direct_->propose({&proposal, 1}), StoreBehindError);
   for (;;) {

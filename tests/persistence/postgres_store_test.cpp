@@ -277,40 +277,9 @@ TEST_F(PostgresStoreTest, NothingIsHeldBetweenTwoCalls) {
   EXPECT_EQ(session.value("SELECT count(*) FROM pg_locks WHERE pid IN (SELECT pid " + ours + ")"), "0");
 }
 
-/// Debian's pgbouncer, in transaction mode, with two connections to the server.
-class Pooler {
- public:
-  Pooler() {
-    OrdinaryProcess::give(scratch_.path());
-    port_ = free_port();
-    const std::filesystem::path settings = scratch_.path() / "pgbouncer.ini";
-    std::ofstream(settings) << "[databases]\n* = host=" << PostgresServer::shared().directory().string()
-                            << " port=" << PostgresServer::shared().port()
-                            << " user=cow\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-                            << "listen_port = " << port_ << "\nauth_type = any\npool_mode = transaction\n"
-                            << "default_pool_size = 2\nmax_client_conn = 100\nunix_socket_dir =\n";
-    process_.emplace(std::vector<std::string>{"/usr/sbin/pgbouncer", settings}, scratch_.path() / "log");
-    for (int i = 0; i < 10'000; ++i) {
-      try {
-        PostgresSession session(connection());
-        return;
-      } catch (const std::runtime_error&) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      }
-    }
-    throw std::runtime_error("pgbouncer does not start");
-  }
-  std::string connection() const { return PostgresServer::shared().tcp_connection(port_); }
-
- private:
-  ScratchDirectory scratch_;
-  std::optional<OrdinaryProcess> process_;
-  int port_ = 0;
-};
-
 TEST_F(PostgresStoreTest, ThroughAPoolerThatGivesConnectionsPerTransaction) {
-  if (!std::filesystem::exists("/usr/sbin/pgbouncer")) GTEST_SKIP() << "pgbouncer is not installed";
-  const Pooler pooler;
+  if (!has_pooler()) GTEST_SKIP() << "pgbouncer is not installed";
+  const Pooler& pooler = Pooler::shared();
   options_.connection = pooler.connection();
   options_.pooler = PostgresPooler::transaction;
   std::vector<std::unique_ptr<PostgresStore>> stores;

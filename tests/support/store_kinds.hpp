@@ -22,6 +22,7 @@
 #include "tests/support/store_testing.hpp"
 #ifdef COW_HAS_POSTGRES
 #include "persistence/postgres_store.hpp"
+#include "tests/support/postgres_pooler.hpp"
 #include "tests/support/postgres_server.hpp"
 #endif
 
@@ -65,17 +66,21 @@ inline PostgresOptions in_fresh_schema(PostgresOptions options = {}) {
 inline std::vector<StoreKind> postgres_stores() {
   if (!has_postgres()) return {};
   const auto kind = [](const char* name, const PostgresOptions& options) {
-    StoreKind made = kind_of<PostgresStore>(
-        name, [options](const auto&) { return std::make_unique<PostgresStore>(in_fresh_schema(options)); });
+    StoreKind made = kind_of<PostgresStore>(name, [options](const auto&) {
+      PostgresOptions wanted = options;
+      if (options.pooler == PostgresPooler::transaction && has_pooler())
+        wanted.connection = Pooler::shared().connection();
+      return std::make_unique<PostgresStore>(in_fresh_schema(wanted));
+    });
     made.greatest_tid = Tid{(std::uint64_t{1} << 63) - 1};
     return made;
   };
-  PostgresOptions serializable, unprepared;
+  PostgresOptions serializable, pooled;
   serializable.isolation = PostgresIsolation::serializable;
-  unprepared.pooler = PostgresPooler::transaction;
-  unprepared.notify = false;
+  pooled.pooler = PostgresPooler::transaction;
+  pooled.notify = false;
   return {kind("PostgresReadCommitted", {}), kind("PostgresSerializable", serializable),
-          kind("PostgresUnprepared", unprepared)};
+          kind(has_pooler() ? "PostgresThroughPooler" : "PostgresUnprepared", pooled)};
 }
 #else
 inline std::vector<StoreKind> postgres_stores() { return {}; }
