@@ -10,7 +10,7 @@
 //  1. [engine-validates] A proposal is committed only if, in the order of tids, nothing above its snapshot and below its own tid has
 //     written an object that it writes, or one that it says it has read. Of two proposals of one group that exclude each other
 //     one at most is committed, an earlier one rather than a later one.
-//  2. Tids are contiguous, in the order in which transactions become visible. So whoever has seen all up to a tid and meets the next
+//  2. Tids are contiguous, in the order in which transactions become visible. So a process that has seen all up to a tid and meets the next
 //     one but one knows that something is wrong: that is an error at once, and never read past.
 //  3. A token is committed once at most, in whatever process it is proposed again after a connection was lost.
 //  4. A process that dies leaves nothing behind but what it has committed. Its hold on old snapshots ends after a bounded time.

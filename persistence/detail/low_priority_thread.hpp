@@ -4,7 +4,7 @@
 // once only if what runs there is of lower priority; from Linux 6.12 on, only if that has asked for longer time slices (sched(7) and
 // sched_setattr(2); PREEMPT_SHORT in kernel/sched/fair.c). Otherwise it waits for the end of a slice, which is ten times what it takes.
 // A thread that was put behind others cannot come forward again without a privilege, so what is to be slow needs a thread of its own; and
-// what others wait for, as a batch that is written, must not be done in it: whoever holds what they need would hardly run.
+// what others wait for, as a batch that is written, must not be done in it: a thread that holds what they need would hardly run.
 //
 // Thread safety: `run` and `post` belong to the thread that made it, `call_back` to what it executes.
 //

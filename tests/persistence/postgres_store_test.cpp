@@ -14,6 +14,7 @@
 
 #include "tests/support/postgres_session.hpp"
 #include "tests/support/store_kinds.hpp"
+#include "tests/support/stress_settings.hpp"
 
 namespace cow::testing {
 namespace {
@@ -114,6 +115,12 @@ TEST_F(PostgresStoreTest, SilenceIsAnAnswer) {
   const std::uint64_t before = store.statistics().round_trips;
   EXPECT_EQ(store.wait_beyond(Tid{1}, std::chrono::milliseconds(30)), Tid{1});
   EXPECT_EQ(store.statistics().round_trips - before, 1u) << "it asks once, and then listens";
+}
+
+TEST(PostgresServerTest, IsThereWhereNothingMayBeSkipped) {
+  if (variable("COW_CACHE_NEEDS_POSTGRES") == nullptr) GTEST_SKIP() << "COW_CACHE_NEEDS_POSTGRES is not set";
+  EXPECT_TRUE(has_postgres());
+  EXPECT_TRUE(has_pooler());
 }
 
 TEST_F(PostgresStoreTest, OneRoundTripEach) {

@@ -4,7 +4,7 @@
 //
 // Invariants:
 //  1. Where a cache has definitions apart (kHasDefinedAccess), its transactions have room for a reader and a write set without
-//     knowing more of them: a hit looks into the front of the reader's log, which stands first. Whoever instantiates anything
+//     knowing more of them: a hit looks into the front of the reader's log, which stands first. Code that instantiates anything
 //     else must know the classes; `check_held` then compares.
 #pragma once
 

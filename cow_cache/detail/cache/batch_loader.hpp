@@ -27,7 +27,7 @@ namespace cow::detail {
 
 class SharedCache::BatchLoader {
  public:
-  /// Objects that are loaded at a time: whoever needs one of them waits for all.
+  /// Objects that are loaded at a time: a thread that needs one of them waits for all.
   static constexpr std::size_t kMost = 64;
 
   BatchLoader(Reader& reader, BatchStore& store, const TypeOperations& operations) noexcept

@@ -58,7 +58,7 @@ class OidPool {
 
   /// The objects of a transaction are committed: its commit has returned.
   void mark_committed(std::span<const ObjectWrite> objects) noexcept {
-    // Relaxed: whoever hands an oid to this thread has set it before.
+    // Relaxed: the thread that hands an oid to this one has set it before.
     if (!has_blocks_.load(std::memory_order_relaxed)) return;
     const Oid unsure = first_unsure();
     for (const ObjectWrite& object : objects) {

@@ -14,7 +14,7 @@
 //     Then its loads are refused by the store, which knows what it has packed.
 //  4. Where a pack has gone beyond the frontier, what was committed is not known any more. The cache is emptied then, and the frontier jumps to
 //     the last commit: that loses time, and no transaction sees anything wrong.
-//  5. Whoever commits learns all below its own tid. So a thread that was woken by commits of this process alone has nothing to learn,
+//  5. A leader learns all below the tids of its group. So a thread that was woken by commits of this process alone has nothing to learn,
 //     and rests for some milliseconds before it lets itself be woken again.
 //  6. Errors stay within the thread: they are kept to be looked at, and it tries again. Values are destroyed by it, too.
 #pragma once

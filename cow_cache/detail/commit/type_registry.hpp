@@ -5,7 +5,7 @@
 // Invariants:
 //  1. [known] A type whose flag is set has been compared with the store's set, and the store has that set. Flags are never taken
 //     back. A type without a number in keys (key_bits.hpp) has no flag, and stands in a list.
-//  2. [one-at-a-time] Whoever changes the store's type directory holds `turn()` from when it was loaded until the commit has
+//  2. [one-at-a-time] A thread that changes the store's type directory holds `turn()` from when it was loaded until the commit has
 //     returned. Where there is one database on a store nobody else changes it, and such a write never conflicts: its entry in the write
 //     set counts as created. Nothing of the user's runs meanwhile. Other processes have turns of their own: with peers the directory
 //     is changed by a commit apart, which conflicts and is tried again (BasicTransaction::commit_types_apart).

@@ -95,7 +95,7 @@ template <template <class> class Atomic, class Value>
   return asymmetric_fences ? validate_quickly(key) : key.load(std::memory_order_seq_cst);
 }
 
-/// The reclaimer's mark, ordered before any later heavy_fence(). Release in either mode: for whoever acquires it.
+/// The reclaimer's mark, ordered before any later heavy_fence(). Release in either mode: for a thread that acquires it.
 template <template <class> class Atomic, class Value>
 [[gnu::always_inline]] inline void mark_before_fence(Atomic<Value>& key, Value value) noexcept {
   if (asymmetric_fences) [[likely]] {

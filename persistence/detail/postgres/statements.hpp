@@ -235,7 +235,7 @@ class Statements {
   const Statement drop_newest{with_names("DELETE FROM @cur WHERE oid = ANY($1::bigint[]) AND tid <= $2 RETURNING oid")};
   const Statement first_transaction{with_names("SELECT min(tid) FROM @txn WHERE tid > 0 AND tid < $1")};
   const Statement drop_transactions{with_names("DELETE FROM @txn WHERE tid > 0 AND tid < $1 AND tid <= $2")};
-  // Whoever could still commit under such a token is refused by its snapshot.
+  // A process that could still commit under such a token is refused by its snapshot.
   const Statement drop_burnt{with_names("DELETE FROM @txn WHERE tid < 0 AND prev < $1")};
 };
 
