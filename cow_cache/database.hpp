@@ -22,6 +22,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -266,8 +267,9 @@ class BasicDatabase {
   /// Has the store drop what no snapshot from `before` on sees (above `last_tid()`: as if it were that), and what was erased by then;
   /// with `collect_garbage`, what cannot be reached, too. Goes no further than the oldest snapshot in use, while it begins. Commits and
   /// reads go on; a second pack waits. A transaction that is about to begin, and has not said so yet, may find its snapshot packed away:
-  /// SnapshotTooOldError at its next load. Throws MissingCapabilityError (collecting needs a history), NoRootError,
-  /// CorruptRecordError, what `progress` and the store throw. With peers it goes no further than their snapshots, and SharedStoreError
+  /// SnapshotTooOldError at its next load. Where commits come faster than it can follow what they write, garbage stays for the next
+  /// pack, and the result says so (PackResult::outrun): no commit waits for more than half a second or so. Throws
+  /// MissingCapabilityError (collecting needs a history), NoRootError, CorruptRecordError, what `progress` and the store throw. With peers it goes no further than their snapshots, and SharedStoreError
   /// refuses to collect garbage.
   PackResult pack(Tid before, const PackOptions& options = {}) requires Transaction::kHasPast {
     PackableStore& store = capabilities_.require_packable("Database::pack");
@@ -421,21 +423,61 @@ class BasicDatabase {
     const auto goes_on = [&](std::uint64_t seen) { return !progress || progress({.objects_followed = seen}); };
     mark_roots(reachable, end);
     Tid followed = last_tid();
-    bool is_whole = reachable.follow(goes_on) && reachable.follow_changes(end, followed, goes_on);
-    // Meanwhile others have committed; what is left to look at gets less each time.
-    for (int i = 0; is_whole && i < kCatchUps && last_tid().value - followed.value > kFewCommits; ++i) {
-      const Tid last = last_tid();
-      is_whole = reachable.follow_changes(std::exchange(followed, last), last, goes_on);
+    CatchUp outcome = CatchUp::stopped;
+    if (reachable.follow(goes_on) && reachable.follow_changes(end, followed, goes_on))
+      outcome = catch_up(reachable, followed, progress);
+    if (outcome == CatchUp::stopped)
+      return {.oldest = store.oldest_tid(), .dropped = {.objects_followed = reachable.seen()}};
+    std::optional<detail::CollectedOids::Collection> collection;
+    if (outcome == CatchUp::near) {
+      collection.emplace(committer_.collected(), reachable);
+      committer_.adopt_generation(cache_);
+      if (follow_last_commits(reachable, followed)) {
+        collection->settle();
+        request.is_garbage = [&](Oid oid) { return collection->takes(oid); };
+      } else {
+        collection.reset();  // those that wait go on
+      }
     }
-    if (!is_whole) return {.oldest = store.oldest_tid(), .dropped = {.objects_followed = reachable.seen()}};
-    detail::CollectedOids::Collection collection(committer_.collected(), reachable);
-    committer_.adopt_generation(cache_);
-    reachable.follow_changes(followed, last_tid());
-    collection.settle();
-    request.is_garbage = [&](Oid oid) { return collection.takes(oid); };
     PackResult result = store.pack(request);
     result.dropped.objects_followed = reachable.seen();
+    result.outrun = !collection;
+    result.complete = result.complete && !result.outrun;
     return result;
+  }
+
+  enum class CatchUp { near, outrun, stopped };
+
+  /// Follows what was committed above `followed`, and raises that, until commits need not wait long for the rest. Others commit
+  /// meanwhile: it gives up when what is left does not get less. REQUIRES: pack_mutex_.
+  CatchUp catch_up(detail::Reachable& reachable, Tid& followed,
+                   const std::function<bool(const PackProgress&)>& progress) {
+    const auto goes_on = [&](std::uint64_t seen) {
+      return !progress || progress({.objects_followed = seen, .catches_up = true});
+    };
+    std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+    std::chrono::duration<double> for_each(kLongestCommitWait);  // commit, as of the last round
+    for (int in_vain = 0;;) {
+      const Tid last = last_tid();
+      const std::uint64_t left = last.value - followed.value;
+      if (left <= kFewCommits || static_cast<double>(left) * for_each <= kShortCommitWait) return CatchUp::near;
+      if (left < least) {
+        least = left;
+        in_vain = 0;
+      } else if (++in_vain == kRoundsInVain) {
+        return CatchUp::outrun;
+      }
+      const auto began = std::chrono::steady_clock::now();
+      if (!reachable.follow_changes(std::exchange(followed, last), last, goes_on)) return CatchUp::stopped;
+      for_each = (std::chrono::steady_clock::now() - began) / static_cast<double>(left);
+    }
+  }
+
+  /// The last of them, for which commits wait. False: it would take long, for what they have written leads to much that nothing else does.
+  bool follow_last_commits(detail::Reachable& reachable, Tid followed) {
+    const auto until = std::chrono::steady_clock::now() + kLongestCommitWait;
+    return reachable.follow_changes(followed, last_tid(),
+                                    [&](std::uint64_t) { return std::chrono::steady_clock::now() < until; });
   }
 
   void mark_roots(detail::Reachable& reachable, Tid end) {
@@ -448,8 +490,10 @@ class BasicDatabase {
     if (const std::optional<Oid> directory = types_.find_object(); directory && *directory) reachable.mark(*directory);
   }
 
-  static constexpr int kCatchUps = 16;
-  static constexpr std::uint64_t kFewCommits = 64;  // that others may have to wait for
+  static constexpr int kRoundsInVain = 4;           // of a catch-up, after which it is outrun
+  static constexpr std::uint64_t kFewCommits = 64;  // that others may have to wait for; or more, if that is short:
+  static constexpr std::chrono::milliseconds kShortCommitWait{20};
+  static constexpr std::chrono::milliseconds kLongestCommitWait{500};
   static constexpr std::chrono::microseconds kLongestSyncPause{1000};
 
   static constexpr std::chrono::milliseconds kLongestWait{10'000};

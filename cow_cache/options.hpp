@@ -50,7 +50,8 @@ struct PackOptions {
   /// not. From then on commits that would bring one of them back are refused: CollectedReferenceError.
   bool collect_garbage = false;
 
-  /// Called now and then by the thread that packs. False: stop here; the next pack goes on. May be null.
+  /// Called now and then by the thread that packs. False: stop here; the next pack goes on. May be null. One that rests, so that others
+  /// get on, should not where `PackProgress::catches_up` says so.
   std::function<bool(const PackProgress&)> progress = nullptr;
 };
 

@@ -31,6 +31,8 @@ struct PackProgress {
   double done = 0;                  ///< 0 to 1, as far as the store can tell
   std::uint64_t objects_followed =
       0;  ///< by the database, which looks for what is reachable before the store drops anything
+  /// The database looks at what was committed meanwhile: a `progress` that rests now lets commits outrun it.
+  bool catches_up = false;
 };
 
 struct PackRequest {
@@ -52,7 +54,10 @@ struct PackRequest {
 struct PackResult {
   Tid oldest;             ///< `oldest_tid()` by now
   PackProgress dropped;   ///< by this call
-  bool complete = false;  ///< false: `progress` has stopped it
+  bool complete = false;  ///< false: `progress` has stopped it, or commits have outrun it
+  /// Commits came faster than the database could look at what they have written. Old revisions were dropped, garbage was not: the next
+  /// pack tries again. A store never says so.
+  bool outrun = false;
 };
 
 /// What a store is besides that can be packed.

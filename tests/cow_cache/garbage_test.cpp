@@ -5,12 +5,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "cow_cache/cow_cache.hpp"
@@ -340,9 +342,9 @@ TEST_P(Garbage, RacesWithCommits) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
   int packs = 0;
   while (std::chrono::steady_clock::now() < deadline) {
-    EXPECT_TRUE(
-        db_.pack(Tid{db_.last_tid().value - std::min<std::uint64_t>(db_.last_tid().value, packs % 3)}, kCollecting)
-            .complete);
+    const PackResult result =
+        db_.pack(Tid{db_.last_tid().value - std::min<std::uint64_t>(db_.last_tid().value, packs % 3)}, kCollecting);
+    EXPECT_NE(result.complete, result.outrun) << "three threads do nothing but commit";
     ++packs;
   }
   stop = true;
@@ -354,6 +356,174 @@ TEST_P(Garbage, RacesWithCommits) {
   for (const Ref<Link>& place : places) {
     for (const Ref<Link>& link : txn.read(place).next) EXPECT_EQ(txn.read(txn.read(link).next.at(0)).text, "end");
   }
+}
+
+// What was marked already is looked at again with each transaction that has written it, and nothing is found: a pack can be stopped all
+// the same.
+TEST(GarbageAmongLaterChanges, LooksForTheStopInEachPage) {
+  MemoryStore store;
+  Database db(store);
+  constexpr int kChanges = 5'000;
+  Ref<Link> link;
+  db.transact([&](Transaction& txn) { txn.root().set("link", link = txn.create(Link{"a", {}})); });
+  for (int i = 0; i < kChanges; ++i) db.transact([&](Transaction& txn) { txn.write(link).text = std::to_string(i); });
+  std::uint64_t seen = 0;
+  const PackResult result = db.pack(Tid{3}, {.collect_garbage = true, .progress = [&](const PackProgress& now) {
+                                               EXPECT_LE(now.objects_followed, seen + 512) << "of one call";
+                                               seen = now.objects_followed;
+                                               return seen < kChanges / 2;
+                                             }});
+  EXPECT_FALSE(result.complete);
+  EXPECT_GE(seen, kChanges / 2u);
+  EXPECT_LT(result.dropped.objects_followed, kChanges);
+  EXPECT_EQ(store.oldest_tid(), Tid{}) << "nothing was packed yet";
+}
+
+/// Calls a function before each page of transactions, and before each load.
+class WatchedStore : public UnreliablePackableStore {
+ public:
+  using UnreliablePackableStore::UnreliablePackableStore;
+  std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
+    if (on_page) on_page();
+    return UnreliablePackableStore::transactions(from, to, order, most);
+  }
+  std::optional<Revision> load(Oid oid, Tid at) override {
+    if (on_load) on_load(oid, at);
+    return UnreliablePackableStore::load(oid, at);
+  }
+  std::function<void()> on_page;
+  std::function<void(Oid, Tid)> on_load;
+};
+
+Ref<Link> add_link(Database& db, const std::string& text, std::vector<Ref<Link>> next = {}) {
+  Transaction txn = db.begin();
+  const Ref<Link> link = txn.create(Link{text, std::move(next)});
+  txn.commit();
+  return link;
+}
+
+// While a page of 64 transactions is read, others commit 100. The history is packed, garbage is not collected, and nobody waits.
+TEST(GarbageUnderLoad, LetsCommitsThatOutrunItGoOn) {
+  constexpr int kCommits = 100;
+  MemoryStore memory;
+  WatchedStore store(memory);
+  Database db(store);
+  const Ref<Link> lost = add_link(db, "lost");
+  for (int i = 0; i < 3; ++i) (void)add_link(db, "also lost");
+  std::atomic<int> wanted{0}, done{0};
+  std::atomic<bool> waited{false};
+  std::jthread other([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (done < wanted) {
+        for (int i = 0; i < kCommits; ++i) (void)add_link(db, "young");
+        ++done;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  });
+  // Some wait that is long beside one commit, and short beside what is left to be followed.
+  const auto let_others_commit = [&] {
+    const int asked = ++wanted;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (done < asked && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (done < asked) waited = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  };
+  store.on_page = [&] {
+    if (!waited) let_others_commit();
+  };
+  std::atomic<int> calls{0}, rounds{0};
+  const Tid target{db.last_tid().value - 1};
+  const PackResult result = db.pack(target, {.collect_garbage = true, .progress = [&](const PackProgress& now) {
+                                               ++calls;
+                                               rounds += now.catches_up;
+                                               return true;
+                                             }});
+  store.on_page = nullptr;
+  EXPECT_FALSE(waited) << "a commit has waited for the pack";
+  EXPECT_TRUE(result.outrun);
+  EXPECT_FALSE(result.complete);
+  EXPECT_EQ(result.oldest, target);
+  EXPECT_EQ(store.oldest_tid(), target);
+  EXPECT_GT(rounds, 0);
+  EXPECT_LT(rounds, calls);
+  EXPECT_TRUE(memory.load(lost.oid(), kInfinity)) << "garbage is there still";
+  other.request_stop();
+  other.join();
+  const PackResult quiet = db.pack(kInfinity, kCollecting);
+  EXPECT_TRUE(quiet.complete);
+  EXPECT_FALSE(quiet.outrun);
+  EXPECT_FALSE(memory.load(lost.oid(), kInfinity));
+}
+
+TEST(GarbageUnderLoad, CanBeStoppedWhileItCatchesUp) {
+  MemoryStore memory;
+  WatchedStore store(memory);
+  Database db(store);
+  for (int i = 0; i < 3; ++i) (void)add_link(db, "old");
+  bool is_inside = false;
+  store.on_page = [&] {
+    if (std::exchange(is_inside, true)) return;
+    for (int i = 0; i < 1'000; ++i) (void)add_link(db, "young");
+    is_inside = false;
+  };
+  int rounds = 0;
+  const PackResult result = db.pack(Tid{1}, {.collect_garbage = true, .progress = [&](const PackProgress& now) {
+                                               rounds += now.catches_up;
+                                               return !now.catches_up;
+                                             }});
+  EXPECT_FALSE(result.complete);
+  EXPECT_FALSE(result.outrun);
+  EXPECT_EQ(rounds, 1);
+}
+
+// The last commit before the end of marking leads to much that nothing has led to, on a slow device. Commits do not wait for all of it.
+TEST(GarbageUnderLoad, KeepsCommitsFromWaitingForLong) {
+  constexpr int kObjects = 6'000;
+  MemoryStore memory;
+  WatchedStore store(memory);
+  Database db(store);
+  Ref<Link> tree;
+  db.transact([&](Transaction& txn) {
+    std::vector<Ref<Link>> leaves;
+    for (int i = 0; i < kObjects; ++i) leaves.push_back(txn.create(Link{"leaf", {}}));
+    tree = txn.create(Link{"tree", leaves});
+  });
+  db.evict_all();
+  std::atomic<bool> begun{false};
+  const std::thread::id packs = std::this_thread::get_id();
+  const Tid target = db.last_tid();
+  int loads = 0;
+  store.on_load = [&](Oid oid, Tid at) {
+    if (std::this_thread::get_id() != packs) return;
+    if (oid == kRootOid && at == target && ++loads == 2) {  // for its type, then to follow it
+      db.transact([&](Transaction& txn) { txn.root().set("tree", tree); });
+      begun = true;
+    }
+    if (begun) std::this_thread::sleep_for(std::chrono::microseconds(500));
+  };
+  double longest = 0;
+  std::jthread other([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      if (!begun) continue;
+      const auto began = std::chrono::steady_clock::now();
+      (void)add_link(db, "young");
+      longest = std::max(longest, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+    }
+  });
+  const PackResult result = db.pack(kInfinity, kCollecting);
+  other.request_stop();
+  other.join();
+  store.on_load = nullptr;
+  EXPECT_TRUE(result.outrun);
+  EXPECT_FALSE(result.complete);
+  EXPECT_LT(longest, 2) << "all of it takes three seconds";
+  EXPECT_TRUE(db.pack(kInfinity, kCollecting).complete);
+  db.evict_all();
+  Transaction txn = db.begin();
+  for (const Ref<Link>& leaf : txn.read(tree).next) ASSERT_EQ(txn.read(leaf).text, "leaf");
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, Garbage, ::testing::ValuesIn(stores_without_peers(&StoreKind::is_packable)),

@@ -65,7 +65,7 @@ int run_child(const std::string& path, int pipe, bool durable) {
       PackOptions options;
       options.collect_garbage = true;
       const PackResult result = db.pack(Tid{last - kKept}, options);
-      if (!result.complete) ::_exit(2);
+      if (!result.complete && !result.outrun) ::_exit(2);
       tell(pipe, Acknowledgement::kPacked, result.oldest.value);
     }
   });

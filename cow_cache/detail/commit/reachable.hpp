@@ -63,9 +63,16 @@ class Reachable {
     return true;
   }
 
-  /// Marks what transactions above `after` and up to `to` have written, and follows it. The same.
+  /// Marks what transactions above `after` and up to `to` have written, and follows it. The same. `progress` is called for each page of
+  /// transactions and each batch of objects, whether or not anything in it was marked for the first time.
   bool follow_changes(Tid after, Tid to, const Progress& progress = {}) {
     HistoryStore& history = capabilities_.require_history("Database::pack");
+    std::uint64_t told = seen_;
+    const auto goes_on = [&](std::uint64_t most) {
+      if (!progress || seen_ - told < most) return true;
+      told = seen_;
+      return progress(seen_);
+    };
     while (after < to) {
       const std::vector<TransactionInfo> page =
           history.transactions(Tid{after.value + 1}, to, HistoryOrder::oldest_first, kPage);
@@ -73,11 +80,14 @@ class Reachable {
       for (const TransactionInfo& transaction : page) {
         for (const Oid oid : transaction.objects) mark(oid);
         std::span<const Oid> rest = transaction.objects;
-        for (; !rest.empty(); rest = rest.subspan(std::min(rest.size(), kBatch)))
+        for (; !rest.empty(); rest = rest.subspan(std::min(rest.size(), kBatch))) {
           look_at(rest.first(std::min(rest.size(), kBatch)), transaction.tid);
+          if (!goes_on(kBatch)) return false;
+        }
         if (!follow(progress)) return false;
       }
       after = page.back().tid;
+      if (!goes_on(0)) return false;
     }
     return follow(progress);
   }
