@@ -5,8 +5,9 @@
 // Thread safety: every function may be called from any thread. It has a thread of its own, which ends with it.
 //
 // Invariants:
-//  1. It works for `share` of the time at most, over a few calls of a pack's progress: what a pack has worked since the last one, it then
-//     rests for in proportion. (One rewrite of files is one piece of work: RocksDB does some hundred megabytes at a time.)
+//  1. It works for `share` of the time at most, over a few calls of a pack's progress: what a pack has worked since the last rest, it then
+//     rests for in proportion. (One rewrite of files is one piece of work: RocksDB does some hundred megabytes at a time. And while a pack
+//     that collects garbage catches up with commits it does not rest, for they would outrun it: it rests for that afterwards.)
 //  2. What fails is kept to be looked at, and tried again at the next turn: nothing leaves its thread.
 #pragma once
 
@@ -34,13 +35,13 @@ struct RetentionOptions {
   std::chrono::microseconds keep_history = std::chrono::days(7);
   bool collect_garbage = false;  ///< see PackOptions
   std::chrono::milliseconds every =
-      std::chrono::hours(1);  ///< from the end of one pack to the begin of the next; the first is at once
+      std::chrono::hours(1);  ///< from the end of one pack to the begin of the next; above 0. The first is at once
   double share = 0.1;         ///< of the time, for which it works at most while it packs: above 0, up to 1
 };
 
 /// What it has done so far.
 struct RetentionStatus {
-  std::uint64_t packs = 0;     ///< that have completed
+  std::uint64_t packs = 0;     ///< that have completed; one that commits have outrun (`last.outrun`) has not
   std::uint64_t failures = 0;  ///< packs that have thrown
   PackResult last;             ///< of the last one that has returned
   std::exception_ptr error;    ///< of the last one, if that has thrown; null: it has not
@@ -48,13 +49,13 @@ struct RetentionStatus {
 
 class Retention {
  public:
-  /// Throws std::invalid_argument (a negative time, or a share that is none), MissingCapabilityError (the store has no history, or is not
+  /// Throws std::invalid_argument (a time or a share that is out of range), MissingCapabilityError (the store has no history, or is not
   /// packable). `database` must outlive it.
   explicit Retention(Database& database, const RetentionOptions& options = {})
       : database_(database), options_(options) {
     if (!(options.share > 0 && options.share <= 1)) throw std::invalid_argument("retention: share must be in (0, 1]");
-    if (options.keep_history.count() < 0 || options.every.count() < 0)
-      throw std::invalid_argument("retention: times must not be negative");
+    if (options.keep_history.count() < 0) throw std::invalid_argument("retention: keep_history must not be negative");
+    if (options.every.count() <= 0) throw std::invalid_argument("retention: every must be above 0");
     (void)database.capabilities().require_history("Retention");
     (void)database.capabilities().require_packable("Retention");
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -81,7 +82,8 @@ class Retention {
 
   void pack(const std::stop_token& stop) {
     Clock::time_point since = Clock::now();
-    const auto progress = [&](const PackProgress&) {
+    const auto progress = [&](const PackProgress& now) {
+      if (now.catches_up) return !stop.stop_requested();
       const auto worked = std::chrono::duration<double>(Clock::now() - since);
       rest(stop, worked * (1 / options_.share - 1));
       since = Clock::now();

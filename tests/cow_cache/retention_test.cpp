@@ -1,22 +1,31 @@
 // Packs in the background: they come, they can be looked at, they end with their owner.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "cow_cache/cow_cache.hpp"
 #include "cow_cache/retention.hpp"
 #include "persistence/memory_store.hpp"
+#include "persistence/rocksdb_store.hpp"
 #include "tests/support/cache_testing.hpp"
 #include "tests/support/forwarding_store.hpp"
+#include "tests/support/store_testing.hpp"
 
 namespace cow::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
 
 class RetentionTest : public ::testing::Test {
  protected:
@@ -96,10 +105,100 @@ TEST_F(RetentionTest, RefusesWhatCannotBe) {
   EXPECT_THROW(Retention(db_, {.share = 0}), std::invalid_argument);
   EXPECT_THROW(Retention(db_, {.share = 1.1}), std::invalid_argument);
   EXPECT_THROW(Retention(db_, {.keep_history = -1us}), std::invalid_argument);
+  EXPECT_THROW(Retention(db_, {.every = 0ms}), std::invalid_argument);
+  EXPECT_THROW(Retention(db_, {.every = -1ms}), std::invalid_argument);
   MemoryStore inner;
   ForwardingStore plain(inner);
   Database db(plain);
   EXPECT_THROW(Retention retention(db), MissingCapabilityError);
+}
+
+// Objects that were marked once are written again and again: it rests, and can be ended, all the same.
+TEST_F(RetentionTest, RestsWhileItFollowsLaterChanges) {
+  struct SlowHistory : UnreliablePackableStore {
+    using UnreliablePackableStore::UnreliablePackableStore;
+    std::vector<TransactionInfo> transactions(Tid from, Tid to, HistoryOrder order, std::size_t most) override {
+      ++pages;
+      std::this_thread::sleep_for(1ms);
+      return UnreliablePackableStore::transactions(from, to, order, most);
+    }
+    // All but the first few changes are young.
+    Tid tid_at(CommitTime) override { return Tid{3}; }
+    std::atomic<int> pages{0};
+  } slow(store_);
+  Database db(slow);
+  Ref<Label> label;
+  db.transact([&](Transaction& txn) { txn.root().set("label", label = txn.create(Label{"first"})); });
+  for (int i = 0; i < 5'000; ++i) db.transact([&](Transaction& txn) { txn.write(label).text = std::to_string(i); });
+  Clock::time_point began;
+  {
+    Retention retention(db, {.collect_garbage = true, .every = 1h, .share = 0.005});
+    std::this_thread::sleep_for(800ms);
+    began = Clock::now();
+  }
+  EXPECT_LE(slow.pages, 20) << "of some 80: each of a millisecond or more, with 200 times as much of rest";
+  EXPECT_LT(Clock::now() - began, 10s);
+}
+
+// With commits beside it that leave garbage behind.
+TEST(RetentionOfAStoreOnDisk, PacksBesideCommits) {
+  const ScratchDirectory scratch;
+  RocksDbOptions options = creating();
+  options.durable = false;
+  options.write_buffer_bytes = std::size_t{64} << 10;  // so that files come and go
+  options.max_log_bytes = std::size_t{128} << 10;
+  std::optional<RocksDbStore> store(std::in_place, scratch.store(), options);
+  std::string last_text;
+  {
+    Database db(*store);
+    std::atomic<bool> stop{false};
+    std::jthread writer([&] {
+      for (int i = 0; !stop; ++i) {
+        // What was there before nothing refers to any more.
+        const std::string text = std::to_string(i) + std::string(500, 'x');
+        try {
+          db.transact([&](Transaction& txn) { txn.root().set("label", txn.create(Label{text})); });
+          last_text = text;
+        } catch (const SnapshotTooOldError&) {  // a pack came while it was about to begin
+        }
+        std::this_thread::sleep_for(200us);
+      }
+    });
+    const auto wait_for = [](auto&& condition) {
+      const auto until = Clock::now() + 60s;
+      while (!condition() && Clock::now() < until) std::this_thread::sleep_for(1ms);
+      return condition();
+    };
+    {
+      Retention retention(db, {.keep_history = 0us, .collect_garbage = true, .every = 1ms, .share = 1});
+      EXPECT_TRUE(wait_for([&] { return retention.status().packs >= 5 && store->oldest_tid() > Tid{100}; }));
+      EXPECT_EQ(retention.status().failures, 0u);
+      EXPECT_EQ(retention.status().error, nullptr);
+    }
+    {
+      // In the midst of one that rests for most of the time.
+      const Tid before = store->oldest_tid();
+      auto retention = std::make_unique<Retention>(
+          db, RetentionOptions{.keep_history = 0us, .collect_garbage = true, .every = 1ms, .share = 1e-3});
+      std::this_thread::sleep_for(50ms);
+      const auto began = Clock::now();
+      retention.reset();
+      EXPECT_LT(Clock::now() - began, 10s);
+      EXPECT_GE(store->oldest_tid(), before);
+    }
+    stop = true;
+    writer.join();
+    EXPECT_EQ(db.begin().read(db.begin().root().get<Label>("label")).text, last_text);
+  }
+  for (const bool reopened : {false, true}) {
+    if (reopened) store.emplace(scratch.store(), options);
+    const VerifyReport report = store->verify(VerifyOptions{});
+    EXPECT_TRUE(report.faults.empty()) << report.faults.front().what;
+  }
+  Database db(*store);
+  EXPECT_EQ(db.begin().read(db.begin().root().get<Label>("label")).text, last_text);
+  EXPECT_TRUE(db.pack(kInfinity, {.collect_garbage = true}).complete);
+  EXPECT_TRUE(store->verify(VerifyOptions{}).faults.empty());
 }
 
 }  // namespace
