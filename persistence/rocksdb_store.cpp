@@ -20,6 +20,7 @@
 #include "detail/backup.hpp"
 #include "detail/directory_lock.hpp"
 #include "detail/encoding.hpp"
+#include "detail/file_keepers.hpp"
 #include "detail/group_check.hpp"
 #include "detail/history_reader.hpp"
 #include "detail/housekeeping.hpp"
@@ -87,7 +88,7 @@ class RocksDbStore::Impl {
         handle_(open_database(path_, options_, begin_witness(), watch_, witness_, filter_)),
         writer_(*handle_, watch_, path_, options_.reserve_bytes, options_.write_buffer_bytes),
         iterators_(*handle_, *handle_.revisions()),
-        packer_({path_, handle_, writer_, iterators_, *watch_, commit_mutex_, *filter_,
+        packer_({path_, handle_, writer_, iterators_, *watch_, commit_mutex_, *filter_, keepers_,
                  [this](rocksdb::WriteBatch& batch) { add_mark(batch); },
                  StoreFormat{store_id_, StoreFormat::kPackedVersion}.encode()},
                 read_pack_mark(path_, handle_).value_or(PackMark{})) {
@@ -212,7 +213,7 @@ class RocksDbStore::Impl {
       const std::lock_guard lock(commit_mutex_);
       content.end = chain_;
     }
-    const std::uint64_t bytes = make_backup(path_, handle_, content, directory);
+    const std::uint64_t bytes = make_backup(path_, handle_, keepers_, content, directory);
     return {content.end.tid, bytes};
   }
   std::uint64_t verify() {
@@ -502,6 +503,7 @@ class RocksDbStore::Impl {
   Witness witness_;             // outlives the database: it says `clean` when that is closed
   const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   const std::shared_ptr<PackFilterFactory> filter_ = std::make_shared<PackFilterFactory>();
+  FileKeepers keepers_;
   const RocksDbHandle handle_;
   LogWriter writer_;
   IteratorPool iterators_;

@@ -146,10 +146,11 @@ class RocksDbStore final : public Store,
 
   Tid oldest_tid() noexcept override;
 
-  /// Commits and loads go on, a second pack and `verify` wait: the request's functions must not call them. Takes as much room on the device, for a while, as the files that it
-  /// rewrites at a time: some hundred megabytes, and the log of what it deletes. What is dropped is in no file of the directory once this
-  /// has returned with `complete`, but for files that a load is reading at that moment: they go when it has returned. Checks each
-  /// record that it passes, and the chain up to the pack's tid. Throws, beside what PackableStore says: StoreCorruptError,
+  /// Commits and loads go on, a second pack and `verify` wait: the request's functions must not call them, nor `backup`. Takes as much
+  /// room on the device, for a while, as the files that it rewrites at a time: some hundred megabytes, and the log of what it deletes.
+  /// What is dropped is in no file of the directory once this has returned with `complete`, but for files that a load is reading at that
+  /// moment: they go when it has returned. A backup that is being made keeps files, too, and so a pack waits at its end until that is
+  /// done; stopped then, it is not complete, and the files go with the end of the backup. Checks each record that it passes, and the chain up to the pack's tid. Throws, beside what PackableStore says: StoreCorruptError,
   /// CorruptRecordError (what was not dropped yet stays, and the store is refused when it is verified), StoreFullError,
   /// StoreReadOnlyError.
   PackResult pack(const PackRequest& request) override;
@@ -177,7 +178,8 @@ class RocksDbStore final : public Store,
   /// The directory: absolute, without symbolic links.
   const std::filesystem::path& path() const noexcept;
 
-  /// Makes a copy of the store in `directory`, which must not exist, while commits, loads and packs go on: a store by itself, with every
+  /// Makes a copy of the store in `directory`, which must not exist, while commits, loads and packs go on (but for the end of a pack, which
+  /// waits for backups, and which a new one waits for): a store by itself, with every
   /// commit that has returned before the call. To restore it is to open it, there or where it is copied to. On the same file
   /// system it takes little time and room: database files, which never change, are shared as hard links, and the next
   /// backup shares them, too; elsewhere they are copied. While it is made its name ends in ".part". A backup keeps what a later pack

@@ -45,6 +45,9 @@ class Pace {
   // For so many times as long as it has worked. Each sync may hold up a commit, so there must be few of them in a second.
   static constexpr int kAfterSlice = 1, kAfterSync = 8;
 
+  /// What was done so far, waiting for instance, is not rested for.
+  void begin() { since_ = Clock::now(); }
+
   void rest(int times) {
     std::this_thread::sleep_for(times * (Clock::now() - since_));
     since_ = Clock::now();
@@ -105,10 +108,11 @@ fs::path place_of(const fs::path& store, const fs::path& target) {
   return parent / name.filename();
 }
 
-/// While there is one, RocksDB removes no file.
+/// While there is one, RocksDB removes no file. What it needs no more is gone when the last one is.
 class KeptFiles {
  public:
-  KeptFiles(const fs::path& store, const RocksDbHandle& handle) : handle_(handle) {
+  KeptFiles(const fs::path& store, const RocksDbHandle& handle, FileKeepers& keepers)
+      : keeper_(keepers), handle_(handle) {
     require_ok(store, kOperation, handle->DisableFileDeletions());
   }
   ~KeptFiles() { handle_->EnableFileDeletions(false).PermitUncheckedError(); }
@@ -116,6 +120,7 @@ class KeptFiles {
   KeptFiles& operator=(const KeptFiles&) = delete;
 
  private:
+  const FileKeepers::Keeper keeper_;  // first: it goes when RocksDB has removed what it had to leave
   const RocksDbHandle& handle_;
 };
 
@@ -179,8 +184,10 @@ bool share_file(const fs::path& store, const fs::path& from, const fs::path& to)
 }
 
 /// Makes `copy` of all that RocksDB needs to open it. What rocksdb::Checkpoint does, but in slices.
-void copy_files(const fs::path& store, const RocksDbHandle& handle, const fs::path& copy, Pace& pace) {
-  const KeptFiles kept(store, handle);
+void copy_files(const fs::path& store, const RocksDbHandle& handle, FileKeepers& keepers, const fs::path& copy,
+                Pace& pace) {
+  const KeptFiles kept(store, handle, keepers);
+  pace.begin();
   rocksdb::LiveFilesStorageInfoOptions with;
   with.wal_size_for_flush = kFlushFrom;
   std::vector<rocksdb::LiveFileStorageInfo> files;
@@ -228,8 +235,8 @@ void rename_durably(const fs::path& store, const fs::path& from, const fs::path&
 
 }  // namespace
 
-std::uint64_t make_backup(const fs::path& store, const RocksDbHandle& handle, const BackedUp& content,
-                          const fs::path& target) {
+std::uint64_t make_backup(const fs::path& store, const RocksDbHandle& handle, FileKeepers& keepers,
+                          const BackedUp& content, const fs::path& target) {
   const fs::path place = place_of(store, target);
   require_new(store, place);
   const fs::path part = place.string() + ".part";
@@ -239,7 +246,7 @@ std::uint64_t make_backup(const fs::path& store, const RocksDbHandle& handle, co
   LowPriorityThread thread(store, kOperation);
   thread.run([&] {
     Pace pace;
-    copy_files(store, handle, copy, pace);
+    copy_files(store, handle, keepers, copy, pace);
     write_witness(store, copy, content);
     pace.rest(Pace::kAfterSync);
     rename_durably(store, copy, place);

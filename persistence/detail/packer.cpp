@@ -214,6 +214,8 @@ bool Packer::purge(const PackRequest& request, PackResult& result) {
   }
   while (mark_.loose == mark_.oldest && delete_at_seams()) {
   }
+  FileKeepers::Removal removal(store_.keepers);
+  if (!removal.wait([&] { return !request.progress || request.progress(result.dropped); })) return false;
   store_.iterators.drop_outdated(store_.watch.generation());
   remove_obsolete_files(store_.path, store_.handle);
   return true;

@@ -31,6 +31,7 @@
 #include "cow_cache/errors.hpp"
 #include "cow_cache/store/pack.hpp"
 #include "cow_cache/types.hpp"
+#include "file_keepers.hpp"
 #include "iterator_pool.hpp"
 #include "log_writer.hpp"
 #include "pack_filter.hpp"
@@ -52,6 +53,7 @@ struct PackedStore {
   Watch& watch;
   std::mutex& commit_mutex;
   PackFilterFactory& filter;
+  FileKeepers& keepers;
   std::function<void(rocksdb::WriteBatch&)> begin_batch;  ///< what every batch begins with
   std::string packed_format;                              ///< the format entry of a store that was packed
 

@@ -1,11 +1,17 @@
 // What RocksDbStore's packs leave on the device, beyond what every store that can be packed promises (pack_conformance_test.cpp).
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <rocksdb/db.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -13,6 +19,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -24,6 +31,21 @@
 #include "persistence/rocksdb_options.hpp"
 #include "persistence/rocksdb_store.hpp"
 #include "tests/support/store_testing.hpp"
+
+namespace cow::testing {
+namespace {
+
+// Called with what a backup is about to hand to the device.
+std::atomic<const std::function<void(int)>*> on_slice{nullptr};
+
+}  // namespace
+}  // namespace cow::testing
+
+// In the place of the C library's, which a backup calls for each slice that it has written.
+extern "C" int sync_file_range(int file, off64_t offset, off64_t count, unsigned int flags) {
+  if (const auto* const call = cow::testing::on_slice.load()) (*call)(file);
+  return static_cast<int>(::syscall(SYS_sync_file_range, file, offset, count, flags));
+}
 
 namespace cow::testing {
 namespace {
@@ -385,6 +407,122 @@ TEST(StorePack, FindsWhatIsLostBeforeItSignsOff) {
     EXPECT_THROW(store.verify(), StoreCorruptError);
     EXPECT_EQ(store.load(Oid{1}, Tid{5})->record, record_of(1, 5));
   }
+}
+
+/// A backup that waits in the midst of its copy.
+class HeldBackup {
+ public:
+  HeldBackup(RocksDbStore& store, const fs::path& directory) {
+    on_slice = &hold_;
+    thread_ = std::jthread([&store, directory] { store.backup(directory); });
+    copies_.get_future().wait();
+  }
+  ~HeldBackup() { end(); }
+  void end() {
+    if (!thread_.joinable()) return;
+    let_go_.set_value();
+    thread_.join();
+    on_slice = nullptr;
+  }
+
+ private:
+  std::promise<void> copies_, let_go_;
+  std::shared_future<void> until_{let_go_.get_future()};
+  std::atomic<bool> holds_{false};
+  const std::function<void(int)> hold_ = [this](int file) {
+    std::error_code failure;
+    const std::string path = fs::read_symlink("/proc/self/fd/" + std::to_string(file), failure);
+    if (path.find(".part/") == path.npos || holds_.exchange(true)) return;
+    copies_.set_value();
+    until_.wait();
+  };
+  std::jthread thread_;
+};
+
+// RocksDB keeps all its files while a backup copies them, and so does what was dropped keep its bytes.
+TEST(StorePack, DuringABackupIsCompleteWhenTheBytesAreGone) {
+  const ScratchDirectory scratch;
+  const std::string erased = random_bytes(1, 256), replaced = random_bytes(2, 256), kept = random_bytes(3, 256);
+  {
+    RocksDbStore store(scratch.store(), creating());
+    commit(store, 1, {put(1, erased), put(2, replaced), put(3, kept)});
+  }
+  RocksDbStore store(scratch.store());
+  commit(store, 2, {erase(1), put(2, "r")});
+  HeldBackup backup(store, scratch.path() / "copy");
+  std::atomic<int> waits{0};
+  std::atomic<bool> complete{false};
+  std::jthread packs([&] {
+    complete = store
+                   .pack({.before = Tid{2},
+                          .is_garbage = {},
+                          .progress =
+                              [&](const PackProgress& now) {
+                                waits += now.done >= 0.99 && now.done < 1;
+                                return true;
+                              }})
+                   .complete;
+  });
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (waits < 5 && !complete && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_GE(waits, 5) << "it waits, and can be stopped";
+  EXPECT_FALSE(complete);
+  EXPECT_FALSE(files_with(scratch.store(), erased).empty()) << "so there is something to wait for";
+  commit(store, 3, {put(4, "meanwhile")});
+  backup.end();
+  packs.join();
+  EXPECT_TRUE(complete);
+  for (const std::string& marker : {erased, replaced})
+    EXPECT_EQ(files_with(scratch.store(), marker), std::vector<std::string>{});
+  EXPECT_FALSE(files_with(scratch.store(), kept).empty());
+  EXPECT_EQ(store.verify(), 2u);
+  EXPECT_FALSE(files_with(scratch.path() / "copy", erased).empty()) << "a backup keeps what a later pack drops";
+}
+
+TEST(StorePack, ThatWasStoppedDuringABackupLeavesNoBytesBehindIt) {
+  const ScratchDirectory scratch;
+  const std::string erased = random_bytes(1, 256);
+  {
+    RocksDbStore store(scratch.store(), creating());
+    commit(store, 1, {put(1, erased), put(2, "a")});
+  }
+  RocksDbStore store(scratch.store());
+  commit(store, 2, {erase(1)});
+  HeldBackup backup(store, scratch.path() / "copy");
+  int waits = 0;
+  EXPECT_FALSE(store
+                   .pack({.before = Tid{2},
+                          .is_garbage = {},
+                          .progress = [&](const PackProgress& now) { return now.done < 0.99 || ++waits < 3; }})
+                   .complete);
+  EXPECT_FALSE(files_with(scratch.store(), erased).empty());
+  backup.end();
+  EXPECT_EQ(files_with(scratch.store(), erased), std::vector<std::string>{});
+  EXPECT_TRUE(pack(store, 2).complete);
+  EXPECT_EQ(store.verify(), 1u);
+}
+
+// Backups one after another, so that there is nearly always one: the next waits for a pack that waits.
+TEST(StorePack, IsNotHeldUpByBackupsForEver) {
+  const ScratchDirectory scratch;
+  RocksDbStore store(scratch.store(), creating());
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&, i] {
+      for (int number = 0; !stop; ++number) {
+        const fs::path copy = scratch.path() / ("copy " + std::to_string(i) + " " + std::to_string(number));
+        store.backup(copy);
+        fs::remove_all(copy);
+      }
+    });
+  }
+  for (std::uint64_t tid = 1; tid <= 10; ++tid) {
+    commit(store, tid, {put(1, record_of(1, tid))});
+    EXPECT_TRUE(pack(store, tid).complete);
+  }
+  stop = true;
 }
 
 TEST(StorePack, RacesWithVerifyHistoryAndCommits) {
