@@ -2,6 +2,7 @@
 // of the past.
 #include <fmt/format.h>
 #include <rocksdb/db.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -334,8 +335,27 @@ Commits commit_for(Database& database, const std::vector<Ref<Blob>>& blobs, doub
   return commits;
 }
 
-// On the store's file system, and on that of /dev/shm, if it is another one and has room; the worse.
+/// The folder of a file system that is not that of `here` and has so much room. Throws NotMeasurable.
+fs::path other_file_system(const fs::path& here, std::uint64_t bytes) {
+  const auto device_of = [](const fs::path& path) -> std::optional<dev_t> {
+    struct stat found = {};
+    if (::stat(path.c_str(), &found) != 0) return std::nullopt;
+    return found.st_dev;
+  };
+  const fs::path memory = "/dev/shm";
+  const std::optional<dev_t> device = device_of(memory);
+  if (!device || device == device_of(here)) throw NotMeasurable("/dev/shm is no second file system");
+  std::error_code failure;
+  if (fs::space(memory, failure).available < bytes || failure)
+    throw NotMeasurable(fmt::format("/dev/shm has less room than {:.0f} MiB", mebibytes(static_cast<double>(bytes))));
+  return memory;
+}
+
+// On the store's file system, and on that of /dev/shm; the worse. Half of it is not what is claimed.
 Measured measure_backup_online() {
+  const ScratchDirectory here;
+  const ScratchDirectory elsewhere(
+      other_file_system(here.path(), static_cast<std::uint64_t>(std::min(effort, 1.0) * (std::uint64_t{3} << 30))));
   const double seconds = 30 * std::min(effort, 1.0);
   Master master(gibibyte());
   RocksDbStore store(master.path(), {.create_if_missing = false});
@@ -358,16 +378,8 @@ Measured measure_backup_online() {
     return during.p99_us / without;
   };
   Measured result;
-  const ScratchDirectory here;
-  result.value = ratio_at(here.path(), result.detail);
-  std::error_code failure;
-  const fs::path memory = "/dev/shm";
-  if (fs::is_directory(memory, failure) && fs::space(memory, failure).available > (std::uint64_t{3} << 30)) {
-    const ScratchDirectory elsewhere(memory);
-    result.value = std::max(result.value, ratio_at(elsewhere.path(), result.detail));
-  } else {
-    result.detail += "no second file system with room";
-  }
+  for (const fs::path& folder : {here.path(), elsewhere.path()})
+    result.value = std::max(result.value, ratio_at(folder, result.detail));
   return result;
 }
 
