@@ -269,8 +269,8 @@ class BasicDatabase {
   /// reads go on; a second pack waits. A transaction that is about to begin, and has not said so yet, may find its snapshot packed away:
   /// SnapshotTooOldError at its next load. Where commits come faster than it can follow what they write, garbage stays for the next
   /// pack, and the result says so (PackResult::outrun): no commit waits for more than half a second or so. Throws
-  /// MissingCapabilityError (collecting needs a history), NoRootError, CorruptRecordError, what `progress` and the store throw. With peers it goes no further than their snapshots, and SharedStoreError
-  /// refuses to collect garbage.
+  /// MissingCapabilityError (collecting needs a history), NoRootError, CorruptRecordError, what `progress` and the store throw. With
+  /// peers it goes no further than their snapshots, and SharedStoreError refuses to collect garbage.
   PackResult pack(Tid before, const PackOptions& options = {}) requires Transaction::kHasPast {
     PackableStore& store = capabilities_.require_packable("Database::pack");
     if (options.collect_garbage && peers_ != nullptr)

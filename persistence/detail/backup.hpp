@@ -25,9 +25,9 @@ struct BackedUp {
   std::uint64_t oid_limit = 0;
 };
 
-/// Makes `target`, which must not exist. `keepers`: the store's, who it is one of while it copies. Returns its bytes. Database files are shared with the store, as hard links, where both are on
-/// one file system, and copied otherwise; the rest is copied. It leaves processor and device to commits: a thread of low
-/// priority works in slices, and rests between them. Throws StoreExistsError, StoreFullError, StoreError.
+/// Makes `target`, which must not exist. Returns its bytes. Database files are shared with the store, as hard links, where both are on one
+/// file system, and copied otherwise; the rest is copied. It is one of `keepers`, the store's, while it copies. It leaves processor and
+/// device to commits: a thread of low priority works in slices, and rests between them. Throws StoreExistsError, StoreFullError, StoreError.
 std::uint64_t make_backup(const std::filesystem::path& store, const RocksDbHandle& handle, FileKeepers& keepers,
                           const BackedUp& content, const std::filesystem::path& target);
 
