@@ -151,8 +151,8 @@ class RocksDbStore final : public Store,
   /// What is dropped is in no file of the directory once this has returned with `complete`, but for files that a load is reading at that
   /// moment: they go when it has returned. A backup that is being made keeps files, too, and so a pack waits at its end until that is
   /// done; stopped then, it is not complete, and the files go with the end of the backup. Checks each record that it passes, and the chain
-  /// up to the pack's tid. Throws, beside what PackableStore says: StoreCorruptError, CorruptRecordError (what was not dropped yet stays, and the store is refused when it is verified), StoreFullError,
-  /// StoreReadOnlyError.
+  /// up to the pack's tid. Throws, beside what PackableStore says: StoreCorruptError, CorruptRecordError (what was not dropped yet stays, and
+  /// the store is refused when it is verified), StoreFullError, StoreReadOnlyError.
   PackResult pack(const PackRequest& request) override;
 
   // ---- BatchStore
