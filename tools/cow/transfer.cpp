@@ -196,10 +196,11 @@ void add_export(CLI::App& app, Session& session) {
 }
 
 void add_import(CLI::App& app, Session& session) {
-  CLI::App& command = session.add_command(app, "import",
-                                          "Add the objects of a file that export has written, under new oids and in "
-                                          "one transaction. No other program may have the "
-                                          "store open, unless it is in a database server. References that codecs hide in binary values are not changed.");
+  CLI::App& command = session.add_command(
+      app, "import",
+      "Add the objects of a file that export has written, under new oids and in "
+      "one transaction. No other program may have the "
+      "store open, unless it is in a database server. References that codecs hide in binary values are not changed.");
   auto options = std::make_shared<ImportOptions>();
   command.add_option("FILE", options->file, "the file, or - for standard input")->required()->type_name("");
   command.add_option("--name", options->name, "the name in the root that the first object gets")->type_name("NAME");
