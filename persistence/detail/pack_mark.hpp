@@ -11,7 +11,8 @@
 // Invariants:
 //  1. [base-is-counted] `kept` is the digest of all revisions up to `oldest`, at any time: whatever drops one changes the mark in the
 //     same batch. So a store that was killed in the midst of a pack can be verified like any other. Up to `loose` it counts the newest
-//     revision of each object only: those that it supersedes are there, or not, as far as files were rewritten without them.
+//     revision of each object only: those that it supersedes are there, or not, as far as files were rewritten without them. So it
+//     goes after them (packer.hpp, [counted-goes-last]).
 //  2. `oldest` never decreases. A store without a mark was never packed: the default value says so.
 #pragma once
 

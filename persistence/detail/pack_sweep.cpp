@@ -47,10 +47,13 @@ bool PackSweep::visit_stretch() {
         it_ = iterate_revisions(store_.handle);
         position_.empty() ? it_->SeekToFirst() : it_->Seek(position_);
       }
-      for (; it_->Valid() && count < kStretch && !is_full(); ++count) visit(found_at(*it_));
+      for (; it_->Valid() && count < kStretch && !is_full() && !is_stopped_; ++count) visit(found_at(*it_));
+      if (is_stopped_) return;
       store_.require_ok(it_->status());
       at_end_ = !it_->Valid();
+      if (at_end_) drop_counted();
     });
+    if (is_stopped_) return false;
   }
   if (!at_end_) position_ = it_->key().ToString();
   it_.reset();
@@ -61,6 +64,7 @@ bool PackSweep::visit_stretch() {
 // Leaves the iterator on the next revision to be visited.
 void PackSweep::visit(const Found& found) {
   if (found.oid != oid_) {
+    drop_counted();
     oid_ = found.oid;
     has_newer_ = has_newest_ = false;
   }
@@ -76,7 +80,7 @@ void PackSweep::visit(const Found& found) {
       ++left_.revisions_dropped;
       left_.bytes_dropped += found.record_bytes;
     } else {
-      drop(found);
+      drop_superseded(found);
     }
     it_->Next();
     return;
@@ -91,7 +95,7 @@ void PackSweep::visit(const Found& found) {
   it_->Next();
 }
 
-// Sought one by one (invariant 4), and in batches of their own if there are many.
+// Sought one by one (invariant 5), and in batches of their own if there are many.
 void PackSweep::drop_all(const Found& newest, bool is_garbage) {
   for (Tid next = newest.tid; next > Tid{};) {
     const RevisionKey key(newest.oid, Tid{next.value - 1});
@@ -101,10 +105,17 @@ void PackSweep::drop_all(const Found& newest, bool is_garbage) {
     if (!it_->Valid() || !is_of(*it_, newest.oid)) break;
     const Found older = found_at(*it_);
     ++progress_.revisions_seen;
-    drop(older);
-    if (batch_.Count() >= kMaxDeletes) thread_.call_back([this] { write(); });
+    drop_superseded(older);
+    if (batch_.Count() >= kMaxDeletes) {
+      thread_.call_back([this] {
+        write();
+        is_stopped_ = !report();
+      });
+      if (is_stopped_) return;
+    }
     next = older.tid;
   }
+  drop_counted();
   if (is_garbage) {
     garbage_.push_back(newest);
   } else {
@@ -115,6 +126,18 @@ void PackSweep::drop_all(const Found& newest, bool is_garbage) {
 void PackSweep::keep(const Found& newest) {
   if (newest.is_counted) seen_.add(newest.oid, newest.tid, newest.checksum);
   newest_.add(newest.oid, newest.tid, newest.checksum);
+}
+
+void PackSweep::drop_superseded(const Found& found) {
+  if (found.is_counted && found.tid <= mark_.loose) {
+    counted_one_ = found;  // invariant 4: until `drop_counted`
+  } else {
+    drop(found);
+  }
+}
+
+void PackSweep::drop_counted() {
+  if (counted_one_) drop(*std::exchange(counted_one_, std::nullopt));
 }
 
 void PackSweep::drop(const Found& found) {

@@ -66,6 +66,8 @@ class PackSweep {
   void visit(const Found& found);
   void drop_all(const Found& newest, bool is_garbage);
   void keep(const Found& newest);
+  void drop_superseded(const Found& found);
+  void drop_counted();
   void drop(const Found& found);
   void write();
   bool report();
@@ -85,12 +87,14 @@ class PackSweep {
   std::unique_ptr<rocksdb::Iterator> it_;
   std::string position_;  // the next key; empty: the first
   bool at_end_ = false;
+  bool is_stopped_ = false;  // by `request.progress`, in the midst of an object
   Oid last_oid_;
 
   // The object that it is at.
   Oid oid_;
-  bool has_newer_ = false;   // above the oldest tid
-  bool has_newest_ = false;  // of those up to it, one that stays
+  bool has_newer_ = false;            // above the oldest tid
+  bool has_newest_ = false;           // of those up to it, one that stays
+  std::optional<Found> counted_one_;  // goes once all are dropped that it supersedes
 
   RevisionDigest seen_;    // of those that the mark counts and that stay
   RevisionDigest newest_;  // of the newest of each object that stays

@@ -12,9 +12,11 @@
 //     it after it got its iterator is refused, or its iterator has what it asked for.
 //  2. Each batch of deletions changes the mark, too (pack_mark.hpp, [base-is-counted]).
 //  3. [oldest-goes-first] Of an object whose newest revision goes, that one goes last: none older comes to light again.
-//  4. What is dropped is only what RocksDB has shown by a Seek, or what a newer revision that was seen makes invisible: Next goes on without
+//  4. [counted-goes-last] Of an object's revisions up to the mark's loose tid, the one that is counted goes after all that it supersedes.
+//     If it went first, and the pack was killed between two batches, the next one would be the newest, and counted in its place.
+//  5. What is dropped is only what RocksDB has shown by a Seek, or what a newer revision that was seen makes invisible: Next goes on without
 //     a file that it cannot open.
-//  5. Memory: one batch, whatever the store holds.
+//  6. Memory: one batch, whatever the store holds.
 #pragma once
 
 #include <rocksdb/db.h>

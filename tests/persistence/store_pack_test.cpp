@@ -21,6 +21,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -59,20 +60,33 @@ std::string random_bytes(std::uint64_t seed, std::size_t size) {
   return bytes;
 }
 
+std::set<fs::path> listed(const fs::path& directory) {
+  return {fs::recursive_directory_iterator(directory), fs::recursive_directory_iterator()};
+}
+
+/// What a kill would leave of an open store to which nobody commits. RocksDB may make and delete files meanwhile: then they are copied again.
+void copy_open_store(const fs::path& from, const fs::path& to) {
+  for (std::set<fs::path> files = listed(from);;) {
+    fs::remove_all(to);
+    std::error_code failure;
+    fs::copy(from, to, failure);
+    std::set<fs::path> now = listed(from);
+    if (!failure && now == files) return;
+    files = std::move(now);
+  }
+}
+
 /// The files below `directory` that have `marker` in them. The store may be open: where it has made or deleted files meanwhile,
 /// they are read again, since what moves from one file to another must not be missed in both.
 std::vector<std::string> files_with(const fs::path& directory, const std::string& marker) {
-  const auto listed = [&] {
-    return std::set<fs::path>(fs::recursive_directory_iterator(directory), fs::recursive_directory_iterator());
-  };
-  for (std::set<fs::path> files = listed();;) {
+  for (std::set<fs::path> files = listed(directory);;) {
     std::vector<std::string> found;
     for (const fs::path& file : files) {
       std::ifstream in(file, std::ios::binary);
       const std::string bytes((std::istreambuf_iterator<char>(in)), {});
       if (bytes.find(marker) != bytes.npos) found.push_back(file.filename());
     }
-    std::set<fs::path> now = listed();
+    std::set<fs::path> now = listed(directory);
     if (now == files) return found;
     files = std::move(now);
   }
@@ -94,6 +108,9 @@ class Model {
     }
     testing::commit(store, tid, writes);
   }
+
+  /// As if there had never been that object.
+  void forget(std::uint64_t oid) { revisions_[oid].clear(); }
 
   void expect(Store& store, std::uint64_t from) const {
     const std::uint64_t last = store.last_tid().value;
@@ -307,6 +324,106 @@ TEST(StorePack, ThatWasStoppedIsVerifiedReopenedAndGoneOnWith) {
   EXPECT_EQ(store.verify(), 7u);
   model.expect(store, 24);
 }
+
+/// Has the mark count up to its tid the newest revision of each object only, as that of a pack that was killed just before a filter
+/// could drop what is superseded (pack_filter.hpp).
+void loosen_mark(const fs::path& directory) {
+  const detail::RocksDbHandle handle = open_raw(directory);
+  detail::PackMark mark = detail::read_pack_mark(directory, handle).value();
+  mark.loose = mark.oldest;
+  mark.kept = {};
+  detail::CountedRevisions counted(mark.oldest, mark.loose);
+  const auto it = handle.iterate(handle.revisions());
+  for (it->SeekToFirst(); it->Valid(); it->Next()) {
+    const Oid oid = detail::RevisionKey::oid_of(it->key().data());
+    const Tid tid = detail::RevisionKey::tid_of(it->key().data());
+    if (counted.counts(oid, tid)) mark.kept.add(oid, tid, detail::stored_checksum(it->value().ToStringView()));
+  }
+  rocksdb::WriteBatch batch;
+  ASSERT_TRUE(batch.Put(handle.metadata(), detail::to_slice(detail::kPackKey), mark.encode()).ok());
+  ASSERT_TRUE(handle->Write({}, &batch).ok());
+}
+
+enum class End { replaced, erased, garbage };
+
+/// Whether a filter drops what is superseded, and how a long history ends that the mark counts one revision of.
+class StorePackOfALongHistory : public ::testing::TestWithParam<std::tuple<bool, End>> {};
+
+// It is deleted in several batches, and the one that is counted must not go before the others.
+TEST_P(StorePackOfALongHistory, ThatWasKilledIsGoneOnWith) {
+  constexpr std::uint64_t kRevisions = 800, kLong = 5;
+  const auto [by_filter, end] = GetParam();
+  RocksDbOptions options;
+  options.durable = false;
+  options.accept_loss = true;  // the mark is changed by strange hands
+  const ScratchDirectory scratch;
+  Model model;
+  std::uint64_t oldest = kRevisions;
+  {
+    RocksDbStore store(scratch.store(), creating(options));
+    for (std::uint64_t tid = 1; tid <= kRevisions; ++tid) {
+      std::vector<std::pair<std::uint64_t, std::string>> records{{kLong, record_of(kLong, tid)}};
+      if (tid <= 10) records.emplace_back(tid % 2 == 0 ? 1 : 9, record_of(1, tid));
+      if (by_filter && tid <= 5) records.emplace_back(20 + tid, random_bytes(tid, 1 << 20));
+      model.commit(store, records);
+    }
+  }
+  {
+    RocksDbStore store(scratch.store());  // all is in database files
+    const PackResult result =
+        store.pack({.before = Tid{oldest}, .is_garbage = {}, .progress = [](const PackProgress&) { return false; }});
+    ASSERT_FALSE(result.complete);
+    ASSERT_EQ(result.dropped.revisions_dropped == 0, by_filter);
+  }
+  loosen_mark(scratch.store());
+  {
+    RocksDbStore store(scratch.store(), options);
+    ASSERT_EQ(store.verify(), 1u);
+    model.commit(store, {{kLong, end == End::erased ? "" : "new"}});  // above what is counted loosely
+    ++oldest;
+  }
+  PackRequest request{.before = Tid{oldest}, .is_garbage = {}, .progress = {}};
+  if (end == End::garbage) {
+    request.is_garbage = [](Oid oid) { return oid == Oid{kLong}; };
+    model.forget(kLong);
+  }
+  int stops = 0;
+  for (bool is_complete = false; !is_complete;) {
+    const fs::path killed = scratch.path() / ("killed " + std::to_string(stops));
+    {
+      RocksDbStore store(scratch.store(), options);
+      request.progress = [&](const PackProgress& progress) {
+        if (progress.done >= 0.7) return true;  // no further batches
+        copy_open_store(scratch.store(), killed);
+        ++stops;
+        return false;
+      };
+      is_complete = store.pack(request).complete;
+      ASSERT_EQ(store.verify(), 1u);
+      if (end != End::garbage || is_complete) model.expect(store, oldest);
+    }
+    if (is_complete) continue;
+    RocksDbStore store(killed, options);
+    ASSERT_EQ(store.verify(), 1u);
+    request.progress = {};
+    ASSERT_TRUE(store.pack(request).complete);
+    ASSERT_EQ(store.verify(), 1u);
+    model.expect(store, oldest);
+  }
+  EXPECT_EQ(stops > 1, !by_filter || end != End::replaced) << "what a filter drops goes in no batch";
+  EXPECT_EQ(RocksDbStore(scratch.store(), options).verify(), 1u);
+}
+
+std::string name_of_history(const ::testing::TestParamInfo<std::tuple<bool, End>>& info) {
+  const auto [by_filter, end] = info.param;
+  constexpr const char* kEnds[]{"Replaced", "Erased", "Garbage"};
+  return kEnds[static_cast<int>(end)] + std::string(by_filter ? "ByFilter" : "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StorePackOfALongHistory,
+                         ::testing::Combine(::testing::Bool(),
+                                            ::testing::Values(End::replaced, End::erased, End::garbage)),
+                         name_of_history);
 
 TEST(StorePack, GarbageThatIsWrittenMeanwhileStays) {
   const ScratchDirectory scratch;
