@@ -64,6 +64,7 @@ class SharedCache::Loader {
   OwnedState state_of(const std::optional<Revision>& revision, Operation& operation);
   OwnedState newest_state_of(const std::optional<Revision>& revision, Operation& operation);
   bool sees(Tid begin) const noexcept { return begin.value <= reader_.snapshot_; }
+  bool may_be_packed_away() const noexcept;
   void note_absent();
   StateHeader& keep_private(OwnedState owned) noexcept;
 
@@ -213,11 +214,11 @@ inline SharedCache::Loader::OwnedState SharedCache::Loader::state_of(const std::
 }
 
 /// The same of the newest revision. Null: it is of another type than the reference says, or corrupt, but above the snapshot:
-/// it says nothing about what this transaction sees. Nor does it, where processes share the store, that there is none: a pack
-/// of another process may have been let go beyond this snapshot, and what it saw may be gone. The store says so, asked for that.
+/// it says nothing about what this transaction sees. Nor does it that there is none, where a pack may have gone beyond this snapshot:
+/// what it saw may be gone. The store says so, asked for that.
 inline SharedCache::Loader::OwnedState SharedCache::Loader::newest_state_of(const std::optional<Revision>& revision,
                                                                             Operation& operation) {
-  if (!revision && cache_.has_peers_) [[unlikely]]
+  if (!revision && may_be_packed_away()) [[unlikely]]
     return nullptr;
   bool visible = !revision || sees(revision->begin);
   try {
@@ -237,6 +238,7 @@ inline bool SharedCache::Loader::must_load_alone(const LoadFailure& failure) {
       failure.raise();
       break;
     case Of::absent:
+      if (may_be_packed_away()) return true;  // the loader's snapshot was a later one, perhaps
       note_absent();
       throw DanglingReferenceError(oid_, reader_.snapshot());
     case Of::value:
@@ -249,6 +251,13 @@ inline bool SharedCache::Loader::must_load_alone(const LoadFailure& failure) {
       break;
   }
   return true;
+}
+
+/// Whether the store has nothing of an object, perhaps, because a pack has dropped what this snapshot sees. A thread that is preempted
+/// in the midst of `begin` has not announced its snapshot, and holds no pack back; nor does a process whose lease has ended. REQUIRES: the
+/// store has answered, for the oldest tid rises before anything is dropped for it.
+inline bool SharedCache::Loader::may_be_packed_away() const noexcept {
+  return cache_.has_peers_ || (cache_.packable_ != nullptr && !sees(cache_.packable_->oldest_tid()));
 }
 
 /// Throws std::bad_alloc.

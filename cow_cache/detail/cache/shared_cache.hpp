@@ -65,6 +65,7 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
   /// `frontier`: the tid of the last published commit. Both references must outlive the cache.
   SharedCache(Store& store, const CacheOptions& options, const std::atomic<std::uint64_t>& frontier)
       : store_(store),
+        packable_(StoreCapabilities(store).packable),
         has_peers_(StoreCapabilities(store).has_peers()),
         frontier_(frontier),
         budget_(options.cache_bytes),
@@ -345,7 +346,8 @@ class COW_CACHE_ONE_PER_PROCESS SharedCache {
 
   const StateMemory* const memory_ = &StateMemory::instance();
   Store& store_;
-  const bool has_peers_;  // other processes commit to the store
+  PackableStore* const packable_;  // null: it cannot be packed
+  const bool has_peers_;           // other processes commit to the store
   const std::atomic<std::uint64_t>& frontier_;
   const std::size_t budget_, limbo_budget_;
   VersionChains chains_;  // first made, last gone: what the reclaimer has bears its keys
