@@ -267,10 +267,10 @@ class BasicDatabase {
   /// Has the store drop what no snapshot from `before` on sees (above `last_tid()`: as if it were that), and what was erased by then;
   /// with `collect_garbage`, what cannot be reached, too. Goes no further than the oldest snapshot in use, while it begins. Commits and
   /// reads go on; a second pack waits. A transaction that is about to begin, and has not said so yet, may find its snapshot packed away:
-  /// SnapshotTooOldError at its next load. Where commits come faster than it can follow what they write, garbage stays for the next
-  /// pack, and the result says so (PackResult::outrun): no commit waits for more than half a second or so. Throws
-  /// MissingCapabilityError (collecting needs a history), NoRootError, CorruptRecordError, what `progress` and the store throw. With
-  /// peers it goes no further than their snapshots, and SharedStoreError refuses to collect garbage.
+  /// SnapshotTooOldError when it loads what has changed since, and `transact` tries again. Where commits come faster than it can follow
+  /// what they write, garbage stays for the next pack, and the result says so (PackResult::outrun): no commit waits for more than half a
+  /// second or so. Throws MissingCapabilityError (collecting needs a history), NoRootError, CorruptRecordError, what `progress` and the
+  /// store throw. With peers it goes no further than their snapshots, and SharedStoreError refuses to collect garbage.
   PackResult pack(Tid before, const PackOptions& options = {}) requires Transaction::kHasPast {
     PackableStore& store = capabilities_.require_packable("Database::pack");
     if (options.collect_garbage && peers_ != nullptr)
@@ -306,9 +306,9 @@ class BasicDatabase {
   // ---- transactions that are tried again
 
   /// Runs `body(Transaction&)` and commits; again from the start, a bounded number of times, when it meets a
-  /// ConflictError. Returns what the body returns. Throws the last ConflictError, or anything else at once. A body may
-  /// run further transactions, which commit for themselves: NestedTransactionError if they change what this one
-  /// changes.
+  /// ConflictError, or a SnapshotTooOldError of its own snapshot (see `pack`). Returns what the body returns. Throws the last of
+  /// these, or anything else at once. A body may run further transactions, which commit for themselves: NestedTransactionError if
+  /// they change what this one changes.
   template <class Body>
   auto transact(Body&& body, const RetryPolicy& policy = {}) {
     if constexpr (detail::require_body<Body, Transaction>())

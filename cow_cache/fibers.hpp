@@ -209,10 +209,13 @@ auto fiber_transact(BasicAsyncDatabase<Database>& database, const AnyExecutor& e
   detail::FiberTransactFrame frame;
   for (detail::Attempts attempts(retry);;) {
     txn->enter(frame);
+    const Tid snapshot = txn->snapshot();
     try {
       return detail::run_and_commit(body, txn, commit);
     } catch (const ConflictError& error) {
       attempts.met(error, frame);
+    } catch (const SnapshotTooOldError& error) {
+      attempts.met(error, snapshot);
     }
     txn->abort();
     spawn(executor, sleep_for(executor, attempts.pause(), cancellation), use_fiber);

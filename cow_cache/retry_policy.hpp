@@ -1,4 +1,5 @@
-// RetryPolicy: how `transact`, `async_transact` and `fiber_transact` behave when somebody else committed first.
+// RetryPolicy: how `transact`, `async_transact` and `fiber_transact` behave when somebody else committed first, or a pack went
+// beyond their snapshot.
 //
 // Thread safety: a plain value.
 #pragma once

@@ -29,6 +29,7 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
   innermost = &frame;  // for what the body awaits
   for (Attempts attempts(retry);;) {
     txn->enter(frame);
+    const Tid snapshot = txn->snapshot();
     try {
       if constexpr (std::is_void_v<Result>) {
         co_await returned(body(txn));
@@ -41,6 +42,8 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
       }
     } catch (const ConflictError& error) {
       attempts.met(error, frame);
+    } catch (const SnapshotTooOldError& error) {
+      attempts.met(error, snapshot);
     }
     txn->abort();  // holds nothing while it pauses
     co_await sleep_for(executor, attempts.pause(), cancellation);
@@ -51,9 +54,10 @@ auto transact_on_loop(BasicAsyncDatabase<Database>& database, AnyExecutor execut
 }  // namespace detail
 
 /// Awaits `body(AsyncTransaction&)`, a Task, and commits; again from the start, a bounded number of times and after a
-/// pause without a thread, when somebody else committed first. Gives what the body gives. It is admitted once: those
-/// who try again do not queue again. Throws the last ConflictError, OverloadedError, CancelledError,
-/// DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it held is free. The body may
+/// pause without a thread, when somebody else committed first, or a pack went beyond its snapshot while it began. Gives what the
+/// body gives. It is admitted once: those who try again do not queue again. Throws the last ConflictError or SnapshotTooOldError,
+/// OverloadedError, CancelledError, DeadlineExceededError, or what the body throws; the transaction is aborted then, and all it
+/// held is free. The body may
 /// await further transactions, as in Database::transact; a task that is spawned is not inside of anything. Each of them wants a place
 /// of its own (AsyncOptions::most_in_flight) while the outer one keeps its: allow for more than there are outer ones, or give
 /// them deadlines. With GCC 12 a

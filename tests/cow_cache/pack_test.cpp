@@ -193,6 +193,46 @@ TEST_P(DatabasePackedBeyond, WhatWasCollectedSinceIsTooOldAndNotMissing) {
   EXPECT_THROW(db_.begin().read(label), DanglingReferenceError);
 }
 
+TEST_P(DatabasePackedBeyond, TransactTriesAgain) {
+  const Ref<Label> label = created("old");
+  int attempts = 0;
+  const std::string seen = db_.transact([&](Transaction& txn) {
+    if (++attempts == 1) {
+      set(label, "new");
+      pack_beyond();
+    }
+    return txn.read(label).text;
+  });
+  EXPECT_EQ(seen, "new");
+  EXPECT_EQ(attempts, 2);
+}
+
+TEST_P(DatabasePackedBeyond, TransactEndsAfterTheLastAttempt) {
+  const Ref<Label> label = created("0");
+  int attempts = 0;
+  const auto body = [&](Transaction& txn) {
+    set(label, std::to_string(++attempts));
+    pack_beyond();
+    txn.read(label);
+  };
+  EXPECT_THROW(db_.transact(body, {.most_attempts = 3}), SnapshotTooOldError);
+  EXPECT_EQ(attempts, 3);
+}
+
+TEST_P(DatabasePackedBeyond, TransactDoesNotAskForThePastAgain) {
+  const Ref<Label> label = created("0");
+  const Tid old = db_.last_tid();
+  set(label, "1");
+  pack_beyond();
+  int attempts = 0;
+  const auto body = [&](Transaction&) {
+    ++attempts;
+    return db_.begin_at(old).read(label).text;
+  };
+  EXPECT_THROW(db_.transact(body), SnapshotTooOldError);
+  EXPECT_EQ(attempts, 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, DatabasePackedBeyond,
                          ::testing::ValuesIn(stores_without_peers(&StoreKind::is_packable)), name_of_store);
 

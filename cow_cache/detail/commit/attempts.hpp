@@ -1,4 +1,4 @@
-// Attempts: which conflicts end a call of `transact`, in any of its forms, and how long it pauses after the others.
+// Attempts: which failures end a call of `transact`, in any of its forms, and how long it pauses after the others.
 //
 // Thread safety: belongs to one call, which may go on in another thread.
 //
@@ -12,6 +12,7 @@
 
 #include "cow_cache/errors.hpp"
 #include "cow_cache/retry_policy.hpp"
+#include "cow_cache/types.hpp"
 #include "transact_frame.hpp"
 
 namespace cow::detail {
@@ -24,16 +25,28 @@ class Attempts {
   /// attempt would meet it too; `error` itself, if this was the last attempt. REQUIRES: the caller is the handler of `error`.
   void met(const ConflictError& error, const TransactFrame& frame) {
     frame.require_others(error);
-    if (conflicts_ + 1 >= policy_.most_attempts) throw;
-    ++conflicts_;
+    count();
   }
 
-  /// How long to wait now. REQUIRES: a conflict was met.
-  std::chrono::microseconds pause() const { return policy_.pause_after(conflicts_); }
+  /// A pack went beyond the attempt's snapshot, which had not been announced when the pack looked for those in use: a further attempt has a
+  /// later one. Throws `error` itself, if it is about another snapshot (the body has asked for the past), or if this was the last
+  /// attempt. REQUIRES: as above.
+  void met(const SnapshotTooOldError& error, Tid snapshot) {
+    if (error.asked != snapshot) throw;
+    count();
+  }
+
+  /// How long to wait now. REQUIRES: an attempt has failed.
+  std::chrono::microseconds pause() const { return policy_.pause_after(failures_); }
 
  private:
+  void count() {
+    if (failures_ + 1 >= policy_.most_attempts) throw;
+    ++failures_;
+  }
+
   const RetryPolicy policy_;
-  int conflicts_ = 0;
+  int failures_ = 0;
 };
 
 /// One attempt that waits in place. Returns what the body returns.
@@ -54,12 +67,16 @@ template <class Begin, class Body>
 auto transact_in_thread(Begin&& begin, Body& body, const RetryPolicy& policy) {
   for (Attempts attempts(policy);;) {
     ThreadTransactFrame frame;
+    Tid snapshot{};
     try {
       auto transaction = begin();
+      snapshot = transaction.snapshot();
       transaction.enter(frame);
       return run_and_commit(body, transaction, [&] { transaction.commit(); });
     } catch (const ConflictError& error) {
       attempts.met(error, frame);
+    } catch (const SnapshotTooOldError& error) {
+      attempts.met(error, snapshot);
     }
     std::this_thread::sleep_for(attempts.pause());
   }

@@ -76,6 +76,24 @@ TEST_F(AsyncTransact, ConflictsEndAfterTheLastAttempt) {
   expect_all_free();
 }
 
+// The store cannot be packed, so the body throws what another one would.
+TEST_F(AsyncTransact, ASnapshotOfItsOwnThatIsTooOldIsTriedAgain) {
+  int attempts = 0;
+  std::uint64_t before = 0;
+  auto late = [&](AsyncTransaction& txn) -> Task<> {
+    const Tid asked{txn->snapshot().value - before};
+    if (++attempts < 3) throw SnapshotTooOldError(accounts[3].oid(), asked, kInfinity);
+    co_return;
+  };
+  run(async_transact(async, executor(), late));
+  EXPECT_EQ(attempts, 3);
+  attempts = 0;
+  before = 1;
+  EXPECT_THROW(run(async_transact(async, executor(), late)), SnapshotTooOldError) << "that was no snapshot of its own";
+  EXPECT_EQ(attempts, 1);
+  expect_all_free();
+}
+
 TEST_F(AsyncTransact, ANestedCommitOfWhatTheOuterOneHasChangedIsRefused) {
   int attempts = 0;
   auto body = [&](AsyncTransaction& txn) -> Task<> {

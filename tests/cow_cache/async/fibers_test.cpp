@@ -141,6 +141,20 @@ TEST_F(Fibers, ConflictsEndAfterTheLastAttempt) {
   expect_all_free();
 }
 
+TEST_F(Fibers, ASnapshotOfItsOwnThatIsTooOldIsTriedAgain) {
+  std::atomic<int> attempts = 0;
+  {
+    FiberThreads fibers(1);
+    fibers.spawn([&] {
+      fiber_transact(async, executor(), [&](AsyncTransaction& txn) {
+        if (++attempts < 3) throw SnapshotTooOldError(accounts[3].oid(), txn->snapshot(), kInfinity);
+      });
+    });
+  }
+  EXPECT_EQ(attempts, 3);
+  expect_all_free();
+}
+
 TEST_F(Fibers, NestedCommitsAreRefusedThoseOfOtherFibersAreNot) {
   std::atomic<int> refused = 0, done = 0;
   {

@@ -1,4 +1,4 @@
-// Which conflicts end a call of `transact`, and how long it pauses after the others.
+// Which failures end a call of `transact`, and how long it pauses after the others.
 #include "cow_cache/detail/commit/attempts.hpp"
 
 #include <gtest/gtest.h>
@@ -53,6 +53,22 @@ TEST(Attempts, AConflictWithWhatCommittedInsideIsNotTriedAgain) {
   Attempts attempts({.most_attempts = 3});
   EXPECT_NO_THROW(meet(attempts, frame, Tid{4}));
   EXPECT_THROW(meet(attempts, frame, Tid{5}), NestedTransactionError);
+}
+
+TEST(Attempts, ASnapshotOfItsOwnThatIsTooOldIsTriedAgain) {
+  constexpr Tid kSnapshot{5};
+  Attempts attempts({.most_attempts = 3});
+  const auto meet_pack = [&](Tid asked) {
+    try {
+      throw SnapshotTooOldError(Oid{7}, asked, Tid{9});
+    } catch (const SnapshotTooOldError& error) {
+      attempts.met(error, kSnapshot);
+    }
+  };
+  EXPECT_NO_THROW(meet_pack(kSnapshot));
+  EXPECT_THROW(meet_pack(Tid{4}), SnapshotTooOldError) << "the body has asked for the past";
+  EXPECT_NO_THROW(meet_pack(kSnapshot));
+  EXPECT_THROW(meet_pack(kSnapshot), SnapshotTooOldError) << "a fourth attempt";
 }
 
 TEST(Attempts, PausesDoubleUpToTheLongest) {
