@@ -43,12 +43,12 @@ constexpr std::uint64_t kClosedAt = 14;
 constexpr std::uint64_t kLast = 24;
 
 /// How the store was left.
-enum class Left { closed, killed, killed_after_flushes };
+enum class Left { closed, killed, killed_after_flushes, killed_after_pack };
 
 class StoreDamage : public ::testing::TestWithParam<Left> {
  public:
   static std::string name_of(Left left) {
-    constexpr const char* kNames[]{"Closed", "Killed", "KilledAfterFlushes"};
+    constexpr const char* kNames[]{"Closed", "Killed", "KilledAfterFlushes", "KilledAfterPack"};
     return kNames[static_cast<int>(left)];
   }
 
@@ -58,6 +58,7 @@ class StoreDamage : public ::testing::TestWithParam<Left> {
     std::signal(SIGSEGV, tell_case);
     // Some database files, then a log; or all in database files.
     known_.work(kClosedAt);
+    if (GetParam() == Left::killed_after_pack) known_.pack(kClosedAt - 2);
     known_.work(kLast, [&](const Files& files) { files_ = files; });
     if (!killed()) files_ = read_files(scratch_.store());
     std::erase_if(files_, [](const auto& file) { return file.first.starts_with("LOG"); });
@@ -212,7 +213,9 @@ TEST_P(StoreDamage, EndsOfDatabaseFiles) {
   EXPECT_GT(refused_, cases_ / 2);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, StoreDamage, ::testing::Values(Left::closed, Left::killed, Left::killed_after_flushes),
+INSTANTIATE_TEST_SUITE_P(All, StoreDamage,
+                         ::testing::Values(Left::closed, Left::killed, Left::killed_after_flushes,
+                                           Left::killed_after_pack),
                          [](const auto& info) { return StoreDamage::name_of(info.param); });
 
 }  // namespace
