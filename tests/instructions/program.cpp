@@ -100,7 +100,7 @@ cow::Ref<Desk> open_desk(cow::Database& db) {
       desk.customers[name] = txn.create(Customer{name, i % 2 == 0 ? "Bonn" : "Kiel", 0, {}});
     }
     for (std::size_t i = 0; i < kOrders; ++i) {
-      HistoryOrder order;
+      Order order;
       order.customer = desk.customers.at("customer " + std::to_string(i % kCustomers));
       for (std::size_t k = 0; k < 5; ++k)
         order.lines.push_back({all[(i * 31 + k * 7) % all.size()], static_cast<std::int32_t>(k + 1)});
