@@ -117,6 +117,50 @@ TEST_F(PostgresStoreTest, SilenceIsAnAnswer) {
   EXPECT_EQ(store.statistics().round_trips - before, 1u) << "it asks once, and then listens";
 }
 
+// Large records, notifications and the look at an idle connection, too.
+TEST_F(PostgresStoreTest, ThroughTls) {
+  PostgresServer& server = PostgresServer::shared();
+  const std::filesystem::path key = server.directory() / "data/server.key",
+                              certificate = server.directory() / "data/server.crt";
+  OrdinaryProcess make({"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=cow",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate},
+                       server.directory() / "openssl.log");
+  ASSERT_EQ(make.wait(), 0);
+  PostgresSession session(server.connection());
+  session("ALTER SYSTEM SET ssl = on");
+  session("SELECT pg_reload_conf()");
+  const std::string checked = server.tcp_connection(server.port()) + " sslmode=verify-full sslrootcert=";
+  const auto encrypted = [&] {
+    return session.value(
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = "
+        "'cow_cache'");
+  };
+  options_.connection = checked + certificate.string();
+  std::unique_ptr<PostgresStore> store;
+  while (store == nullptr) {
+    try {
+      store = std::make_unique<PostgresStore>(options_);
+    } catch (const StoreConnectionError&) {  // the server has not read its settings yet
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  EXPECT_GE(std::stoi(encrypted()), 1);
+  const std::string large = record_of(1, 1) + std::string(5'000'000, 'x') + record_of(1, 2);
+  commit(*store, 1, {put(1, large)});
+  EXPECT_EQ(store->load(Oid{1}, kInfinity)->record, large);
+  PostgresStore other(options_);
+  std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    commit(other, 2, {put(2, large)});
+  });
+  EXPECT_EQ(store->wait_beyond(Tid{1}, std::chrono::hours(1)), Tid{2});
+  EXPECT_EQ(store->load(Oid{2}, kInfinity)->record, large);
+  options_.connection = checked + (server.directory() / "none").string();
+  EXPECT_THROW(PostgresStore{options_}, StoreConnectionError) << "nobody vouches for the server";
+  session("ALTER SYSTEM RESET ssl");
+  session("SELECT pg_reload_conf()");
+}
+
 TEST(PostgresServerTest, IsThereWhereNothingMayBeSkipped) {
   if (variable("COW_CACHE_NEEDS_POSTGRES") == nullptr) GTEST_SKIP() << "COW_CACHE_NEEDS_POSTGRES is not set";
   EXPECT_TRUE(has_postgres());
