@@ -44,12 +44,14 @@ class Pace {
  public:
   // For so many times as long as it has worked. Each sync may hold up a commit, so there must be few of them in a second.
   static constexpr int kAfterSlice = 1, kAfterSync = 8;
+  // A thread that gets no processor, or a slow device, makes each step long; this much lets commits by all the same.
+  static constexpr std::chrono::milliseconds kLongestRest{100};
 
   /// What was done so far, waiting for instance, is not rested for.
   void begin() { since_ = Clock::now(); }
 
   void rest(int times) {
-    std::this_thread::sleep_for(times * (Clock::now() - since_));
+    std::this_thread::sleep_for(std::min<Clock::duration>(times * (Clock::now() - since_), kLongestRest));
     since_ = Clock::now();
   }
 
