@@ -3,7 +3,7 @@
 // Thread safety: every function may be called from any number of threads at once.
 //
 // Invariants:
-//  1. [same-commit] `tid_` was committed under `token_`. A server that has another token at that tid has another history.
+//  1. [same-commit] `seen_.tid` was committed under `seen_.token`. A server that has another token at that tid has another history.
 #pragma once
 
 #include <mutex>
@@ -24,7 +24,7 @@ class Lineage {
   /// The last tid. Throws StoreBehindError if another commit has taken the place of one that was seen; that there are fewer than were seen is
   /// the caller's to say.
   Tid last(Connection& connection) {
-    Seen seen = copy();
+    const Seen seen = copy();
     const Result found = connection.run(statements_.last, Parameters().integer(stored(seen.tid)));
     const Tid last = found.tid(0, 0);
     // No row: it is packed away, or lost, and then there are fewer.
@@ -41,7 +41,7 @@ class Lineage {
     if (const Tid found = last(connection); found < seen) throw StoreBehindError(seen, found);
   }
 
-  /// This process has committed a transaction. Throws std::bad_alloc.
+  /// A transaction is known to be committed: this process has done so, or the server has said so. Throws std::bad_alloc.
   void note(Tid tid, std::string_view token) {
     const std::lock_guard lock(mutex_);
     if (tid <= seen_.tid) return;
